@@ -1,0 +1,51 @@
+package hsm
+
+import "crypto"
+
+// KeySpec names the type and size of a key pair in the words of the KMS API.
+type KeySpec string
+
+// The key specs this package can make and use, where the token can.
+const (
+	RSA2048      KeySpec = "RSA_2048"
+	RSA3072      KeySpec = "RSA_3072"
+	RSA4096      KeySpec = "RSA_4096"
+	NISTP256     KeySpec = "ECC_NIST_P256"
+	NISTP384     KeySpec = "ECC_NIST_P384"
+	NISTP521     KeySpec = "ECC_NIST_P521"
+	SECGP256K1   KeySpec = "ECC_SECG_P256K1"
+	Edwards25519 KeySpec = "ECC_NIST_EDWARDS25519"
+)
+
+// Specs lists every KeySpec, in the order of the documentation.
+func Specs() []KeySpec {
+	return []KeySpec{RSA2048, RSA3072, RSA4096, NISTP256, NISTP384, NISTP521, SECGP256K1, Edwards25519}
+}
+
+// Use is the one thing a key pair may do; it is fixed at creation by the key's usage flags.
+type Use int
+
+// The uses of a key pair. UseDecrypt is for RSA only.
+const (
+	UseSign Use = iota + 1
+	UseDecrypt
+)
+
+// Scheme is a signature scheme.
+type Scheme int
+
+// The signature schemes. ECDSA signatures are DER (RFC 3279, 2.2.3); PSS uses a salt as long as the hash (RFC 8017, 9.1).
+const (
+	PKCS1v15 Scheme = iota + 1
+	PSS
+	ECDSA
+	Ed25519
+	Ed25519ph
+)
+
+// SignMechanism is a scheme with its hash. Ed25519 has Hash 0 and signs the message itself; Ed25519ph has Hash crypto.SHA512 and every
+// other scheme SHA-256, SHA-384 or SHA-512, and they sign a digest of that hash's length.
+type SignMechanism struct {
+	Scheme Scheme
+	Hash   crypto.Hash
+}
