@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Installs what is missing, and nothing that is there: Debian packages, as root or by sudo.
+#
+# usage: install-deps.sh run|test|compose ...
+#   run      what `make run` and `make demo` need: SoftHSM, OpenSSL and curl, C headers for cgo
+#   test     and what the tests need: other PKCS#11 modules, OpenSSL, the AWS clients
+#   compose  and what builds stand-ins for the base images, where a Docker engine answers
+set -euo pipefail
+
+packages=()
+# want PACKAGE TEST...: the package is wanted when the command TEST fails.
+want() {
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || packages+=("$package")
+}
+has() { command -v "$1"; }
+# lib PATTERN...: one of the files is there. Debian keeps libraries in a folder of the architecture.
+lib() { compgen -G "$1" || { [ $# -gt 1 ] && lib "${@:2}"; }; }
+
+for group in "$@"; do
+  case $group in
+  run)
+    [ -n "${SOFTHSM2_MODULE:-}" ] || want softhsm2 lib '/usr/lib/softhsm/libsofthsm2.so' '/usr/lib*/*/softhsm/libsofthsm2.so' '/usr/lib*/pkcs11/libsofthsm2.so'
+    want openssl has openssl
+    want curl has curl
+    want libc6-dev test -e /usr/include/stdlib.h
+    ;;
+  test)
+    want softhsm2 has softhsm2-util
+    want opensc has pkcs11-tool
+    want opensc-pkcs11 lib '/usr/lib/*/pkcs11-spy.so' '/usr/lib/*/pkcs11/pkcs11-spy.so'
+    want p11-kit has p11-kit
+    want p11-kit-modules lib '/usr/lib/*/pkcs11/p11-kit-client.so'
+    want libnss3 lib '/usr/lib/*/libsoftokn3.so' '/usr/lib/*/nss/libsoftokn3.so'
+    want libnss3-tools has certutil
+    want jq has jq
+    want openssh-client has ssh-keygen
+    want awscli has /usr/bin/aws
+    want python3-boto3 /usr/bin/python3 -c 'import boto3'
+    ;;
+  compose)
+    want debootstrap has debootstrap
+    docker compose version >/dev/null 2>&1 || want docker-compose has docker-compose
+    ;;
+  *)
+    echo "install-deps: error: unknown group '$group'" >&2
+    exit 2
+    ;;
+  esac
+done
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+if ! command -v apt-get >/dev/null; then
+  echo "install-deps: error: missing: ${packages[*]} (Debian's names), and there is no apt-get to install them" >&2
+  exit 1
+fi
+root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || {
+    echo "install-deps: error: missing: ${packages[*]}" >&2
+    echo "install-deps: hint: run as root: apt-get install ${packages[*]}" >&2
+    exit 1
+  }
+  root=(sudo)
+fi
+echo "installing ${packages[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install() {
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" </dev/null >"$log" 2>&1
+}
+# A stale package list fails the install, so the list is fetched first only where that happens.
+install install -y --no-install-recommends "${packages[@]}" ||
+  { install update && install install -y --no-install-recommends "${packages[@]}"; } ||
+  {
+    cat "$log" >&2
+    exit 1
+  }

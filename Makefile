@@ -1,0 +1,52 @@
+# hsmgate: see README.md. `make` alone lists what can be made.
+
+STATE ?= ./var
+ADDR ?= 127.0.0.1:8080
+FUZZTIME ?= 10s
+TESTFLAGS ?=
+BENCHFLAGS ?=
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+# The version comes from git here, so Go need not ask git too (which fails in a clone of another user's).
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs%,$(GOFLAGS))
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo build test bench fuzz lint test-compose install-deps clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: build ## install what is missing, make a token and all state in STATE (./var), serve on ADDR (127.0.0.1:8080)
+	@softhsm-config/make-token.sh "$(STATE)"
+	@exec bin/hsmgated quickstart --state "$(STATE)" --addr "$(ADDR)"
+
+demo: build ## sign a Debian package in a temporary state, verify it with OpenSSL, show its audit record
+	@test/demo.sh
+
+build: install-deps ## build bin/hsmgated (cgo) and bin/hsmgate (static)
+	@mkdir -p bin
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/hsmgated ./cmd/hsmgated
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/hsmgate ./cmd/hsmgate
+
+test: ## all tests, with the race detector (TESTFLAGS='-run Name' for some)
+	@.ci/install-deps.sh run test
+	go test -race -timeout 30m $(TESTFLAGS) ./...
+
+bench: install-deps ## operations per second and CPU per operation against the bare token (BENCHFLAGS)
+	go run ./test/bench $(BENCHFLAGS)
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@.ci/fuzz.sh $(FUZZTIME)
+
+lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck
+	@.ci/lint.sh
+
+test-compose: ## the Compose file with a real engine: build, sign, down, up, the same key
+	@test/compose/run.sh
+
+install-deps: ## install SoftHSM, OpenSSL and curl where they are missing (root or sudo)
+	@.ci/install-deps.sh run
+
+clean: ## remove what was built; the state folder stays
+	rm -rf bin
