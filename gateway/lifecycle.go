@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
+)
+
+// internalFace marks the records of what the gateway does of itself.
+const internalFace = "internal"
+
+// recordStart makes the trace of an operation on the token durable before the
+// token is touched, so that a crash leaves it behind.
+func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
+	started := c.record
+	started.Phase, started.Operation, started.Time = "started", c.op.Name, time.Now().UTC()
+	started.RequestID, started.Face, started.Principal = c.RequestID, c.Face, c.Principal.ARN
+	started.SourceAddress, started.UserAgent = c.SourceAddress, c.UserAgent
+	wait, cancel := context.WithTimeout(ctx, s.auditTimeout)
+	defer cancel()
+	if _, err := s.audit.Append(wait, &started); err != nil {
+		return notRecorded(err)
+	}
+	return nil
+}
+
+// Start takes up what a crash left behind and reports by name what the token
+// and the store do not agree on. It never guesses: an object that the store
+// does not know is left alone.
+func (s *Service) Start(ctx context.Context) error {
+	for _, k := range s.store.Creating() {
+		s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
+		if err := s.store.DeleteKey(ctx, k.ID); err != nil {
+			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
+		}
+	}
+	s.destroyDue(ctx)
+	differences, err := s.Compare(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range differences {
+		s.log.Warn("the token and the store differ", zap.String("what", d))
+	}
+	return nil
+}
+
+// Run destroys keys whose waiting period is over, until ctx ends.
+func (s *Service) Run(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.destroyDue(ctx)
+		}
+	}
+}
+
+// destroyDue makes a tombstone of each key whose date has come, which nobody
+// can use or cancel any more, and then destroys its token objects. A crash
+// between the two is taken up at the next round.
+func (s *Service) destroyDue(ctx context.Context) {
+	for _, k := range s.store.DueDeletions(s.now()) {
+		if err := s.store.DeleteDueKey(ctx, k.ID, s.now()); err != nil {
+			s.log.Error("a key that is due for deletion stays", logKey(k.ID, err)...)
+		}
+	}
+	for _, k := range s.store.Undestroyed() {
+		if err := s.destroy(ctx, k); err != nil {
+			s.log.Error("the token object of a deleted key is still there", logKey(k.ID, err)...)
+		}
+	}
+}
+
+// destroy destroys the token objects of a deleted key and records it.
+func (s *Service) destroy(ctx context.Context, k *store.Key) error {
+	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "DeleteKey"}, key: k}
+	c.record.KeyID, c.record.KeyARN = k.ID, s.names.keyARN(k.ID)
+	c.record.KeyVersion = k.Versions[len(k.Versions)-1].Number
+	if err := s.recordStart(ctx, c); err != nil {
+		return err
+	}
+	start := time.Now()
+	var failed *api.Error
+	if err := s.destroyObjects(ctx, k); err != nil {
+		failed = s.tokenError(c, err)
+	}
+	if err := s.finish(ctx, c, start, failed); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
+	for _, v := range k.Versions {
+		if err := s.token.Destroy(ctx, v.ObjectID); err != nil {
+			return err
+		}
+		s.keys.Delete(string(v.ObjectID))
+	}
+	return s.store.MarkDestroyed(ctx, k.ID, s.now())
+}
+
+// Compare lists, by name, what the token holds and the store does not know, and
+// the other way round.
+func (s *Service) Compare(ctx context.Context) ([]string, error) {
+	objects, err := s.token.Objects(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the token's keys cannot be listed: %w", err)
+	}
+	inToken := make(map[string]bool, len(objects))
+	for _, o := range objects {
+		inToken[string(o.ID)] = true
+	}
+	var differences []string
+	known := make(map[string]bool)
+	for _, k := range s.allKeys() {
+		for _, v := range k.Versions {
+			known[string(v.ObjectID)] = true
+			if !inToken[string(v.ObjectID)] {
+				differences = append(differences, fmt.Sprintf("key %s version %d: the token has no private key with CKA_ID %x", k.ID, v.Number, v.ObjectID))
+			}
+		}
+	}
+	for _, o := range objects {
+		switch {
+		case !known[string(o.ID)]:
+			differences = append(differences, fmt.Sprintf("the token's private key %q with CKA_ID %s is not in the store", o.Label, hex.EncodeToString(o.ID)))
+		case !o.Protected:
+			differences = append(differences, fmt.Sprintf("the token's private key %q with CKA_ID %s is not used: %s", o.Label, hex.EncodeToString(o.ID), o.Why))
+		}
+	}
+	return differences, nil
+}
+
+func (s *Service) allKeys() []*store.Key {
+	var all []*store.Key
+	for after := ""; ; {
+		page, more := s.store.Keys(after, 1000)
+		all = append(all, page...)
+		if !more {
+			return all
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+// Ready is nil when a call would be served now: the token answers and the audit
+// log takes records.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.audit.Ready(); err != nil {
+		return fmt.Errorf("audit log: %w", err)
+	}
+	if err := s.token.Ready(ctx); err != nil {
+		return fmt.Errorf("token: %w", err)
+	}
+	return nil
+}
+
+func logKey(id string, err error) []zap.Field {
+	fields := []zap.Field{zap.String("keyId", id)}
+	if err != nil {
+		fields = append(fields, zap.Error(err))
+	}
+	return fields
+}

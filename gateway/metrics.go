@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the figures of the pipeline. Labels are operations and outcomes
+// alone, so their number is bounded.
+type metrics struct {
+	calls   *prometheus.CounterVec
+	latency *prometheus.HistogramVec
+}
+
+func newMetrics(reg prometheus.Registerer, s *Service) *metrics {
+	m := &metrics{
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hsmgate_calls_total", Help: "Authenticated calls by operation and outcome."},
+			[]string{"operation", "outcome"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "hsmgate_call_seconds", Help: "Time from the decoded request to the durable record.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}},
+			[]string{"operation"}),
+	}
+	reg.MustRegister(m.calls, m.latency)
+	registerTokenMetrics(reg, s)
+	return m
+}
+
+func (m *metrics) observe(operation, outcome string, d time.Duration) {
+	m.calls.WithLabelValues(operation, outcome).Inc()
+	m.latency.WithLabelValues(operation).Observe(d.Seconds())
+}
+
+// registerTokenMetrics exports the session pool and the audit log as they are
+// at the moment of the scrape.
+func registerTokenMetrics(reg prometheus.Registerer, s *Service) {
+	gauge := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	counter := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+	}
+	gauge("hsmgate_token_available", "1 while the token answers, 0 while it is away.", func() float64 {
+		if s.token.Stats().Available {
+			return 1
+		}
+		return 0
+	})
+	gauge("hsmgate_token_generation", "The number of this life of the PKCS#11 module.", func() float64 { return float64(s.token.Stats().Generation) })
+	gauge("hsmgate_token_sessions", "Sessions in the pool.", func() float64 { return float64(s.token.Stats().Sessions) })
+	gauge("hsmgate_token_sessions_busy", "Sessions in a call.", func() float64 { return float64(s.token.Stats().Busy) })
+	gauge("hsmgate_token_calls_waiting", "Calls that wait for a session.", func() float64 { return float64(s.token.Stats().Waiting) })
+	gauge("hsmgate_token_calls_stuck", "Calls past their deadline that are still inside the module.", func() float64 { return float64(s.token.Stats().Stuck) })
+	counter("hsmgate_token_calls_total", "Calls into the token.", func() float64 { return float64(s.token.Stats().Calls) })
+	counter("hsmgate_token_timeouts_total", "Calls past their deadline.", func() float64 { return float64(s.token.Stats().Timeouts) })
+	counter("hsmgate_token_sessions_replaced_total", "Sessions closed after an error and opened anew.", func() float64 { return float64(s.token.Stats().Replaced) })
+	counter("hsmgate_token_recoveries_total", "Times the module was opened anew.", func() float64 { return float64(s.token.Stats().Recoveries) })
+	counter("hsmgate_token_check_failures_total", "Signatures that did not verify and were thrown away.", func() float64 { return float64(s.token.Stats().CheckFailures) })
+	gauge("hsmgate_audit_records", "Records in the audit log.", func() float64 { return float64(s.audit.Head().Seq) })
+	gauge("hsmgate_audit_ready", "1 while records become durable, 0 while every call is refused.", func() float64 {
+		if s.audit.Ready() == nil {
+			return 1
+		}
+		return 0
+	})
+}

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
+)
+
+// maxAliases is how many names one key may have.
+const maxAliases = 50
+
+// checkAliasName refuses names that AWS KMS refuses beyond their characters.
+func checkAliasName(name string) *api.Error {
+	switch {
+	case !strings.HasPrefix(name, "alias/"):
+		return api.Errorf(api.Validation, `Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html`)
+	case strings.HasPrefix(name, "alias/aws/"):
+		return api.Errorf(api.NotAuthorized, "Names that begin with alias/aws/ are reserved.")
+	case name == "alias/" || strings.Contains(name, ":"):
+		return api.Errorf(api.InvalidAliasName, "%q is not an alias name: alias/ is followed by letters, digits, / _ and -.", name)
+	}
+	return nil
+}
+
+// CreateAlias gives a key another name.
+func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasRequest) (*api.Empty, *api.Error) {
+	if s.store.AliasCount(c.key.ID) >= maxAliases {
+		return nil, api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", s.names.keyARN(c.key.ID), maxAliases)
+	}
+	now := s.now()
+	err := s.store.CreateAlias(ctx, &store.Alias{Name: in.AliasName, KeyID: c.key.ID, CreatedAt: now, UpdatedAt: now})
+	if errors.Is(err, store.ErrExists) {
+		return nil, api.Errorf(api.AlreadyExists, "An alias with the name %s already exists", s.names.aliasARN(in.AliasName))
+	}
+	return s.aliasDone(c, in.AliasName, err)
+}
+
+// UpdateAlias points a name at another key of the same type and usage.
+func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasRequest) (*api.Empty, *api.Error) {
+	alias, ok := s.store.Alias(in.AliasName)
+	if !ok {
+		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(in.AliasName))
+	}
+	if old, ok := s.store.Key(alias.KeyID); ok && old.Usage != c.key.Usage {
+		return nil, api.Errorf(api.Validation, "Alias %s names a key with usage %s; it can only be pointed at another such key.", in.AliasName, old.Usage)
+	}
+	return s.aliasDone(c, in.AliasName, s.store.UpdateAlias(ctx, in.AliasName, c.key.ID, s.now()))
+}
+
+// DeleteAlias removes a name; the key stays.
+func (s *Service) DeleteAlias(ctx context.Context, c *Call, in *api.DeleteAliasRequest) (*api.Empty, *api.Error) {
+	return s.aliasDone(c, in.AliasName, s.store.DeleteAlias(ctx, in.AliasName))
+}
+
+func (s *Service) aliasDone(c *Call, name string, err error) (*api.Empty, *api.Error) {
+	switch {
+	case err == nil:
+		return &api.Empty{}, nil
+	case errors.Is(err, store.ErrNotFound):
+		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(name))
+	}
+	return nil, internal(c.RequestID, err)
+}
+
+// ListAliases lists names, of all keys or of one; the marker is the last name of
+// the page before.
+func (s *Service) ListAliases(_ context.Context, c *Call, in *api.ListAliasesRequest) (*api.ListAliasesResponse, *api.Error) {
+	keyID, err := s.listedKey(c, in.KeyId)
+	if err != nil {
+		return nil, err
+	}
+	if in.Marker != "" && !strings.HasPrefix(in.Marker, "alias/") {
+		return nil, api.Errorf(api.InvalidMarker, "Marker %q is not a NextMarker of ListAliases.", in.Marker)
+	}
+	page, more := s.store.Aliases(keyID, in.Marker, orElse(in.Limit, 50))
+	out := &api.ListAliasesResponse{Aliases: make([]api.AliasListEntry, 0, len(page)), Truncated: more}
+	for _, a := range page {
+		out.Aliases = append(out.Aliases, api.AliasListEntry{
+			AliasName: a.Name, AliasArn: s.names.aliasARN(a.Name), TargetKeyId: a.KeyID,
+			CreationDate: api.NewTime(a.CreatedAt), LastUpdatedDate: api.NewTime(a.UpdatedAt),
+		})
+	}
+	if more {
+		out.NextMarker = page[len(page)-1].Name
+	}
+	return out, nil
+}
+
+// listedKey resolves the key whose aliases are asked for; "" means every key's.
+func (s *Service) listedKey(c *Call, reference string) (string, *api.Error) {
+	if reference == "" {
+		return "", nil
+	}
+	ref, err := s.names.parse(reference)
+	if err != nil {
+		return "", err
+	}
+	if ref.alias != "" {
+		return "", api.Errorf(api.NotFound, "Invalid keyId '%s'", reference)
+	}
+	key := s.resolve(ref)
+	if key == nil {
+		return "", ref.missing()
+	}
+	c.record.KeyID, c.record.KeyARN = key.ID, s.names.keyARN(key.ID)
+	return key.ID, nil
+}

@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// Encrypt encrypts with the public key, outside the token.
+func (s *Service) Encrypt(_ context.Context, c *Call, in *api.EncryptRequest) (*api.EncryptResponse, *api.Error) {
+	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext, in.GrantTokens)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.tokenKey(c)
+	if err != nil {
+		return nil, err
+	}
+	hash := oaepHashes[algorithm]
+	if room := key.Public().(interface{ Size() int }).Size() - 2*hash.Size() - 2; len(in.Plaintext) > room {
+		return nil, api.Errorf(api.Validation, "Algorithm %s and key spec %s cannot encrypt data larger than %d bytes.", algorithm, c.key.Spec, room)
+	}
+	if in.DryRun {
+		return nil, dryRun()
+	}
+	ciphertext, cause := key.Encrypt(hash, in.Plaintext)
+	if cause != nil {
+		return nil, s.tokenError(c, cause)
+	}
+	return &api.EncryptResponse{CiphertextBlob: ciphertext, KeyId: s.names.keyARN(c.key.ID), EncryptionAlgorithm: algorithm}, nil
+}
+
+// Decrypt decrypts inside the token.
+func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) (*api.DecryptResponse, *api.Error) {
+	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext, in.GrantTokens)
+	if err != nil {
+		return nil, err
+	}
+	if in.Recipient != nil {
+		return nil, api.Errorf(api.UnsupportedOperation, "Recipient is not supported: this gateway does not attest enclaves.")
+	}
+	key, err := s.tokenKey(c)
+	if err != nil {
+		return nil, err
+	}
+	if in.DryRun {
+		return nil, dryRun()
+	}
+	plaintext, cause := s.token.Decrypt(ctx, key, oaepHashes[algorithm], in.CiphertextBlob)
+	if cause != nil {
+		return nil, s.tokenError(c, cause)
+	}
+	return &api.DecryptResponse{KeyId: s.names.keyARN(c.key.ID), Plaintext: plaintext, EncryptionAlgorithm: algorithm}, nil
+}
+
+// prepareEncryption checks what Encrypt and Decrypt have in common.
+func (s *Service) prepareEncryption(c *Call, a api.EncryptionAlgorithm, context map[string]string, grants []string) (api.EncryptionAlgorithm, *api.Error) {
+	if a == "" {
+		a = api.SymmetricDefault
+	}
+	c.record.Algorithm = string(a)
+	if err := noGrants(grants); err != nil {
+		return a, err
+	}
+	if err := s.checkUsage(c, c.key, api.EncryptDecrypt); err != nil {
+		return a, err
+	}
+	if err := checkEncryption(c.key, a); err != nil {
+		return a, err
+	}
+	if len(context) > 0 {
+		return a, api.Errorf(api.Validation, "EncryptionContext cannot be bound to a ciphertext of %s. Leave it out.", a)
+	}
+	return a, nil
+}

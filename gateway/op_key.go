@@ -1,0 +1,222 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// CreateKey makes a key pair inside the token. A crash at any step leaves the
+// intent in the store and the 'started' record in the log, from which
+// [Service.Start] removes what was half made.
+func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyRequest) (*api.CreateKeyResponse, *api.Error) {
+	spec, usage, err := newKeyKind(in)
+	if err != nil {
+		return nil, err
+	}
+	use := hsmUses[usage]
+	if err := s.token.Supports(hsm.KeySpec(spec), use); err != nil {
+		return nil, s.tokenError(c, err)
+	}
+	k := &store.Key{
+		ID: uuid.NewString(), Spec: string(spec), Usage: string(usage), Description: in.Description,
+		State: store.StateCreating, CreatedAt: s.now(),
+		Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now()}},
+	}
+	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.names.keyARN(k.ID), 1
+	if err := s.recordStart(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.store.InsertKey(ctx, k); err != nil {
+		return nil, internal(c.RequestID, err)
+	}
+	v := k.Versions[0]
+	spki, cause := s.token.Generate(ctx, hsm.KeySpec(spec), use, v.ObjectID, k.ID)
+	if cause != nil {
+		s.unmake(k)
+		return nil, s.tokenError(c, cause)
+	}
+	v.PublicKey = spki
+	if err := s.store.ActivateKey(ctx, k.ID, v); err != nil {
+		s.unmake(k)
+		return nil, internal(c.RequestID, err)
+	}
+	c.undo = func() { s.unmake(k) }
+	made, _ := s.store.Key(k.ID)
+	return &api.CreateKeyResponse{KeyMetadata: s.metadata(made)}, nil
+}
+
+// unmake removes a key that was not given out. What it cannot remove now stays
+// an intent, which the next start removes.
+func (s *Service) unmake(k *store.Key) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	err := s.token.Destroy(ctx, k.Versions[0].ObjectID)
+	if err == nil {
+		err = s.store.DeleteKey(ctx, k.ID)
+	}
+	if err != nil {
+		s.log.Error("a key that was not given out could not be removed yet", logKey(k.ID, err)...)
+	}
+}
+
+var hsmUses = map[api.KeyUsage]hsm.Use{api.SignVerify: hsm.UseSign, api.EncryptDecrypt: hsm.UseDecrypt}
+
+// newKeyKind checks what CreateKey is asked to make.
+func newKeyKind(in *api.CreateKeyRequest) (api.KeySpec, api.KeyUsage, *api.Error) {
+	unsupported := func(text string) *api.Error { return api.Errorf(api.UnsupportedOperation, "%s", text) }
+	switch {
+	case in.KeySpec != "" && in.CustomerMasterKeySpec != "":
+		return "", "", api.Errorf(api.Validation, "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
+	case in.Policy != "":
+		return "", "", unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
+	case len(in.Tags) > 0:
+		return "", "", unsupported("Tags are not supported. Leave Tags out.")
+	case in.MultiRegion:
+		return "", "", unsupported("Multi-Region keys are not supported: a key cannot leave its token. Leave MultiRegion out.")
+	case in.Origin != "" && in.Origin != "AWS_KMS", in.CustomKeyStoreId != "", in.XksKeyId != "":
+		return "", "", unsupported("Keys are made inside the token of this gateway. Leave Origin, CustomKeyStoreId and XksKeyId out.")
+	}
+	spec := in.KeySpec
+	if spec == "" {
+		spec = in.CustomerMasterKeySpec
+	}
+	if spec == "" {
+		spec = "SYMMETRIC_DEFAULT"
+	}
+	signing := signingAlgorithms[spec]
+	if signing == nil {
+		return "", "", unsupported("KeySpec " + string(spec) + " is not supported. Choose one of RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519.")
+	}
+	switch in.KeyUsage {
+	case "":
+		return "", "", api.Errorf(api.Validation, "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+	case api.SignVerify:
+	case api.EncryptDecrypt:
+		if encryptionAlgorithms[spec] == nil {
+			return "", "", api.Errorf(api.Validation, "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, spec)
+		}
+	default:
+		return "", "", api.Errorf(api.Validation, "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, spec)
+	}
+	return spec, in.KeyUsage, nil
+}
+
+// metadata describes a key in the words of AWS KMS.
+func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
+	m := &api.KeyMetadata{
+		AWSAccountId: s.names.Account, KeyId: k.ID, Arn: s.names.keyARN(k.ID),
+		CreationDate: api.NewTime(k.CreatedAt), Description: k.Description,
+		Enabled: k.State == store.StateEnabled, KeyState: api.KeyState(k.State),
+		KeyUsage: api.KeyUsage(k.Usage), Origin: "AWS_KMS", KeyManager: "CUSTOMER",
+		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
+	}
+	m.SigningAlgorithms, m.EncryptionAlgorithms = s.algorithms(k)
+	if k.State == store.StatePendingDeletion {
+		m.DeletionDate = api.NewTime(k.DeletionAt)
+	}
+	return m
+}
+
+// algorithms lists what a key can do by its usage, less what the token cannot.
+func (s *Service) algorithms(k *store.Key) ([]api.SigningAlgorithm, []api.EncryptionAlgorithm) {
+	if api.KeyUsage(k.Usage) == api.EncryptDecrypt {
+		return nil, encryptionAlgorithms[api.KeySpec(k.Spec)]
+	}
+	return slices.DeleteFunc(slices.Clone(signingAlgorithms[api.KeySpec(k.Spec)]), func(a api.SigningAlgorithm) bool {
+		return s.token.SupportsSign(hsm.KeySpec(k.Spec), mechanisms[a]) != nil
+	}), nil
+}
+
+// DescribeKey tells what a key is.
+func (s *Service) DescribeKey(_ context.Context, c *Call, _ *api.DescribeKeyRequest) (*api.DescribeKeyResponse, *api.Error) {
+	return &api.DescribeKeyResponse{KeyMetadata: s.metadata(c.key)}, nil
+}
+
+// ListKeys lists keys by id; the marker is the last id of the page before.
+func (s *Service) ListKeys(_ context.Context, _ *Call, in *api.ListKeysRequest) (*api.ListKeysResponse, *api.Error) {
+	if in.Marker != "" && !isKeyID(in.Marker) {
+		return nil, api.Errorf(api.InvalidMarker, "Marker %q is not a NextMarker of ListKeys.", in.Marker)
+	}
+	page, more := s.store.Keys(in.Marker, orElse(in.Limit, 100))
+	out := &api.ListKeysResponse{Keys: make([]api.KeyListEntry, 0, len(page)), Truncated: more}
+	for _, k := range page {
+		if k.State != store.StateCreating {
+			out.Keys = append(out.Keys, api.KeyListEntry{KeyId: k.ID, KeyArn: s.names.keyARN(k.ID)})
+		}
+	}
+	if more {
+		out.NextMarker = page[len(page)-1].ID
+	}
+	return out, nil
+}
+
+func orElse(v *int, otherwise int) int {
+	if v == nil {
+		return otherwise
+	}
+	return *v
+}
+
+// GetPublicKey gives the public key as a DER SubjectPublicKeyInfo.
+func (s *Service) GetPublicKey(_ context.Context, c *Call, _ *api.GetPublicKeyRequest) (*api.GetPublicKeyResponse, *api.Error) {
+	v := s.useVersion(c)
+	out := &api.GetPublicKeyResponse{
+		KeyId: s.names.keyARN(c.key.ID), PublicKey: v.PublicKey, KeyUsage: api.KeyUsage(c.key.Usage),
+		KeySpec: api.KeySpec(c.key.Spec), CustomerMasterKeySpec: api.KeySpec(c.key.Spec),
+	}
+	out.SigningAlgorithms, out.EncryptionAlgorithms = s.algorithms(c.key)
+	return out, nil
+}
+
+// useVersion takes the key's current version and names it in the record.
+func (s *Service) useVersion(c *Call) store.Version {
+	v := c.key.Versions[len(c.key.Versions)-1]
+	c.record.KeyVersion = v.Number
+	return v
+}
+
+// EnableKey makes a disabled key usable.
+func (s *Service) EnableKey(ctx context.Context, c *Call, _ *api.EnableKeyRequest) (*api.Empty, *api.Error) {
+	return &api.Empty{}, s.setState(ctx, c, store.StateEnabled, time.Time{})
+}
+
+// DisableKey makes a key unusable until it is enabled.
+func (s *Service) DisableKey(ctx context.Context, c *Call, _ *api.DisableKeyRequest) (*api.Empty, *api.Error) {
+	return &api.Empty{}, s.setState(ctx, c, store.StateDisabled, time.Time{})
+}
+
+func (s *Service) setState(ctx context.Context, c *Call, state string, deletionAt time.Time) *api.Error {
+	if err := s.store.SetKeyState(ctx, c.key.ID, state, deletionAt, c.key.State); err != nil {
+		return internal(c.RequestID, err)
+	}
+	return nil
+}
+
+// ScheduleKeyDeletion starts the waiting period of 7 to 30 days, after which the
+// token object is destroyed. Until then CancelKeyDeletion keeps the key.
+func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *api.ScheduleKeyDeletionRequest) (*api.ScheduleKeyDeletionResponse, *api.Error) {
+	days := orElse(in.PendingWindowInDays, 30)
+	date := s.now().Add(time.Duration(days) * 24 * time.Hour)
+	if err := s.setState(ctx, c, store.StatePendingDeletion, date); err != nil {
+		return nil, err
+	}
+	return &api.ScheduleKeyDeletionResponse{
+		KeyId: s.names.keyARN(c.key.ID), DeletionDate: api.NewTime(date),
+		KeyState: api.PendingDeletion, PendingWindowInDays: days,
+	}, nil
+}
+
+// CancelKeyDeletion keeps the key and leaves it disabled, as AWS KMS does.
+func (s *Service) CancelKeyDeletion(ctx context.Context, c *Call, _ *api.CancelKeyDeletionRequest) (*api.CancelKeyDeletionResponse, *api.Error) {
+	if err := s.setState(ctx, c, store.StateDisabled, time.Time{}); err != nil {
+		return nil, err
+	}
+	return &api.CancelKeyDeletionResponse{KeyId: s.names.keyARN(c.key.ID)}, nil
+}

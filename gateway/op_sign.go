@@ -1,0 +1,217 @@
+package gateway
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// maxMessage is the longest message in bytes that is signed without having been
+// hashed first.
+const maxMessage = 4096
+
+// Sign signs in the token. The token layer checks the signature against the
+// key's public key before it hands it out.
+func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.SignResponse, *api.Error) {
+	if in.SigningAlgorithm == "" { // only with a body: the key's first algorithm
+		in.SigningAlgorithm = signingAlgorithms[api.KeySpec(c.key.Spec)][0]
+	}
+	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType, in.GrantTokens); err != nil {
+		return nil, err
+	}
+	input, err := signInput(in)
+	if err != nil {
+		return nil, err
+	}
+	mechanism := mechanisms[in.SigningAlgorithm]
+	c.record.Digest = digestOf(mechanism, input)
+	if in.DryRun {
+		return nil, dryRun()
+	}
+	key, err := s.tokenKey(c)
+	if err != nil {
+		return nil, err
+	}
+	signature, cause := s.token.Sign(ctx, key, mechanism, input)
+	if cause != nil {
+		return nil, s.tokenError(c, cause)
+	}
+	sum := sha256.Sum256(signature)
+	c.record.SignatureHash = "sha256:" + hex.EncodeToString(sum[:])
+	return &api.SignResponse{KeyId: s.names.keyARN(c.key.ID), Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
+}
+
+// Verify checks a signature with the public key, outside the token. A bad
+// signature is an error, as in AWS KMS: false is never answered.
+func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*api.VerifyResponse, *api.Error) {
+	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType, in.GrantTokens); err != nil {
+		return nil, err
+	}
+	input, err := messageInput(in.Message, in.MessageType, in.SigningAlgorithm)
+	if err != nil {
+		return nil, err
+	}
+	mechanism := mechanisms[in.SigningAlgorithm]
+	c.record.Digest = digestOf(mechanism, input)
+	sum := sha256.Sum256(in.Signature)
+	c.record.SignatureHash = "sha256:" + hex.EncodeToString(sum[:])
+	if in.DryRun {
+		return nil, dryRun()
+	}
+	key, err := s.tokenKey(c)
+	if err != nil {
+		return nil, err
+	}
+	if key.Verify(mechanism, input, in.Signature) != nil {
+		return nil, api.Errorf(api.KMSInvalidSignature, "The signature was not made by %s with %s over this message.", s.names.keyARN(c.key.ID), in.SigningAlgorithm)
+	}
+	return &api.VerifyResponse{KeyId: s.names.keyARN(c.key.ID), SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm}, nil
+}
+
+// prepare checks what Sign and Verify have in common and names it in the record.
+func (s *Service) prepare(c *Call, a api.SigningAlgorithm, t api.MessageType, grants []string) *api.Error {
+	c.record.Algorithm, c.record.MessageType = string(a), string(t)
+	if t == "" {
+		c.record.MessageType = string(api.Raw)
+	}
+	if err := noGrants(grants); err != nil {
+		return err
+	}
+	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
+		return err
+	}
+	return checkSigning(c.key, a)
+}
+
+func noGrants(tokens []string) *api.Error {
+	if len(tokens) > 0 {
+		return api.Errorf(api.InvalidGrantToken, "No grant has this token: this gateway has given out no grants.")
+	}
+	return nil
+}
+
+func dryRun() *api.Error {
+	return api.Errorf(api.DryRunOperation, "The request would have succeeded, but the DryRun option is set.")
+}
+
+// tokenKey returns the token's key for the current version of the call's key.
+func (s *Service) tokenKey(c *Call) (*hsm.Key, *api.Error) {
+	v := s.useVersion(c)
+	key, err := s.hsmKey(c.key, v)
+	if err != nil {
+		return nil, internal(c.RequestID, err)
+	}
+	return key, nil
+}
+
+// hsmKey keeps one hsm.Key for each version, since it caches the handle.
+func (s *Service) hsmKey(k *store.Key, v store.Version) (*hsm.Key, error) {
+	if key, ok := s.keys.Load(string(v.ObjectID)); ok {
+		return key.(*hsm.Key), nil
+	}
+	key, err := hsm.NewKey(v.ObjectID, hsm.KeySpec(k.Spec), v.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	kept, _ := s.keys.LoadOrStore(string(v.ObjectID), key)
+	return kept.(*hsm.Key), nil
+}
+
+// signInput is what the token signs: a digest, or the message for Ed25519.
+func signInput(in *api.SignRequest) ([]byte, *api.Error) {
+	if in.Body == nil {
+		return messageInput(in.Message, in.MessageType, in.SigningAlgorithm)
+	}
+	if in.SigningAlgorithm == api.Ed25519SHA512 || in.MessageType == api.Digest {
+		message, err := io.ReadAll(io.LimitReader(in.Body, maxMessage+1))
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		switch {
+		case len(message) == 0:
+			return nil, emptyBody()
+		case len(message) > maxMessage && in.MessageType != api.Digest:
+			return nil, api.Errorf(api.Validation, "ED25519_SHA_512 signs messages of at most %d bytes. Use ED25519_PH_SHA_512, or a key of another spec.", maxMessage)
+		}
+		return messageInput(message, in.MessageType, in.SigningAlgorithm)
+	}
+	hash := mechanisms[in.SigningAlgorithm].Hash.New()
+	n, err := io.Copy(hash, in.Body)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if n == 0 {
+		return nil, emptyBody()
+	}
+	return hash.Sum(nil), nil // with ED25519_PH_SHA_512: Ed25519ph over the file itself
+}
+
+func emptyBody() *api.Error {
+	return api.Errorf(api.Validation, "The body is empty: send the file to sign as the body, for example with curl -T.")
+}
+
+func unreadable(cause error) *api.Error {
+	var known *api.Error
+	if errors.As(cause, &known) {
+		return known
+	}
+	return &api.Error{Code: api.Validation, Cause: cause, Message: "The body ended before it was complete. Send it again."}
+}
+
+// messageInput hashes a RAW message, and checks the length of a DIGEST.
+func messageInput(message []byte, t api.MessageType, a api.SigningAlgorithm) ([]byte, *api.Error) {
+	switch a {
+	case api.Ed25519SHA512:
+		if t != "" && t != api.Raw {
+			return nil, api.Errorf(api.Validation, "Algorithm ED25519_SHA_512 requires MessageType RAW.")
+		}
+		return message, nil
+	case api.Ed25519PHSHA512:
+		if t != api.Digest {
+			return nil, api.Errorf(api.Validation, "Algorithm ED25519_PH_SHA_512 requires MessageType DIGEST.")
+		}
+		if len(message) != sha512.Size {
+			return nil, badDigest(a)
+		}
+		again := sha512.Sum512(message) // as AWS KMS does: Ed25519ph over the given bytes
+		return again[:], nil
+	}
+	hash := mechanisms[a].Hash
+	switch t {
+	case "", api.Raw:
+		h := hash.New()
+		h.Write(message)
+		return h.Sum(nil), nil
+	case api.Digest:
+		if len(message) != hash.Size() {
+			return nil, badDigest(a)
+		}
+		return message, nil
+	}
+	return nil, api.Errorf(api.Validation, "MessageType %s is for ML-DSA keys. Use RAW or DIGEST.", t)
+}
+
+func badDigest(a api.SigningAlgorithm) *api.Error {
+	return api.Errorf(api.Validation, "Digest is invalid length for algorithm %s.", a)
+}
+
+// digestOf names for the record what is signed: the digest itself, or the
+// SHA-512 of a message that Ed25519 signs whole.
+func digestOf(m hsm.SignMechanism, input []byte) string {
+	hash := m.Hash
+	if m.Scheme == hsm.Ed25519 {
+		sum := sha512.Sum512(input)
+		input, hash = sum[:], crypto.SHA512
+	}
+	name := strings.ToLower(strings.ReplaceAll(hash.String(), "-", ""))
+	return name + ":" + hex.EncodeToString(input)
+}

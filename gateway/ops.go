@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// Op is one operation of the service.
+type Op struct {
+	Name   string // of the AWS operation, the permission and the audit record
+	Method string // of the REST route
+	Path   string // of the REST route, with {key} or {alias}
+	States States // in which the key may be
+
+	New func() any // an empty request to decode into
+	run func(context.Context, *Service, *Call, any) (any, *api.Error)
+
+	permission string // kms:Name
+	byAlias    bool   // the key may be named by an alias, too
+}
+
+// Ops is the table of operations. Adding one costs its types in api, its method
+// in an op_*.go, a line here and a line in the client.
+var Ops = []*Op{
+	op("CreateKey", "POST", "/v1/keys", anyState, (*Service).CreateKey),
+	op("ListKeys", "GET", "/v1/keys", anyState, (*Service).ListKeys),
+	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias(),
+	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias(),
+	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias(),
+	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias(),
+	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias(),
+	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias(),
+	op("EnableKey", "POST", "/v1/keys/{key}/enable", notPending, (*Service).EnableKey),
+	op("DisableKey", "POST", "/v1/keys/{key}/disable", notPending, (*Service).DisableKey),
+	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", notPending, (*Service).ScheduleKeyDeletion),
+	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion),
+	op("CreateAlias", "POST", "/v1/aliases", notPending, (*Service).CreateAlias),
+	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias),
+	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias(),
+	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases),
+}
+
+// request is what every request type offers.
+type request interface{ Check(*api.Checker) }
+
+func op[In, Out any](name, method, path string, states States,
+	run func(*Service, context.Context, *Call, *In) (*Out, *api.Error)) *Op {
+	return &Op{
+		Name: name, Method: method, Path: path, States: states, permission: "kms:" + name,
+		New: func() any { return new(In) },
+		run: func(ctx context.Context, s *Service, c *Call, in any) (any, *api.Error) {
+			out, err := run(s, ctx, c, in.(*In))
+			if err != nil {
+				return nil, err
+			}
+			return out, nil
+		},
+	}
+}
+
+// orAlias lets the key be named by an alias as well as by id and ARN.
+func (op *Op) orAlias() *Op {
+	op.byAlias = true
+	return op
+}
+
+// OpNamed returns the operation with that name.
+func OpNamed(name string) (*Op, bool) {
+	op, ok := opsByName[name]
+	return op, ok
+}
+
+var opsByName map[string]*Op
+
+func init() {
+	opsByName = make(map[string]*Op, len(Ops))
+	for _, op := range Ops {
+		opsByName[op.Name] = op
+	}
+}

@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// Config holds the parts that a Service is made of. All but Now and
+// AuditTimeout are required.
+type Config struct {
+	Names   Names
+	Store   *store.Store
+	Token   *hsm.Token
+	Audit   *audit.Log
+	Log     *zap.Logger
+	Metrics prometheus.Registerer
+	// AuditTimeout is how long a call waits for its audit record to become
+	// durable before its result is thrown away. Default 5s.
+	AuditTimeout time.Duration
+	// Now is the clock of key states and deletions. Default time.Now.
+	Now func() time.Time
+}
+
+// Service performs the operations of [Ops].
+type Service struct {
+	names        Names
+	store        *store.Store
+	token        *hsm.Token
+	audit        *audit.Log
+	log          *zap.Logger
+	metrics      *metrics
+	auditTimeout time.Duration
+	now          func() time.Time
+	keys         sync.Map // object id -> *hsm.Key, which caches its handle
+}
+
+// New makes a Service. It does not touch the token; see [Service.Start].
+func New(c Config) *Service {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.AuditTimeout == 0 {
+		c.AuditTimeout = 5 * time.Second
+	}
+	s := &Service{
+		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
+		auditTimeout: c.AuditTimeout, now: c.Now,
+	}
+	s.metrics = newMetrics(c.Metrics, s)
+	return s
+}
+
+// Call is one authenticated request on its way through the pipeline.
+type Call struct {
+	RequestID     string
+	Face          string // rest, aws
+	Principal     policy.Principal
+	SourceAddress string
+	UserAgent     string
+
+	// Receipt names the durable audit record once Do has returned a result.
+	Receipt audit.Receipt
+
+	op     *Op
+	key    *store.Key // the key that the call is about, once resolved
+	record audit.Record
+	undo   func() // takes back what was made when its record could not be kept
+}
+
+// Do performs one operation for an authenticated caller and leaves exactly one
+// audit record of its outcome. decode fills the empty request of the operation.
+func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *api.Error) (any, *api.Error) {
+	start := time.Now()
+	c.op = op
+	out, err := s.perform(ctx, c, decode)
+	if err = s.finish(ctx, c, start, err); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Reject records an authenticated call that no operation can be found for.
+func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Error) *api.Error {
+	c.op = &Op{Name: name}
+	return s.finish(ctx, c, time.Now(), err)
+}
+
+// perform is steps 1 to 4: decode and validate, resolve, decide, run.
+func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api.Error) (any, *api.Error) {
+	if err := s.audit.Ready(); err != nil {
+		return nil, notRecorded(err)
+	}
+	in := c.op.New()
+	if err := decode(in); err != nil {
+		return nil, err
+	}
+	var check api.Checker
+	in.(request).Check(&check)
+	if err := check.Err(); err != nil {
+		return nil, err
+	}
+	if named, ok := in.(interface{ Alias() string }); ok {
+		if err := checkAliasName(named.Alias()); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.authorize(c, in); err != nil {
+		return nil, err
+	}
+	return c.op.run(ctx, s, c, in)
+}
+
+// authorize resolves the key that the request is about and asks the policy. A
+// key that does not exist and one that the caller may not see answer alike.
+func (s *Service) authorize(c *Call, in any) *api.Error {
+	target, aboutKey := in.(interface{ KeyRef() string })
+	if !aboutKey {
+		return s.decide(c, "", "*")
+	}
+	ref, err := s.names.parse(target.KeyRef())
+	if err == nil && ref.alias != "" && !c.op.byAlias {
+		err = notByAlias(target.KeyRef(), in)
+	}
+	if err != nil {
+		c.record.Resource = target.KeyRef()
+		if denied := s.decide(c, "", target.KeyRef()); denied != nil {
+			return denied
+		}
+		return err
+	}
+	c.record.Resource = ref.arn
+	id := ref.id
+	if c.key = s.resolve(ref); c.key != nil {
+		id = c.key.ID
+		c.record.KeyID, c.record.KeyARN = id, s.names.keyARN(id)
+	}
+	if denied := s.decide(c, id, ref.arn); denied != nil {
+		return denied
+	}
+	if c.key == nil {
+		return ref.missing()
+	}
+	return c.op.States.check(s.names.keyARN(id), api.KeyState(c.key.State))
+}
+
+func (s *Service) decide(c *Call, keyID, resource string) *api.Error {
+	action := c.op.permission
+	d := policy.Evaluate(policy.Request{Principal: c.Principal, Action: action, KeyID: keyID, Resource: resource})
+	c.record.Reason = d.Statement
+	if d.Allowed {
+		return nil
+	}
+	return api.Errorf(api.AccessDenied, "User: %s is not authorized to perform: %s on resource: %s because %s",
+		c.Principal.ARN, action, resource, d.Reason)
+}
+
+// finish is step 5: the record is made durable, or the result is thrown away.
+func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
+	r := &c.record
+	r.Time, r.RequestID, r.Face = start.UTC(), c.RequestID, c.Face
+	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
+	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
+	if err != nil {
+		r.Outcome, r.ErrorCode, r.SignatureHash = string(err.Code.Outcome()), string(err.Code), ""
+	}
+	r.LatencyMicros = time.Since(start).Microseconds()
+
+	// The caller may be gone; what was done is recorded all the same.
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.auditTimeout)
+	defer cancel()
+	receipt, lost := s.audit.Append(wait, r)
+	if lost != nil {
+		if c.undo != nil {
+			c.undo()
+		}
+		err = notRecorded(lost)
+		r.Outcome, r.ErrorCode = string(api.Failed), string(err.Code)
+	}
+	c.Receipt = receipt
+	s.logCall(c, err)
+	s.metrics.observe(c.op.Name, r.Outcome, time.Since(start))
+	return err
+}
+
+// notRecorded tells the caller that nothing was given out, since no record of
+// it could be kept.
+func notRecorded(cause error) *api.Error {
+	return &api.Error{
+		Code:       api.ServiceUnavailable,
+		Message:    "The audit record could not be made durable, so the result was thrown away. An operator has to look at the audit log; then try again.",
+		RetryAfter: time.Second,
+		Cause:      cause,
+	}
+}
+
+// logCall writes the one line of the operations log.
+func (s *Service) logCall(c *Call, err *api.Error) {
+	r := &c.record
+	fields := make([]zap.Field, 0, 20)
+	fields = append(fields,
+		zap.String("requestId", c.RequestID), zap.String("face", c.Face),
+		zap.String("operation", r.Operation), zap.String("principal", r.Principal),
+		zap.String("sourceAddress", r.SourceAddress), zap.String("outcome", r.Outcome),
+		zap.Int64("latencyMicros", r.LatencyMicros), zap.Uint64("auditSeq", c.Receipt.Seq))
+	if r.KeyID != "" {
+		fields = append(fields, zap.String("keyId", r.KeyID), zap.Int("keyVersion", r.KeyVersion))
+	}
+	if r.Algorithm != "" {
+		fields = append(fields, zap.String("algorithm", r.Algorithm))
+	}
+	if err == nil {
+		s.log.Info("call", fields...)
+		return
+	}
+	fields = append(fields, zap.String("error", string(err.Code)), zap.String("message", err.Message))
+	if err.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", err.Cause))
+	}
+	if r.Outcome == string(api.Failed) {
+		s.log.Error("call", fields...)
+		return
+	}
+	s.log.Info("call", fields...)
+}
+
+// tokenError turns an error of the token into what the caller is told.
+func (s *Service) tokenError(c *Call, cause error) *api.Error {
+	e := s.classify(c, cause)
+	e.Cause = cause
+	return e
+}
+
+func (s *Service) classify(c *Call, cause error) *api.Error {
+	arn := ""
+	if c.key != nil {
+		arn = s.names.keyARN(c.key.ID)
+	}
+	switch {
+	case errors.Is(cause, hsm.ErrBusy):
+		return &api.Error{Code: api.Throttling, RetryAfter: time.Second,
+			Message: "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."}
+	case errors.Is(cause, hsm.ErrUnavailable):
+		return &api.Error{Code: api.KeyUnavailable, RetryAfter: time.Second,
+			Message: "The token that holds the key does not answer now. Try again."}
+	case errors.Is(cause, hsm.ErrKeyMissing):
+		return api.Errorf(api.KMSInvalidState, "%s is unavailable: its key material is missing from the token, or the token holds another key in its place.", arn)
+	case errors.Is(cause, hsm.ErrUnprotected):
+		return api.Errorf(api.KMSInvalidState, "%s is unavailable: the token does not protect its private key (it is extractable or not sensitive), so it is not used.", arn)
+	case errors.Is(cause, hsm.ErrUnsupported):
+		return api.Errorf(api.UnsupportedOperation, "The token cannot do this: %s", detail(cause))
+	case errors.Is(cause, hsm.ErrBadCiphertext):
+		return api.Errorf(api.InvalidCiphertext, "The ciphertext was not made for this key and algorithm, or was changed.")
+	case errors.Is(cause, hsm.ErrTokenFull):
+		return api.Errorf(api.LimitExceeded, "The token has no room for another key.")
+	case errors.Is(cause, context.Canceled):
+		return api.Errorf(api.DependencyTimeout, "The caller went away before the token answered.")
+	}
+	return internal(c.RequestID, cause)
+}
+
+func detail(cause error) string {
+	var e *hsm.Error
+	if errors.As(cause, &e) && e.Detail != "" {
+		return e.Detail
+	}
+	return "the mechanism is missing."
+}
+
+// internal hides a cause that is no business of the caller.
+func internal(requestID string, cause error) *api.Error {
+	return &api.Error{Code: api.Internal, Cause: cause,
+		Message: "An internal error occurred. An operator finds its cause in the log under request " + requestID + "."}
+}
