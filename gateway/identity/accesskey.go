@@ -25,6 +25,7 @@ const (
 // ErrSealKey for a secret that another process sealed under another key; the
 // secret is "" then.
 func (i *Identities) AccessKey(id string, now time.Time) (secret string, p policy.Principal, err error) {
+	d := i.current()
 	k, ok := i.store.AccessKey(id)
 	switch {
 	case !ok:
@@ -34,18 +35,17 @@ func (i *Identities) AccessKey(id string, now time.Time) (secret string, p polic
 	case expired(k.ExpiresAt, now):
 		return "", p, ErrExpired
 	}
-	if p, err = i.principal(k.PrincipalARN); err != nil {
+	if p, err = i.principal(d, k.PrincipalARN); err != nil {
 		return "", p, err
 	}
-	if secret, err = i.secret(k); err != nil {
+	if secret, err = i.secret(d, k); err != nil {
 		return "", policy.Principal{}, err
 	}
 	return secret, p, nil
 }
 
 // secret opens a sealed secret once.
-func (i *Identities) secret(k *store.AccessKey) (string, error) {
-	d := i.current()
+func (i *Identities) secret(d *derived, k *store.AccessKey) (string, error) {
 	if known, ok := d.secrets.Load(k); ok {
 		return known.(string), nil
 	}

@@ -60,6 +60,7 @@ func (i *Identities) Bearer(token string, now time.Time) (policy.Principal, erro
 	copy(text[:], secret)
 	hash := sha256.Sum256(text[:])
 	want := noHash[:]
+	d := i.current()
 	b, known := i.store.Bearer(id)
 	if known {
 		want = b.Hash
@@ -71,7 +72,7 @@ func (i *Identities) Bearer(token string, now time.Time) (policy.Principal, erro
 	case expired(b.ExpiresAt, now):
 		return policy.Principal{}, ErrExpired
 	}
-	return i.principal(b.PrincipalARN)
+	return i.principal(d, b.PrincipalARN)
 }
 
 // IssueBearer makes a bearer token for a principal, good for ttl, which must
@@ -93,7 +94,9 @@ func (i *Identities) IssueBearer(ctx context.Context, principalARN string, ttl t
 
 // Bearers lists the bearer tokens of a principal ("" = of all), without their
 // secrets, which nobody has.
-func (i *Identities) Bearers(principalARN string) []*store.Bearer { return i.store.Bearers(principalARN) }
+func (i *Identities) Bearers(principalARN string) []*store.Bearer {
+	return i.store.Bearers(principalARN)
+}
 
 // DeleteBearer ends a bearer token, given by its id.
 func (i *Identities) DeleteBearer(ctx context.Context, id string) error {

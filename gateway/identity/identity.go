@@ -127,12 +127,11 @@ func (i *Identities) DeletePrincipal(ctx context.Context, principalARN string) e
 }
 
 // principal finds a principal in the form that decisions are made on.
-func (i *Identities) principal(arn string) (policy.Principal, error) {
+func (i *Identities) principal(d *derived, arn string) (policy.Principal, error) {
 	p, ok := i.store.Principal(arn)
 	if !ok {
 		return policy.Principal{}, ErrUnknown // deleted since its credential was read
 	}
-	d := i.current()
 	if known, ok := d.principals.Load(p); ok {
 		return *known.(*policy.Principal), nil
 	}
@@ -141,6 +140,8 @@ func (i *Identities) principal(arn string) (policy.Principal, error) {
 	return *made, nil
 }
 
+// current is taken before the store is read: a value that a change removes
+// meanwhile is then kept with the older one, which that change throws away.
 func (i *Identities) current() *derived {
 	d := i.derived.Load()
 	if g := i.store.IdentityGeneration(); d.generation != g {

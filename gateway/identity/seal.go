@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // SealKeySize is the length of a seal key in bytes (AES-256).
@@ -53,7 +55,7 @@ func (i *Identities) open(id string, sealed []byte) (string, error) {
 // fs.ErrExist then. The file is there whole or not at all.
 func CreateSealKey(path string) ([]byte, error) {
 	key := make([]byte, SealKeySize)
-	rand.Read(key) // never fails
+	rand.Read(key)                                           // never fails
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".seal-*") // mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("identity: create the seal key: %w", err)
@@ -80,7 +82,7 @@ func CreateSealKey(path string) ([]byte, error) {
 // than its owner may read or write it, or when it does not hold a key; no
 // error tells its content.
 func ReadSealKey(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO would wait for its writer
 	if err != nil {
 		return nil, fmt.Errorf("identity: read the seal key: %w", err)
 	}
