@@ -1,0 +1,101 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The head file holds the number and hash of the last durable record, in two slots of one sector each, which
+// are written in turn: a crash in the middle of one leaves the other. A slot is a line of text,
+//
+//	hsmgate-audit-head 1 SEQ:HASH CHECK
+//
+// CHECK being the first 16 hex digits of the SHA-256 of what stands before it, padded with spaces.
+const (
+	headSuffix = ".head"
+	headMagic  = "hsmgate-audit-head 1 "
+	slotSize   = 512
+	headSize   = 2 * slotSize
+)
+
+// HeadPath gives the path of the head file of the log at path.
+func HeadPath(path string) string { return path + headSuffix }
+
+func headCheck(text string) string { return hashOf([]byte(text)).String()[:16] }
+
+func appendSlot(b []byte, r Receipt) []byte {
+	text := headMagic + r.String() + " "
+	line := text + headCheck(text)
+	b = append(b, line...)
+	b = append(b, bytes.Repeat([]byte{' '}, slotSize-1-len(line))...)
+	return append(b, '\n')
+}
+
+func parseSlot(slot []byte) (Receipt, bool) {
+	line := strings.TrimRight(string(slot), " \n")
+	i := strings.LastIndexByte(line, ' ') + 1
+	if !strings.HasPrefix(line, headMagic) || i < len(headMagic) || headCheck(line[:i]) != line[i:] {
+		return Receipt{}, false
+	}
+	r, err := ParseReceipt(strings.TrimSpace(line[len(headMagic):i]))
+	return r, err == nil
+}
+
+// ReadHead reads the head file of the log at path. It may be called while another process appends. The error
+// is fs.ErrNotExist where there is none, ErrDamaged where it holds no whole slot.
+func ReadHead(path string) (Receipt, error) {
+	b, err := os.ReadFile(HeadPath(path))
+	if err != nil {
+		return Receipt{}, err
+	}
+	var best Receipt
+	found := false
+	for i := 0; i < 2 && len(b) == headSize; i++ {
+		if r, ok := parseSlot(b[i*slotSize : (i+1)*slotSize]); ok && (!found || r.Seq > best.Seq) {
+			best, found = r, true
+		}
+	}
+	if !found {
+		return best, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("the head file %s cannot be read: its checksum is wrong", HeadPath(path)), Advice: headAdvice}
+	}
+	return best, nil
+}
+
+const headAdvice = "put the head file back from a copy; or verify the log against a head kept elsewhere and then adopt it as it is (hsmgate audit adopt)"
+
+// replaceHead makes a new head file and puts it in place of the old one, durably.
+func replaceHead(path string, r Receipt) (err error) {
+	name := HeadPath(path)
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	if _, err = f.Write(appendSlot(appendSlot(nil, r), r)); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), syncDir(filepath.Dir(name)))
+}
+
+// syncDir makes the names in a folder durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

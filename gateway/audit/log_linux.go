@@ -1,0 +1,199 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Log is an open log. Its methods may be called from many goroutines.
+type Log struct {
+	opts  Options
+	disk  *disk
+	queue chan *entry
+	quit  chan struct{} // closed by Close: write what is queued and end
+	done  chan struct{} // closed by the writer at its end
+	once  sync.Once
+
+	// The writer's own.
+	headFile *headFile
+	seq      uint64 // of the last durable record
+	sum      hash   // of its line
+	size     int64  // of the file up to it
+	batch    []*entry
+	places   []placed
+	buf      []byte
+	broken   error  // why nothing can be written, or nil
+	headLost bool   // the head file needs to be made anew
+	dirty    bool   // the file may hold bytes of a refused batch after size
+	hurt     bool   // someone else changed the file's length: its content is to be verified before going on
+	rescued  string // where the content of a deleted file was saved
+	nextTry  time.Time
+
+	// What the writer shows, and the watch on it.
+	mu      sync.Mutex
+	flight  []*entry // the batch that is being written
+	writing bool
+	begun   time.Time
+	watch   *time.Timer
+	shown   Stats
+	stalled atomic.Bool
+	refused atomic.Uint64
+}
+
+// Stats are the log's figures since Open.
+type Stats struct {
+	Head     Receipt       // the last durable record
+	Size     int64         // bytes of the log
+	Appended uint64        // records made durable
+	Batches  uint64        // writes with their fdatasync
+	Refused  uint64        // records that were refused
+	Repairs  uint64        // times the log broke and was mended
+	Queued   int           // records that wait now
+	LastSync time.Duration // what the last fdatasync took
+	MaxSync  time.Duration // and the slowest
+	Broken   error         // why Append is refused now, or nil
+}
+
+// entry is one record on its way through the writer.
+type entry struct {
+	body  []byte
+	probe bool         // no record: asks whether the log is as it should be
+	taken atomic.Bool  // by whoever answers it, or by a caller that gave up
+	done  chan outcome // holds one
+}
+
+type outcome struct {
+	seq   uint64
+	sum   hash
+	err   error
+	reuse bool // the writer has let go of the entry
+}
+
+var entries = sync.Pool{New: func() any { return &entry{done: make(chan outcome, 1), body: make([]byte, 0, 1024)} }}
+
+// answer gives the outcome to the caller, once. It answers false if the caller has one or has left.
+func (e *entry) answer(o outcome) bool {
+	if !e.taken.CompareAndSwap(false, true) {
+		return false
+	}
+	e.done <- o
+	return true
+}
+
+func newLog(d *disk, o Options) *Log {
+	l := &Log{opts: o, disk: d, queue: make(chan *entry, o.Queue), quit: make(chan struct{}), done: make(chan struct{}), headFile: &headFile{disk: d}}
+	l.watch = time.AfterFunc(time.Hour, l.stall)
+	l.watch.Stop()
+	return l
+}
+
+// Append gives r the next number in the log and returns when its line is on the disk, together with all that
+// were queued with it. It does not change r. With an error, always ErrNotDurable, the record does not count and
+// whatever it was to vouch for must be thrown away; if the context ended while the disk was busy, the record
+// may be in the log all the same: the log can hold more than was answered, never less.
+func (l *Log) Append(ctx context.Context, r *Record) (Receipt, error) {
+	e := entries.Get().(*entry)
+	e.body = appendBody(e.body[:0], r)
+	o := l.submit(ctx, e)
+	if o.reuse {
+		e.taken.Store(false)
+		entries.Put(e)
+	}
+	if o.err != nil {
+		l.refused.Add(1)
+		return Receipt{}, o.err
+	}
+	return Receipt{Seq: o.seq, Hash: o.sum.String()}, nil
+}
+
+// submit queues e and waits for its outcome as long as the context allows.
+func (l *Log) submit(ctx context.Context, e *entry) outcome {
+	if ctx.Err() != nil {
+		return outcome{err: gaveUp(ctx, "before the record was queued"), reuse: true}
+	}
+	if l.stalled.Load() {
+		return outcome{err: l.stalledError(), reuse: true}
+	}
+	select {
+	case <-l.quit:
+		return outcome{err: errClosed(), reuse: true}
+	case l.queue <- e:
+	default:
+		select {
+		case l.queue <- e:
+		case <-ctx.Done():
+			return outcome{err: gaveUp(ctx, "while the queue was full"), reuse: true}
+		case <-l.done:
+			return outcome{err: errClosed(), reuse: true}
+		}
+	}
+	select {
+	case o := <-e.done:
+		return o
+	case <-ctx.Done():
+	case <-l.done: // queued after the writer's last look
+	}
+	if e.taken.CompareAndSwap(false, true) {
+		if ctx.Err() == nil {
+			return outcome{err: errClosed()}
+		}
+		return outcome{err: gaveUp(ctx, "while the disk was busy")}
+	}
+	return <-e.done // answered in the same moment
+}
+
+func gaveUp(ctx context.Context, when string) error {
+	return &Error{Kind: ErrNotDurable, Detail: "the caller's time was over " + when, Cause: context.Cause(ctx),
+		Advice: "try again; if it lasts, look at the log's disk"}
+}
+
+func errClosed() error {
+	return &Error{Kind: ErrNotDurable, Detail: "the log is closed", Advice: "the process is ending; send the request again when it is back"}
+}
+
+func (l *Log) stalledError() error {
+	return &Error{Kind: ErrNotDurable, Detail: fmt.Sprintf("the disk of %s has not finished a write within %v", l.disk.path, l.opts.Timeout),
+		Advice: "look at the disk and the system's log; writing goes on by itself when the disk answers"}
+}
+
+// Head gives the last durable record; Seq 0 if there is none.
+func (l *Log) Head() Receipt { return l.Stats().Head }
+
+// Stats gives the log's figures.
+func (l *Log) Stats() Stats {
+	l.mu.Lock()
+	s := l.shown
+	l.mu.Unlock()
+	s.Queued, s.Refused = len(l.queue), l.refused.Load()
+	if l.stalled.Load() {
+		s.Broken = l.stalledError()
+	}
+	return s
+}
+
+// Ready is nil if a record could be appended now, as far as can be told without writing one. A broken log is
+// mended here too, if it can be, so that a service that gets no calls while it is not ready comes back.
+func (l *Log) Ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), l.opts.Timeout)
+	defer cancel()
+	return l.submit(ctx, &entry{probe: true, done: make(chan outcome, 1)}).err
+}
+
+// Close writes what is queued, makes log and head durable and gives the file free. If the disk is blocked it
+// gives up after Options.Timeout.
+func (l *Log) Close() error {
+	l.once.Do(func() { close(l.quit) })
+	limit := time.NewTimer(l.opts.Timeout)
+	defer limit.Stop()
+	select {
+	case <-l.done:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.shown.Broken
+	case <-limit.C:
+		return l.stalledError()
+	}
+}

@@ -1,0 +1,148 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+func sample(i int) *Record {
+	return &Record{Time: time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC).Add(time.Duration(i) * time.Millisecond), RequestID: fmt.Sprintf("9b2c7d52-6a3e-4c11-8d2b-%012d", i),
+		Face: "rest", Principal: "arn:aws:iam::000000000000:user/release", SourceAddress: "127.0.0.1:4242", UserAgent: "curl/7.88.1",
+		Operation: "Sign", Resource: "alias/release", KeyID: "1234abcd-12ab-34cd-56ef-1234567890ab", KeyARN: "arn:aws:kms:eu-central-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+		KeyVersion: 1, Algorithm: "ECDSA_SHA_256", MessageType: "DIGEST", Digest: "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+		SignatureHash: "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752", Outcome: "allowed", LatencyMicros: 412}
+}
+
+func open(t testing.TB, path string, o Options) *Log {
+	t.Helper()
+	l, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func add(t testing.TB, l *Log, from, n int) []Receipt {
+	t.Helper()
+	var got []Receipt
+	for i := from; i < from+n; i++ {
+		r, err := l.Append(context.Background(), sample(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, r)
+	}
+	return got
+}
+
+// lines checks that the file is exactly the chain of the given receipts.
+func checkFile(t testing.TB, path string, want []Receipt) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := walk(bytes.NewReader(b)); err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(b, []byte("\n"))
+	if len(lines) != len(want)+1 {
+		t.Fatalf("%d records in the file, want %d", len(lines)-1, len(want))
+	}
+	for i, r := range want {
+		if got := (Receipt{uint64(i + 1), hashOf(lines[i]).String()}); got != r {
+			t.Fatalf("record %d: %v, receipt %v", i+1, got, r)
+		}
+	}
+}
+
+func TestAppendAndReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := open(t, path, Options{})
+	want := add(t, l, 0, 10)
+	if l.Head() != want[9] {
+		t.Fatal(l.Head(), want[9])
+	}
+	if err := l.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := ReadHead(path); err != nil || h != want[9] {
+		t.Fatal(h, err)
+	}
+	l = open(t, path, Options{})
+	want = append(want, add(t, l, 10, 5)...)
+	checkFile(t, path, want)
+	for _, name := range []string{path, HeadPath(path)} {
+		if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o600 {
+			t.Fatal(name, st.Mode(), err)
+		}
+	}
+}
+
+func TestManyCallersShareBatches(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := open(t, path, Options{})
+	const callers, each = 32, 50
+	want := make([]Receipt, callers*each)
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			for i := range each {
+				r, err := l.Append(context.Background(), sample(c*each+i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				want[r.Seq-1] = r
+			}
+		})
+	}
+	wg.Wait()
+	checkFile(t, path, want)
+	if s := l.Stats(); s.Appended != callers*each || s.Batches >= s.Appended {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, callers := range []int{1, 8, 32} {
+		b.Run(fmt.Sprint(callers), func(b *testing.B) {
+			l := open(b, filepath.Join(b.TempDir(), "audit.log"), Options{})
+			r := sample(1)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+			defer cancel()
+			var wg sync.WaitGroup
+			begun := cpu(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for c := range callers {
+				n := b.N / callers
+				if c == 0 {
+					n += b.N % callers
+				}
+				wg.Go(func() {
+					for range n {
+						if _, err := l.Append(ctx, r); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(cpu(b)-begun)/float64(b.N)/1e3, "cpu-µs/op")
+			b.ReportMetric(float64(b.N)/float64(l.Stats().Batches), "records/batch")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}

@@ -1,0 +1,151 @@
+package audit
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Record is one use, or attempted use, of the service. It is stored as one JSON object on one line, its
+// members in the order of these fields; members that are empty are left out, except the first three.
+type Record struct {
+	Seq  uint64    `json:"seq"`  // number in the log, from 1, without gaps; given by the log, whatever the caller sets
+	Prev string    `json:"prev"` // hex SHA-256 of the line before; 64 zeros for record 1; given by the log
+	Time time.Time `json:"time"` // when the call was received, kept in UTC; the time of Append where it is zero
+
+	Phase         string `json:"phase,omitempty"` // "" is the outcome; "started" is written before the token is changed
+	RequestID     string `json:"requestId,omitempty"`
+	Face          string `json:"face,omitempty"` // "rest", "aws" or "internal"
+	Principal     string `json:"principal,omitempty"`
+	SourceAddress string `json:"sourceAddress,omitempty"`
+	UserAgent     string `json:"userAgent,omitempty"`
+	Operation     string `json:"operation,omitempty"`
+	Resource      string `json:"resource,omitempty"` // as the caller named it
+	KeyID         string `json:"keyId,omitempty"`
+	KeyARN        string `json:"keyArn,omitempty"`
+	KeyVersion    int    `json:"keyVersion,omitempty"`
+	Algorithm     string `json:"algorithm,omitempty"`
+	MessageType   string `json:"messageType,omitempty"`
+	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex
+	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
+	Outcome       string `json:"outcome,omitempty"`       // "allowed", "denied", "invalid" or "failed"
+	ErrorCode     string `json:"errorCode,omitempty"`
+	Reason        string `json:"reason,omitempty"`
+	LatencyMicros int64  `json:"latencyMicros,omitempty"`
+}
+
+// MaxText is the longest text, in bytes, that a member holds. Of a longer one, the record keeps the
+// beginning and says how long it was: callers choose some of these texts and must not choose a line's length.
+const MaxText = 2048
+
+// appendBody appends everything that follows the member prev, from its comma to the closing brace. It is the
+// part of the line that does not depend on the record's place in the chain, so the caller's goroutine makes it.
+// The bytes are those of encoding/json without HTML escaping.
+func appendBody(b []byte, r *Record) []byte {
+	t := r.Time
+	if t.IsZero() || t.Year() < 0 || t.Year() > 9999 { // years that RFC 3339 cannot write
+		t = time.Now()
+	}
+	b = append(b, `,"time":"`...)
+	b = t.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '"')
+	b = appendText(b, `,"phase":"`, r.Phase)
+	b = appendText(b, `,"requestId":"`, r.RequestID)
+	b = appendText(b, `,"face":"`, r.Face)
+	b = appendText(b, `,"principal":"`, r.Principal)
+	b = appendText(b, `,"sourceAddress":"`, r.SourceAddress)
+	b = appendText(b, `,"userAgent":"`, r.UserAgent)
+	b = appendText(b, `,"operation":"`, r.Operation)
+	b = appendText(b, `,"resource":"`, r.Resource)
+	b = appendText(b, `,"keyId":"`, r.KeyID)
+	b = appendText(b, `,"keyArn":"`, r.KeyARN)
+	b = appendInt(b, `,"keyVersion":`, int64(r.KeyVersion))
+	b = appendText(b, `,"algorithm":"`, r.Algorithm)
+	b = appendText(b, `,"messageType":"`, r.MessageType)
+	b = appendText(b, `,"digest":"`, r.Digest)
+	b = appendText(b, `,"signatureHash":"`, r.SignatureHash)
+	b = appendText(b, `,"outcome":"`, r.Outcome)
+	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
+	b = appendText(b, `,"reason":"`, r.Reason)
+	b = appendInt(b, `,"latencyMicros":`, r.LatencyMicros)
+	return append(b, '}')
+}
+
+func appendInt(b []byte, name string, n int64) []byte {
+	if n == 0 {
+		return b
+	}
+	return strconv.AppendInt(append(b, name...), n, 10)
+}
+
+// appendText appends the member whose name, colon and opening quote are given, or nothing for an empty text.
+func appendText(b []byte, name, s string) []byte {
+	if s == "" {
+		return b
+	}
+	b = append(b, name...)
+	if len(s) <= MaxText {
+		return append(appendEscaped(b, s), '"')
+	}
+	cut := MaxText
+	for cut > MaxText-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	b = appendEscaped(b, s[:cut])
+	b = append(b, " [cut, "...)
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	return append(b, ` bytes]"`...)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendEscaped appends s as the inside of a JSON string (RFC 8259, section 7). What is not UTF-8 becomes
+// U+FFFD; U+2028 and U+2029 are escaped, because some readers take them for the end of a line.
+func appendEscaped(b []byte, s string) []byte {
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			b = append(b, s[start:i]...)
+			b = appendEscapedByte(b, c)
+			i++
+			start = i
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			b = append(b, s[start:i]...)
+			b = append(b, `\ufffd`...)
+			start = i + n
+		} else if r == '\u2028' || r == '\u2029' {
+			b = append(b, s[start:i]...)
+			b = append(b, `\u202`...)
+			b = append(b, hexDigits[r&0xf])
+			start = i + n
+		}
+		i += n
+	}
+	return append(b, s[start:]...)
+}
+
+func appendEscapedByte(b []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(b, '\\', c)
+	case '\b':
+		return append(b, '\\', 'b')
+	case '\f':
+		return append(b, '\\', 'f')
+	case '\n':
+		return append(b, '\\', 'n')
+	case '\r':
+		return append(b, '\\', 'r')
+	case '\t':
+		return append(b, '\\', 't')
+	}
+	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+}
