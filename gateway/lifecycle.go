@@ -167,6 +167,14 @@ func (s *Service) Ready(ctx context.Context) error {
 	return nil
 }
 
+// hungAfter is how long a call may be stuck inside the module before the
+// process has to be replaced.
+const hungAfter = time.Minute
+
+// Hung says that a call is stuck inside the PKCS#11 module, which only a new
+// process can mend.
+func (s *Service) Hung() bool { return s.token.Hung(hungAfter) }
+
 func logKey(id string, err error) []zap.Field {
 	fields := []zap.Field{zap.String("keyId", id)}
 	if err != nil {

@@ -41,6 +41,20 @@ var Ops = []*Op{
 	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases),
 }
 
+// GetMetrics is the permission to read the figures of the service. It is no
+// operation of AWS KMS and has no AWS target.
+var GetMetrics = &Op{
+	Name: "GetMetrics", Method: "GET", Path: "/metrics", permission: "hsmgate:GetMetrics",
+	New: func() any { return new(nothing) },
+	run: func(context.Context, *Service, *Call, any) (any, *api.Error) { return &api.Empty{}, nil },
+}
+
+// nothing is a request without members.
+type nothing struct{}
+
+// Check finds nothing malformed.
+func (*nothing) Check(*api.Checker) {}
+
 // request is what every request type offers.
 type request interface{ Check(*api.Checker) }
 

@@ -1,0 +1,188 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// maxBody is the longest JSON body in bytes; a file to sign has no limit.
+const maxBody = 256 << 10
+
+// decode fills the request of an operation from path, query and body.
+func decode(ec echo.Context, in any) *api.Error {
+	r := ec.Request()
+	var err *api.Error
+	sign, isSign := in.(*api.SignRequest)
+	switch {
+	case r.Method == http.MethodGet:
+		err = decodeQuery(r.URL.Query(), in)
+	case isSign && !isJSON(r):
+		err = decodeFile(r, sign)
+	default:
+		err = decodeBody(r, in)
+	}
+	if err != nil {
+		return err
+	}
+	return fromPath(ec, in)
+}
+
+// fromPath sets the key or the alias that the path names. A body may repeat it,
+// but not contradict it.
+func fromPath(ec echo.Context, in any) *api.Error {
+	if !strings.Contains(ec.Path(), ":") {
+		return nil
+	}
+	name, err := named(ec)
+	if err != nil {
+		return err
+	}
+	if target, ok := in.(interface {
+		KeyRef() string
+		SetKeyRef(string)
+	}); ok {
+		if err := agrees("KeyId", target.KeyRef(), name); err != nil {
+			return err
+		}
+		target.SetKeyRef(name)
+	}
+	if target, ok := in.(interface {
+		Alias() string
+		SetAliasName(string)
+	}); ok {
+		if err := agrees("AliasName", target.Alias(), name); err != nil {
+			return err
+		}
+		target.SetAliasName(name)
+	}
+	return nil
+}
+
+func agrees(member, body, path string) *api.Error {
+	if body != "" && body != path {
+		return api.Errorf(api.Validation, "%s in the body is not the one in the path. Leave it out of the body.", member)
+	}
+	return nil
+}
+
+func isJSON(r *http.Request) bool {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && mediaType == "application/json"
+}
+
+// decodeFile takes the body as the file to sign and the rest from the query.
+func decodeFile(r *http.Request, in *api.SignRequest) *api.Error {
+	if err := decodeQuery(r.URL.Query(), in); err != nil {
+		return err
+	}
+	if in.Message != nil {
+		return api.Errorf(api.Validation, "The message is the body. Leave Message out of the query.")
+	}
+	in.Body = r.Body
+	return nil
+}
+
+func decodeBody(r *http.Request, in any) *api.Error {
+	if len(r.URL.RawQuery) > 0 {
+		return api.Errorf(api.Validation, "%s takes its members in the JSON body, not in the query.", r.Method)
+	}
+	if r.ContentLength > maxBody {
+		return tooLarge()
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return &api.Error{Code: api.Serialization, Cause: err, Message: "The body ended before it was complete. Send it again."}
+	case len(body) > maxBody:
+		return tooLarge()
+	case len(body) == 0: // an operation may have nothing to say beyond its path
+		return nil
+	case !isJSON(r):
+		return api.Errorf(api.UnsupportedMediaType, "Content-Type must be application/json.")
+	}
+	return unmarshal(body, in)
+}
+
+func tooLarge() *api.Error {
+	return api.Errorf(api.RequestEntityTooLarge, "A JSON body has at most %d bytes. Sign a large message by its digest, or send it as the raw body.", maxBody)
+}
+
+// decodeQuery reads query parameters with the strictness of a JSON body.
+func decodeQuery(query url.Values, in any) *api.Error {
+	if len(query) == 0 {
+		return nil
+	}
+	members := make(map[string]any, len(query))
+	for name, values := range query {
+		if len(values) != 1 {
+			return api.Errorf(api.Validation, "%s stands in the query %d times, not once.", cut(name, 64), len(values))
+		}
+		members[name] = values[0]
+		switch name {
+		case "Limit":
+			n, err := strconv.Atoi(values[0])
+			if err != nil {
+				return api.Errorf(api.Validation, "Limit must be a whole number, not %q.", cut(values[0], 64))
+			}
+			members[name] = n
+		case "DryRun":
+			members[name] = values[0] == "true"
+			if values[0] != "true" && values[0] != "false" {
+				return api.Errorf(api.Validation, "DryRun must be true or false, not %q.", cut(values[0], 64))
+			}
+		}
+	}
+	body, err := json.Marshal(members)
+	if err != nil {
+		return api.Errorf(api.Serialization, "The query cannot be read.")
+	}
+	return unmarshal(body, in)
+}
+
+// unmarshal refuses what the operation does not know: a misspelt member must
+// not be taken for an absent one.
+func unmarshal(body []byte, in any) *api.Error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(in); err != nil {
+		return notReadable(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return api.Errorf(api.Serialization, "The body goes on after the end of its JSON object.")
+	}
+	return nil
+}
+
+func notReadable(err error) *api.Error {
+	var mismatch *json.UnmarshalTypeError
+	var corrupt interface{ Error() string }
+	text := "The body is not a JSON object: " + cut(err.Error(), 256)
+	switch {
+	case errors.As(err, &mismatch):
+		text = fmt.Sprintf("%s cannot be a JSON %s.", memberName(mismatch.Field), mismatch.Value)
+	case errors.As(err, &corrupt) && strings.Contains(err.Error(), "base64"):
+		text = "A binary member is not base64: " + err.Error()
+	case strings.HasPrefix(err.Error(), "json: unknown field "):
+		text = "The request has no member " + cut(strings.TrimPrefix(err.Error(), "json: unknown field "), 128) + ". See /openapi.yaml."
+	}
+	return &api.Error{Code: api.Serialization, Message: text, Cause: err}
+}
+
+func memberName(field string) string {
+	if field == "" {
+		return "The body"
+	}
+	return field
+}

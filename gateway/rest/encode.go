@@ -1,0 +1,93 @@
+package rest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// encode answers in the form that Accept asks for, JSON unless it names another.
+func (f *face) encode(ec echo.Context, _ *gateway.Op, out any) error {
+	form := wanted(ec.Request())
+	switch out := out.(type) {
+	case *api.SignResponse:
+		switch form {
+		case "application/octet-stream":
+			return ec.Blob(http.StatusOK, form, out.Signature)
+		case "text/plain":
+			return ec.String(http.StatusOK, base64.StdEncoding.EncodeToString(out.Signature)+"\n")
+		}
+	case *api.GetPublicKeyResponse:
+		if form != "" {
+			body, err := publicKeyForm(out, form)
+			if err != nil {
+				return f.problem(ec, err)
+			}
+			return ec.Blob(http.StatusOK, form, body)
+		}
+	}
+	return writeJSON(ec, http.StatusOK, "application/json", out)
+}
+
+// wanted is the first media type of Accept that some operation can answer in,
+// or "" for JSON.
+func wanted(r *http.Request) string {
+	for _, part := range strings.Split(r.Header.Get("Accept"), ",") {
+		mediaType, _, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		switch mediaType {
+		case "application/json", "*/*":
+			return ""
+		case "application/octet-stream", "text/plain", pemForm, jwkForm, sshForm:
+			return mediaType
+		}
+	}
+	return ""
+}
+
+func writeJSON(ec echo.Context, status int, mediaType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return ec.Blob(status, mediaType, append(body, '\n'))
+}
+
+// problem is an error as RFC 9457 has it, with the code of AWS KMS beside it.
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail,omitempty"`
+	Code      string `json:"code"`
+	RequestID string `json:"requestId"`
+}
+
+func (f *face) problem(ec echo.Context, err *api.Error) error {
+	if err.RetryAfter > 0 {
+		seconds := (err.RetryAfter + time.Second - 1) / time.Second
+		ec.Response().Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+	}
+	id, _ := ec.Get("requestId").(string)
+	status := err.Code.RESTStatus()
+	writeErr := writeJSON(ec, status, "application/problem+json", problem{
+		Type: "urn:hsmgate:error:" + string(err.Code), Title: err.Code.Title(), Status: status,
+		Detail: err.Message, Code: string(err.Code), RequestID: id,
+	})
+	if writeErr != nil {
+		f.Log.Debug("the answer could not be written", zap.String("requestId", id), zap.Error(writeErr))
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+)
+
+// maxUserAgent bounds what a caller can write into a record, in bytes.
+const maxUserAgent = 256
+
+// serve is every operation: authenticate, do, encode.
+func (f *face) serve(op *gateway.Op) echo.HandlerFunc {
+	return func(ec echo.Context) error {
+		call, err := f.authenticate(ec)
+		if err != nil {
+			return f.problem(ec, err)
+		}
+		out, err := f.Service.Do(ec.Request().Context(), call, op, func(in any) *api.Error {
+			return decode(ec, in)
+		})
+		if call.Receipt.Seq != 0 {
+			ec.Response().Header().Set("Hsmgate-Audit-Record", call.Receipt.String())
+		}
+		if err != nil {
+			return f.problem(ec, err)
+		}
+		return f.encode(ec, op, out)
+	}
+}
+
+// guard gives each request its id and turns a panic into an internal error.
+func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(ec echo.Context) (err error) {
+		if ec.Path() == "/" { // the AWS face has ids of its own
+			return next(ec)
+		}
+		id := uuid.NewString()
+		ec.Set("requestId", id)
+		ec.Response().Header().Set("X-Request-Id", id)
+		defer func() {
+			if p := recover(); p != nil {
+				f.Log.Error("panic", zap.String("requestId", id), zap.Any("panic", p), zap.Stack("stack"))
+				err = f.problem(ec, api.Errorf(api.Internal, "An internal error occurred. An operator finds its cause in the log under request %s.", id))
+			}
+		}()
+		return next(ec)
+	}
+}
+
+// authenticate finds out who calls. A failure is logged and counted, and leaves
+// no audit record, so that strangers cannot make the audit log grow.
+func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
+	r := ec.Request()
+	call := &gateway.Call{
+		RequestID: ec.Get("requestId").(string), Face: "rest",
+		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
+	}
+	token, err := bearer(r)
+	if err == nil {
+		p, cause := f.Identities.Bearer(token, f.Now())
+		if cause == nil {
+			call.Principal = p
+			return call, nil
+		}
+		err = identityError(cause)
+	}
+	f.failures.WithLabelValues(string(err.Code)).Inc()
+	f.Log.Warn("not authenticated", zap.String("requestId", call.RequestID), zap.String("face", "rest"),
+		zap.String("sourceAddress", call.SourceAddress), zap.String("error", string(err.Code)))
+	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
+	return nil, err
+}
+
+// identityError tells a stranger as little as possible.
+func identityError(cause error) *api.Error {
+	if errors.Is(cause, identity.ErrExpired) {
+		return api.Errorf(api.ExpiredToken, "The bearer token has expired. Ask an administrator for a new one.")
+	}
+	return api.Errorf(api.UnrecognizedClient, "The bearer token is not valid.")
+}
+
+func bearer(r *http.Request) (string, *api.Error) {
+	values := r.Header.Values("Authorization")
+	if len(values) == 0 {
+		return "", api.Errorf(api.MissingAuthentication, "Send a bearer token: Authorization: Bearer hsmgate_…")
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", api.Errorf(api.MissingAuthentication, "Send exactly one header of the form Authorization: Bearer hsmgate_…")
+	}
+	return token, nil
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
+// named returns the key reference or alias name in the path, decoded once.
+func named(ec echo.Context) (string, *api.Error) {
+	prefix, value := "", ec.Param("name")
+	if value == "" {
+		prefix, value = "alias/", ec.Param("alias")
+	}
+	if ec.Request().URL.RawPath != "" { // echo then routes on the encoded path
+		decoded, err := url.PathUnescape(value)
+		if err != nil {
+			return "", api.Errorf(api.Validation, "The path has a wrong percent encoding: %q.", cut(value, 256))
+		}
+		value = decoded
+	}
+	return prefix + value, nil
+}
+
+// routeError answers where no route fits.
+func (f *face) routeError(err error, ec echo.Context) {
+	if ec.Response().Committed {
+		return
+	}
+	id, ok := ec.Get("requestId").(string)
+	if !ok {
+		id = uuid.NewString()
+		ec.Set("requestId", id)
+		ec.Response().Header().Set("X-Request-Id", id)
+	}
+	call, refused := f.authenticate(ec)
+	if refused == nil {
+		refused = f.Service.Reject(ec.Request().Context(), call, "UnknownOperation", unrouted(ec, err))
+	}
+	if err := f.problem(ec, refused); err != nil {
+		f.Log.Warn("the answer could not be written", zap.String("requestId", id), zap.Error(err))
+	}
+}
+
+func unrouted(ec echo.Context, err error) *api.Error {
+	r := ec.Request()
+	if he, ok := err.(*echo.HTTPError); ok && he.Code == http.StatusMethodNotAllowed {
+		return api.Errorf(api.MethodNotAllowed, "%s is not a method of %s. See /openapi.yaml.", cut(r.Method, 16), cut(r.URL.Path, 256))
+	}
+	return api.Errorf(api.UnknownOperation, "Nothing is at %s. See /openapi.yaml; a slash in a key's ARN or an alias name is written %%2F in a path.", cut(r.URL.Path, 256))
+}
