@@ -97,7 +97,7 @@ func (s *Store) InsertKey(ctx context.Context, key *Key) error {
 			return nil, fmt.Errorf("key %s: %w", k.ID, err)
 		}
 		for _, v := range k.Versions {
-			if err := putVersion(ctx, tx, k.ID, v); err != nil {
+			if err := insertVersion(ctx, tx, k.ID, v); err != nil {
 				return nil, err
 			}
 		}
@@ -121,10 +121,8 @@ func complete(k *Key) error {
 	return nil
 }
 
-// putVersion adds a version, or completes the one of that number.
-func putVersion(ctx context.Context, tx *sql.Tx, id string, v Version) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO versions (key_id, number, object_id, public_key, created_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (key_id, number) DO UPDATE SET object_id = excluded.object_id, public_key = excluded.public_key, created_at = excluded.created_at`,
+func insertVersion(ctx context.Context, tx *sql.Tx, id string, v Version) error {
+	_, err := tx.ExecContext(ctx, "INSERT INTO versions (key_id, number, object_id, public_key, created_at) VALUES (?, ?, ?, ?, ?)",
 		id, v.Number, v.ObjectID, v.PublicKey, v.CreatedAt.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("key %s version %d: %w", id, v.Number, err)
@@ -144,7 +142,10 @@ func (s *Store) ActivateKey(ctx context.Context, id string, version Version) err
 		if err := complete(k); err != nil {
 			return err
 		}
-		return putVersion(ctx, tx, id, v)
+		if _, err := tx.ExecContext(ctx, "DELETE FROM versions WHERE key_id = ? AND number = ?", id, v.Number); err != nil {
+			return err
+		}
+		return insertVersion(ctx, tx, id, v)
 	})
 }
 

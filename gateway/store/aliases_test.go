@@ -1,0 +1,54 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAliases(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	insertKeys(t, s, 2)
+	ok(t, s.InsertKey(t.Context(), anIntent("creating")))
+	create := func(name, key string) error {
+		return s.CreateAlias(t.Context(), &Alias{Name: name, KeyID: key, CreatedAt: t0})
+	}
+	for _, name := range []string{"alias/c", "alias/a", "alias/b"} {
+		ok(t, create(name, "key-000"))
+	}
+	is(t, create("alias/a", "key-001"), ErrExists)
+	is(t, create("alias/d", "other"), ErrNotFound)
+	is(t, create("alias/d", "creating"), ErrNotFound)
+	is(t, create("a", "key-000"), ErrInvalid)
+	is(t, create("alias/", "key-000"), ErrInvalid)
+
+	at := t0.Truncate(time.Microsecond)
+	a, _ := s.Alias("alias/a")
+	equal(t, *a, Alias{Name: "alias/a", KeyID: "key-000", CreatedAt: at, UpdatedAt: at})
+
+	is(t, s.UpdateAlias(t.Context(), "alias/x", "key-001", t0), ErrNotFound)
+	is(t, s.UpdateAlias(t.Context(), "alias/b", "other", t0), ErrNotFound)
+	ok(t, s.UpdateAlias(t.Context(), "alias/b", "key-001", t0.Add(time.Hour)))
+	b, _ := s.Alias("alias/b")
+	equal(t, *b, Alias{Name: "alias/b", KeyID: "key-001", CreatedAt: at, UpdatedAt: at.Add(time.Hour)})
+
+	page := func(key, after string, limit int) []string {
+		list, _ := s.Aliases(key, after, limit)
+		return names(list)
+	}
+	equal(t, page("", "", 10), []string{"alias/a", "alias/b", "alias/c"})
+	equal(t, page("", "alias/a", 1), []string{"alias/b"})
+	equal(t, page("key-000", "", 10), []string{"alias/a", "alias/c"})
+	equal(t, page("key-000", "alias/a", 10), []string{"alias/c"})
+	equal(t, page("key-000", "alias/b", 10), []string{"alias/c"})
+	equal(t, page("key-001", "", 10), []string{"alias/b"})
+	equal(t, page("other", "", 10), []string{})
+	_, more := s.Aliases("key-000", "", 1)
+	equal(t, more, true)
+	equal(t, []int{s.AliasCount(""), s.AliasCount("key-000"), s.AliasCount("key-001"), s.AliasCount("other")}, []int{3, 2, 1, 0})
+
+	ok(t, s.DeleteAlias(t.Context(), "alias/a"))
+	is(t, s.DeleteAlias(t.Context(), "alias/a"), ErrNotFound)
+	ok(t, s.UpdateAlias(t.Context(), "alias/c", "key-000", t0)) // to the key it has
+	equal(t, page("key-000", "", 10), []string{"alias/c"})
+}

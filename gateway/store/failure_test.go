@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// writes are all writes of a Store; each succeeds on what filled makes.
+func writes(ctx context.Context, s *Store) map[string]func() error {
+	return map[string]func() error{
+		"InsertKey":            func() error { return s.InsertKey(ctx, aKey("new")) },
+		"ActivateKey":          func() error { return s.ActivateKey(ctx, "intent", aKey("intent").Versions[0]) },
+		"SetKeyState":          func() error { return s.SetKeyState(ctx, "key-000", StateDisabled, time.Time{}) },
+		"DeleteKey":            func() error { return s.DeleteKey(ctx, "key-000") },
+		"DeleteDueKey":         func() error { return s.DeleteDueKey(ctx, "key-001", t0) },
+		"MarkDestroyed":        func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
+		"CreateAlias":          func() error { return s.CreateAlias(ctx, &Alias{Name: "alias/new", KeyID: "key-000", CreatedAt: t0}) },
+		"UpdateAlias":          func() error { return s.UpdateAlias(ctx, "alias/a", "key-001", t0) },
+		"DeleteAlias":          func() error { return s.DeleteAlias(ctx, "alias/a") },
+		"InsertPrincipal":      func() error { return s.InsertPrincipal(ctx, aPrincipal("new", "key-000")) },
+		"SetPrincipalKeys":     func() error { return s.SetPrincipalKeys(ctx, "arn:a", nil) },
+		"DeletePrincipal":      func() error { return s.DeletePrincipal(ctx, "arn:a") },
+		"InsertBearer":         func() error { return s.InsertBearer(ctx, aBearer("new", "a")) },
+		"DeleteBearer":         func() error { return s.DeleteBearer(ctx, "a1") },
+		"InsertAccessKey":      func() error { return s.InsertAccessKey(ctx, anAccessKey("new", "a")) },
+		"SetAccessKeyDisabled": func() error { return s.SetAccessKeyDisabled(ctx, "a1", true) },
+		"DeleteAccessKey":      func() error { return s.DeleteAccessKey(ctx, "a1") },
+	}
+}
+
+func filled(t *testing.T) *Store {
+	t.Helper()
+	s := newStore(t)
+	insertKeys(t, s, 2)
+	ok(t, s.SetKeyState(t.Context(), "key-001", StatePendingDeletion, t0))
+	ok(t, s.InsertKey(t.Context(), anIntent("intent")))
+	ok(t, s.InsertKey(t.Context(), anIntent("tombstone")))
+	ok(t, s.DeleteKey(t.Context(), "tombstone"))
+	ok(t, s.CreateAlias(t.Context(), &Alias{Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
+	ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a", "key-000")))
+	ok(t, s.InsertBearer(t.Context(), aBearer("a1", "a")))
+	ok(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "a")))
+	return s
+}
+
+// unchanged runs all writes, which must fail as asked and leave memory as the
+// file is; the Store must work again after mend.
+func unchanged(ctx context.Context, t *testing.T, s *Store, failed func(error) bool, mend func()) {
+	t.Helper()
+	for name, write := range writes(ctx, s) {
+		before := contents(s.mem)
+		if err := write(); !failed(err) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		equal(t, contents(s.mem), before)
+		likeFile(t, s)
+	}
+	mend()
+	ok(t, s.InsertKey(t.Context(), aKey("after")))
+}
+
+func TestWritesSucceedOtherwise(t *testing.T) {
+	t.Parallel()
+	for name := range writes(t.Context(), nil) {
+		s := filled(t)
+		if err := writes(t.Context(), s)[name](); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAWriteThatCannotBeCommittedChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := filled(t)
+	// A foreign key that is checked at the end only: each write leaves a
+	// violation behind, so that it is COMMIT itself that fails.
+	_, err := s.writer.ExecContext(t.Context(), `CREATE TABLE broken (x TEXT REFERENCES keys (id) DEFERRABLE INITIALLY DEFERRED) STRICT`)
+	ok(t, err)
+	for _, table := range []string{"keys", "aliases", "principals", "principal_keys", "bearers", "access_keys"} {
+		for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
+			_, err := s.writer.ExecContext(t.Context(), `CREATE TRIGGER broken_`+table+event+` AFTER `+event+` ON `+table+`
+				BEGIN INSERT INTO broken VALUES ('no such key'); END`)
+			ok(t, err)
+		}
+	}
+	unchanged(t.Context(), t, s,
+		func(err error) bool { return err != nil && strings.Contains(err.Error(), "commit") },
+		func() {
+			for _, table := range []string{"keys", "aliases", "principals", "principal_keys", "bearers", "access_keys"} {
+				for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
+					_, err := s.writer.ExecContext(t.Context(), `DROP TRIGGER broken_`+table+event)
+					ok(t, err)
+				}
+			}
+		})
+}
+
+func TestAFullDiskChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := filled(t)
+	var pages int
+	ok(t, s.writer.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages))
+	limit := func(n int) {
+		t.Helper()
+		var got int
+		ok(t, s.writer.QueryRowContext(t.Context(), "PRAGMA max_page_count = "+strconv.Itoa(n)).Scan(&got))
+	}
+	limit(pages)
+	large := aKey("large")
+	large.Description = strings.Repeat("x", 1<<20)
+	before := contents(s.mem)
+	var e sqlite3.Error
+	if err := s.InsertKey(t.Context(), large); !errors.As(err, &e) || e.Code != sqlite3.ErrFull {
+		t.Fatalf("error %v, want a full disk", err)
+	}
+	equal(t, contents(s.mem), before)
+	likeFile(t, s)
+	limit(1 << 20)
+	ok(t, s.InsertKey(t.Context(), large))
+}
+
+func TestACancelledWriteChangesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	unchanged(ctx, t, filled(t), func(err error) bool { return errors.Is(err, context.Canceled) }, func() {})
+}
+
+// Who waits for another write gives up when its own time is over.
+func TestWaitingForAWriteEndsWithTheContext(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	inside, leave, left := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		left <- s.write(t.Context(), func(context.Context, *sql.Tx) (func(*memory), error) {
+			close(inside)
+			<-leave
+			return func(*memory) {}, nil
+		})
+	}()
+	<-inside
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	is(t, s.InsertKey(ctx, aKey("k")), context.DeadlineExceeded)
+	if _, found := s.Key("k"); found { // and reads do not wait at all
+		t.Error("found")
+	}
+	close(leave)
+	ok(t, <-left)
+	ok(t, s.InsertKey(t.Context(), aKey("k")))
+}
+
+// Another process that holds the write lock is waited for, then named.
+func TestAnotherProcessHoldsTheLock(t *testing.T) {
+	t.Parallel()
+	s := filled(t)
+	o := openStore(t, s.path)
+	_, err := s.writer.ExecContext(t.Context(), "PRAGMA busy_timeout = 10")
+	ok(t, err)
+	tx, err := o.writer.BeginTx(t.Context(), nil)
+	ok(t, err)
+	before := contents(s.mem)
+	var e sqlite3.Error
+	if err := s.InsertKey(t.Context(), aKey("k")); !errors.As(err, &e) || e.Code != sqlite3.ErrBusy {
+		t.Errorf("error %v, want busy", err)
+	}
+	equal(t, contents(s.mem), before)
+	ok(t, tx.Rollback())
+	ok(t, s.InsertKey(t.Context(), aKey("k")))
+}
+
+func TestAfterClose(t *testing.T) {
+	t.Parallel()
+	s := filled(t)
+	ok(t, s.Close())
+	ok(t, s.Close())
+	unchangedMemory := contents(s.mem)
+	for name, write := range writes(t.Context(), s) {
+		if err := write(); !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	equal(t, contents(s.mem), unchangedMemory)
+	if _, found := s.Key("key-000"); !found {
+		t.Error("requests under way lose their key at Close")
+	}
+}
