@@ -21,10 +21,14 @@ fail() {
 }
 
 module() {
-  for path in "${SOFTHSM2_MODULE:-}" /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so \
+  if [ -n "${SOFTHSM2_MODULE:-}" ]; then
+    [ -e "$SOFTHSM2_MODULE" ] && echo "$SOFTHSM2_MODULE"
+    return
+  fi
+  for path in /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so \
     /usr/lib64/pkcs11/libsofthsm2.so /usr/lib64/softhsm/libsofthsm2.so /usr/local/lib/softhsm/libsofthsm2.so \
     /opt/homebrew/lib/softhsm/libsofthsm2.so; do
-    [ -n "$path" ] && [ -e "$path" ] && echo "$path" && return 0
+    [ -e "$path" ] && echo "$path" && return 0
   done
   return 1
 }
@@ -35,7 +39,7 @@ random_digits() {
   while [ ${#digits} -lt "$1" ]; do
     digits=$digits$(od -An -N64 -tu1 /dev/urandom | tr -s ' ' '\n' | awk '$1 != "" && $1 < 250 { printf "%d", $1 % 10 }')
   done
-  printf %s "$digits" | cut -c "1-$1"
+  printf %s "$digits" | head -c "$1"
 }
 
 # new_pin FILE: appears whole or not at all.
@@ -47,11 +51,10 @@ new_pin() {
 
 # config FILE TOKENDIR: a moved folder takes its configuration with it.
 config() {
-  [ -e "$1" ] || cp "$here/softhsm2.conf" "$1.new"
-  awk -v line="directories.tokendir = $2" '/^[ \t]*directories\.tokendir/ { $0 = line } { print }' \
-    "$([ -e "$1" ] && echo "$1" || echo "$1.new")" >"$1.tmp"
-  rm -f "$1.new"
-  if [ -e "$1" ] && cmp -s "$1.tmp" "$1"; then rm "$1.tmp"; else mv "$1.tmp" "$1"; fi
+  from=$1
+  [ -e "$from" ] || from=$here/softhsm2.conf
+  awk -v line="directories.tokendir = $2" '/^[ \t]*directories\.tokendir/ { $0 = line } { print }' "$from" >"$1.tmp"
+  if cmp -s "$1.tmp" "$1"; then rm "$1.tmp"; else mv "$1.tmp" "$1"; fi
 }
 
 library=$(module) || fail "SoftHSM's library libsofthsm2.so is not here" "install it (Debian: apt-get install softhsm2), or name it with SOFTHSM2_MODULE"
