@@ -38,7 +38,7 @@ func TestManyAtOnce(t *testing.T) {
 	close(done)
 	readers.Wait()
 	ok(t, s.follow(t.Context()))
-	equal(t, s.KeyCount(), 1+4*15)
+	equal(t, s.KeyCount(), 1+4*8)
 	equal(t, len(s.Principals()), 4)
 	sameContents(t, s.mem, openStore(t, s.path).mem)
 }
@@ -83,7 +83,7 @@ func writeSome(t *testing.T, s *Store, w int) {
 	}
 	who := fmt.Sprint("writer", w)
 	steps(s.InsertPrincipal(ctx, aPrincipal(who)))
-	for i := range 15 {
+	for i := range 8 {
 		id, gone := fmt.Sprintf("w%d-%02d", w, i), fmt.Sprintf("gone%d-%02d", w, i)
 		steps(
 			s.InsertKey(ctx, anIntent(id)),
