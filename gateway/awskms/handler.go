@@ -1,0 +1,184 @@
+package awskms
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+)
+
+// MaxBody is the most bytes that the body of a request may have. The largest
+// request of AWS KMS, CreateKey with its policy, stays below.
+const MaxBody = 256 << 10
+
+// maxUserAgent bounds what a caller can write into a record, in bytes. Boto3
+// and the AWS CLI send some 200.
+const maxUserAgent = 512
+
+// face is the name of this protocol in audit records.
+const face = "aws"
+
+// Config holds what the handler is made of. Service, Identities and Region are
+// required.
+type Config struct {
+	Service    *gateway.Service
+	Identities *identity.Identities
+	// Region is the one region for which a signature is good.
+	Region string
+	// Address gives the client's address for the audit record. Default: the
+	// peer of the connection.
+	Address func(*http.Request) string
+	Log     *zap.Logger      // failed authentication; nil = none
+	Now     func() time.Time // default time.Now
+	// AuthFailures counts a failed authentication. The reasons are the few
+	// constants of this package, so they may be labels of a metric.
+	AuthFailures func(reason string)
+}
+
+type handler struct {
+	Config
+	decoySecret string // checked in place of the secret of an unknown access key
+}
+
+// New makes the handler of the AWS face.
+func New(c Config) http.Handler {
+	if c.Address == nil {
+		c.Address = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.AuthFailures == nil {
+		c.AuthFailures = func(string) {}
+	}
+	return &handler{Config: c, decoySecret: newDecoySecret()}
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := uuid.NewString()
+	out, err := h.guarded(w, r, id)
+	answer(w, id, out, err)
+}
+
+// guarded turns a panic, which is a fault of the gateway, into an answer that
+// clients can read.
+func (h *handler) guarded(w http.ResponseWriter, r *http.Request, id string) (out any, err *api.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.Log.Error("panic", zap.String("requestId", id), zap.String("face", face), zap.Any("panic", p), zap.Stack("stack"))
+			out, err = nil, api.Errorf(api.Internal, "An internal error occurred. An operator finds its cause in the log under request %s.", id)
+		}
+	}()
+	return h.serve(w, r, id)
+}
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (any, *api.Error) {
+	if r.Method != http.MethodPost || (r.URL.Path != "/" && r.URL.Path != "") {
+		return nil, api.Errorf(api.UnknownOperation, "AWS KMS requests are POST /, not %s %.100q.", r.Method, r.URL.Path)
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		h.logRefusal(r, id, &refusal{reason: reasonBody, Error: err})
+		return nil, err
+	}
+	op, name, unknown := target(r.Header)
+	caller, refused := h.authenticate(r, body)
+	if refused != nil {
+		h.logRefusal(r, id, refused)
+		return nil, firstError(op, body, unknown, refused.Error)
+	}
+	call := &gateway.Call{
+		RequestID: id, Face: face, Principal: caller,
+		SourceAddress: h.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
+	}
+	if unknown != nil {
+		return nil, h.Service.Reject(r.Context(), call, name, firstError(nil, body, unknown, nil))
+	}
+	return h.Service.Do(r.Context(), call, op, func(in any) *api.Error { return decode(body, in) })
+}
+
+// firstError picks, of all that is wrong with a request, what AWS tells first:
+// the body, the target, the authentication.
+func firstError(op *gateway.Op, body []byte, unknown, refused *api.Error) *api.Error {
+	var in any = &struct{}{}
+	if op != nil {
+		in = op.New()
+	}
+	if err := decode(body, in); err != nil {
+		return err
+	}
+	if unknown != nil {
+		return unknown
+	}
+	return refused
+}
+
+// readBody reads the body, whose announced size is looked at first.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *api.Error) {
+	if r.ContentLength > MaxBody {
+		return nil, tooLarge()
+	}
+	if r.ContentLength >= 0 {
+		body := make([]byte, r.ContentLength)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return nil, cutShort(err)
+		}
+		return body, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(http.MaxBytesReader(w, r.Body, MaxBody+1), MaxBody+1))
+	switch {
+	case err != nil:
+		return nil, cutShort(err)
+	case len(body) > MaxBody:
+		return nil, tooLarge()
+	}
+	return body, nil
+}
+
+func tooLarge() *api.Error {
+	return api.Errorf(api.RequestEntityTooLarge, "The body of a request has at most %d bytes. Hash a larger message and sign it with MessageType DIGEST.", MaxBody)
+}
+
+func cutShort(cause error) *api.Error {
+	e := api.Errorf(api.Serialization, "The body ended before it was complete. Send it again.")
+	e.Cause = cause
+	return e
+}
+
+// logRefusal logs and counts a call that was not authenticated.
+func (h *handler) logRefusal(r *http.Request, id string, refused *refusal) {
+	h.AuthFailures(refused.reason)
+	fields := []zap.Field{
+		zap.String("requestId", id), zap.String("face", face), zap.String("reason", refused.reason),
+		zap.String("error", string(refused.Code)), zap.String("sourceAddress", h.Address(r)),
+		zap.String("userAgent", cut(r.UserAgent(), maxUserAgent)),
+	}
+	if refused.accessKey != "" {
+		fields = append(fields, zap.String("accessKeyId", cut(refused.accessKey, 128)))
+	}
+	if refused.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", refused.Cause))
+	}
+	if refused.Code.Outcome() == api.Failed {
+		h.Log.Error("not authenticated", fields...)
+		return
+	}
+	h.Log.Info("not authenticated", fields...)
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}

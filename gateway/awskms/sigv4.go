@@ -1,0 +1,234 @@
+package awskms
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+)
+
+// The reasons why a call is not authenticated, as they are counted and logged.
+const (
+	reasonBody         = "body"              // not read: too large, or cut short
+	reasonMissing      = "missing"           // no Authorization header
+	reasonMalformed    = "malformed"         // a header that cannot be used
+	reasonScope        = "scope"             // made for another region, service or day
+	reasonClock        = "clock"             // too old, or from the future
+	reasonSessionToken = "session_token"     // there are none here
+	reasonUnknownKey   = "unknown_key"       // no such access key
+	reasonDisabledKey  = "disabled_key"      // nor may it be used now
+	reasonExpiredKey   = "expired_key"       //
+	reasonSignature    = "wrong_signature"   // the secret or what was signed is another
+	reasonStore        = "unreadable_secret" // a fault of the gateway
+)
+
+// maxSkew is how far the date of a request may be from the gateway's clock.
+const maxSkew = 5 * time.Minute
+
+// dateFormat is ISO 8601 basic format, the only one that SigV4 knows.
+const dateFormat = "20060102T150405Z"
+
+// refusal is why a call is not authenticated.
+type refusal struct {
+	*api.Error
+	reason    string
+	accessKey string // as the caller named it, once it could be read
+}
+
+func refuse(reason string, code api.Code, text string) *refusal {
+	return &refusal{reason: reason, Error: &api.Error{Code: code, Message: text}}
+}
+
+func newDecoySecret() string {
+	return rand.Text() + rand.Text()[:14] // 40 characters, as a real one has
+}
+
+// authenticate finds the principal that signed a request.
+func (h *handler) authenticate(r *http.Request, body []byte) (policy.Principal, *refusal) {
+	now := h.Now()
+	a, refused := readAuthorization(r)
+	if refused != nil {
+		return policy.Principal{}, refused
+	}
+	at, refused := h.checkRequest(r, a, now)
+	if refused != nil {
+		refused.accessKey = a.accessKey
+		return policy.Principal{}, refused
+	}
+	sum := sha256.Sum256(body)
+	p, refused := h.checkSignature(r, a, at, now, hex.EncodeToString(sum[:]), int64(len(body)))
+	if refused != nil {
+		refused.accessKey = a.accessKey
+		return policy.Principal{}, refused
+	}
+	return p, nil
+}
+
+// readAuthorization takes the signature out of a request.
+func readAuthorization(r *http.Request) (authorization, *refusal) {
+	values := r.Header["Authorization"]
+	switch {
+	case r.URL.RawQuery != "" && strings.Contains(r.URL.RawQuery, "X-Amz-") && len(values) > 0:
+		return authorization{}, refuse(reasonMalformed, api.InvalidSignature, "A request is signed in its query string or in its Authorization header, not in both. This gateway accepts the header.")
+	case r.URL.RawQuery != "":
+		return authorization{}, refuse(reasonMalformed, api.IncompleteSignature, "This gateway takes no query string and no presigned URL: sign the request in its Authorization header.")
+	case len(values) == 0 || values[0] == "":
+		return authorization{}, refuse(reasonMissing, api.MissingAuthentication, "Missing Authentication Token")
+	}
+	for _, name := range onceHeaders {
+		if len(r.Header[name]) > 1 {
+			return authorization{}, refuse(reasonMalformed, api.IncompleteSignature, "Header '"+name+"' stands in the request more than once.")
+		}
+	}
+	hasDate := r.Header.Get("X-Amz-Date") != "" || r.Header.Get("Date") != ""
+	a, err := parseAuthorization(values[0], hasDate)
+	if err != nil {
+		return a, &refusal{reason: reasonMalformed, Error: err}
+	}
+	return a, nil
+}
+
+// onceHeaders decide something, so there must be one way only to read them.
+var onceHeaders = []string{
+	"Authorization", "Content-Type", "Date", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target",
+}
+
+// checkRequest checks everything that can be told without the secret, and
+// returns the date at which the request was signed.
+func (h *handler) checkRequest(r *http.Request, a authorization, now time.Time) (time.Time, *refusal) {
+	date := r.Header.Get("X-Amz-Date")
+	at, err := time.Parse(dateFormat, date)
+	invalid := func(reason, text string) (time.Time, *refusal) { return at, refuse(reason, api.InvalidSignature, text) }
+	switch {
+	case date == "":
+		return at, refuse(reasonMalformed, api.IncompleteSignature, "This gateway wants the date of a request in a signed 'X-Amz-Date' header; 'Date' alone does not do.")
+	case err != nil || at.Format(dateFormat) != date: // time.Parse takes fractions of a second, too
+		return at, refuse(reasonMalformed, api.IncompleteSignature, "Date must be in ISO-8601 'basic format' in header 'X-Amz-Date', as in "+dateFormat+". See http://en.wikipedia.org/wiki/ISO_8601")
+	case r.Header.Get("X-Amz-Security-Token") != "":
+		return at, refuse(reasonSessionToken, api.UnrecognizedClient, "The security token included in the request is invalid. This gateway gives out no session tokens: unset AWS_SESSION_TOKEN.")
+	case a.terminator != terminator:
+		return invalid(reasonScope, "Credential should be scoped with a valid terminator: 'aws4_request', not '"+cut(a.terminator, 100)+"'.")
+	case a.service != service:
+		return invalid(reasonScope, "Credential should be scoped to correct service: 'kms'. ")
+	case a.region != h.Region:
+		return invalid(reasonScope, "Credential should be scoped to a valid Region, not '"+cut(a.region, 100)+"'. ")
+	case a.date != date[:8]:
+		return invalid(reasonScope, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '"+cut(a.date, 100)+"' != '"+date[:8]+"', from '"+date+"'.")
+	}
+	if refused := checkClock(at, now); refused != nil {
+		return at, refused
+	}
+	return at, checkCovered(r, a)
+}
+
+// checkClock refuses a signature that is too old or not yet good.
+func checkClock(at, now time.Time) *refusal {
+	now = now.UTC().Truncate(time.Second)
+	switch {
+	case at.Before(now.Add(-maxSkew)):
+		return refuse(reasonClock, api.InvalidSignature, "Signature expired: "+at.Format(dateFormat)+" is now earlier than "+
+			now.Add(-maxSkew).Format(dateFormat)+" ("+now.Format(dateFormat)+" - 5 min.)")
+	case at.After(now.Add(maxSkew)):
+		return refuse(reasonClock, api.InvalidSignature, "Signature not yet current: "+at.Format(dateFormat)+" is still later than "+
+			now.Add(maxSkew).Format(dateFormat)+" ("+now.Format(dateFormat)+" + 5 min.)")
+	}
+	return nil
+}
+
+// checkCovered asks for a signature over everything that decides what is done.
+// X-Amz-Date is part of what is signed in any case; the SDK's signer, which
+// makes the signature to compare with, always lists it.
+func checkCovered(r *http.Request, a authorization) *refusal {
+	for _, name := range []string{"host", "x-amz-date", "x-amz-target"} {
+		if name == "x-amz-target" && r.Header["X-Amz-Target"] == nil {
+			continue
+		}
+		if _, signed := slices.BinarySearch(a.signedHeaders, name); !signed {
+			return refuse(reasonMalformed, api.InvalidSignature, "'"+textproto.CanonicalMIMEHeaderKey(name)+"' must be a 'SignedHeader' in the AWS Authorization.")
+		}
+	}
+	return nil
+}
+
+// checkSignature computes the signature with the secret that the gateway has
+// and compares. An unknown access key costs the same, with a secret that no
+// one has.
+func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.Time, bodyHash string, bodyLength int64) (policy.Principal, *refusal) {
+	secret, p, err := h.Identities.AccessKey(a.accessKey, now)
+	if err != nil {
+		secret = h.decoySecret
+	}
+	want := signature(r, a, at, secret, bodyHash, bodyLength)
+	same := want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) == 1
+	claimed := r.Header.Get("X-Amz-Content-Sha256")
+	switch {
+	case err != nil:
+		return p, unusableKey(err)
+	case claimed != "" && claimed != bodyHash:
+		return p, refuse(reasonSignature, api.InvalidSignature, "X-Amz-Content-Sha256 is not the SHA-256 of the body. This gateway accepts no unsigned and no streamed body.")
+	case !same:
+		return p, refuse(reasonSignature, api.InvalidSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+	}
+	return p, nil
+}
+
+// unusableKey tells the caller the same of all access keys that may not be
+// used; the operations log tells them apart.
+func unusableKey(err error) *refusal {
+	refused := refuse(reasonUnknownKey, api.UnrecognizedClient, "The security token included in the request is invalid.")
+	switch {
+	case errors.Is(err, identity.ErrDisabled):
+		refused.reason = reasonDisabledKey
+	case errors.Is(err, identity.ErrExpired):
+		refused.reason = reasonExpiredKey
+	case !errors.Is(err, identity.ErrUnknown):
+		refused = refuse(reasonStore, api.ServiceUnavailable, "The access key cannot be checked now. An operator finds the cause in the log.")
+		refused.Cause = err
+	}
+	return refused
+}
+
+// signature signs, with the SDK's own signer, a request that has exactly the
+// signed headers of r, and returns the signature; "" when r lacks one of them.
+//
+// The signer is made anew each time: the one of the SDK keeps derived keys by
+// the id of the access key, without regard to the secret, so the decoy's could
+// be taken for the one of a key that is enabled later.
+func signature(r *http.Request, a authorization, at time.Time, secret, bodyHash string, bodyLength int64) string {
+	signed := http.Request{Method: r.Method, Host: r.Host, URL: &url.URL{Path: "/"}, Header: make(http.Header, len(a.signedHeaders)+2)}
+	complete := true
+	for _, name := range a.signedHeaders {
+		switch name {
+		case "host", "x-amz-date": // the signer lists them by itself
+		case "content-length":
+			signed.ContentLength = bodyLength
+		default:
+			values := r.Header[textproto.CanonicalMIMEHeaderKey(name)]
+			complete = complete && len(values) > 0
+			// In lower case, since the signer leaves out "User-Agent" and
+			// some others by that spelling.
+			signed.Header[name] = values
+		}
+	}
+	credentials := aws.Credentials{AccessKeyID: a.accessKey, SecretAccessKey: secret}
+	if err := v4.NewSigner().SignHTTP(context.Background(), credentials, &signed, bodyHash, a.service, a.region, at); err != nil || !complete {
+		return ""
+	}
+	_, made, _ := strings.Cut(signed.Header.Get("Authorization"), "Signature=")
+	return made
+}

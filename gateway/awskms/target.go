@@ -1,0 +1,74 @@
+package awskms
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+const (
+	contentType  = "application/x-amz-json-1.1"
+	targetPrefix = "TrentService."
+)
+
+// unknownName stands in audit records and metrics for an operation that AWS KMS
+// does not have, so that callers cannot make names up there.
+const unknownName = "UnknownOperation"
+
+// target finds the operation that a request asks for. Where there is none it
+// says why, and name is what the audit record calls the operation.
+func target(h http.Header) (op *gateway.Op, name string, err *api.Error) {
+	if !isJSON11(h["Content-Type"]) {
+		return nil, unknownName, api.Errorf(api.UnknownOperation, "The Content-Type of an AWS KMS request is %s, and it stands there once.", contentType)
+	}
+	values := h["X-Amz-Target"]
+	if len(values) != 1 {
+		return nil, unknownName, api.Errorf(api.UnknownOperation, "The X-Amz-Target of an AWS KMS request is %s<operation>, and it stands there once.", targetPrefix)
+	}
+	name, ok := strings.CutPrefix(values[0], targetPrefix)
+	if !ok {
+		return nil, unknownName, api.Errorf(api.UnknownOperation, "The X-Amz-Target of an AWS KMS request is %s<operation>, not %.100q.", targetPrefix, values[0])
+	}
+	if op, ok = gateway.OpNamed(name); ok {
+		return op, name, nil
+	}
+	if notServed[name] {
+		return nil, name, api.Errorf(api.UnknownOperation, "%s is an operation of AWS KMS that this gateway does not have.", name)
+	}
+	return nil, unknownName, api.Errorf(api.UnknownOperation, "AWS KMS has no operation %.100q.", name)
+}
+
+func isJSON11(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	if values[0] == contentType {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(values[0])
+	return err == nil && media == contentType
+}
+
+// notServed holds the operations of AWS KMS beyond gateway.Ops, by the names of
+// its API reference.
+var notServed = func() map[string]bool {
+	names := make(map[string]bool)
+	for _, name := range strings.Fields(`
+		CancelKeyDeletion ConnectCustomKeyStore CreateAlias CreateCustomKeyStore CreateGrant CreateKey Decrypt
+		DeleteAlias DeleteCustomKeyStore DeleteImportedKeyMaterial DeriveSharedSecret DescribeCustomKeyStores
+		DescribeKey DisableKey DisableKeyRotation DisconnectCustomKeyStore EnableKey EnableKeyRotation Encrypt
+		GenerateDataKey GenerateDataKeyPair GenerateDataKeyPairWithoutPlaintext GenerateDataKeyWithoutPlaintext
+		GenerateMac GenerateRandom GetKeyPolicy GetKeyRotationStatus GetParametersForImport GetPublicKey
+		ImportKeyMaterial ListAliases ListGrants ListKeyPolicies ListKeyRotations ListKeys ListResourceTags
+		ListRetirableGrants PutKeyPolicy ReEncrypt ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand
+		ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateCustomKeyStore UpdateKeyDescription
+		UpdatePrimaryRegion Verify VerifyMac`) {
+		if _, served := gateway.OpNamed(name); !served {
+			names[name] = true
+		}
+	}
+	return names
+}()
