@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# The Compose file with a real engine: build, up, a signature by curl that OpenSSL checks, down, up, the same key, a PIN
+# that the token refuses. Everything is taken down at the end, by this run's project name.
+#
+# STAND_INS=1 makes the base images from Debian packages first (test/images/build.sh), where no registry is reached.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if ! docker info >/dev/null 2>&1; then
+  echo "compose: not run, no Docker engine answers here"
+  exit 0
+fi
+[ -z "${STAND_INS:-}" ] || test/images/build.sh
+
+compose=(docker-compose)
+if docker compose version >/dev/null 2>&1; then compose=(docker compose); fi
+compose+=(-p "hsmgate-test-$$")
+export HSMGATE_PORT=0 # a free one
+VERSION=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
+export VERSION
+
+work=$(mktemp -d)
+state=/var/lib/hsmgate
+quiet() {
+  "$@" >"$work/log" 2>&1 </dev/null || {
+    tail -n 60 "$work/log" >&2
+    return 1
+  }
+}
+finish() {
+  local code=$?
+  if [ "$code" != 0 ]; then "${compose[@]}" logs --tail 40 >&2 || :; fi
+  quiet "${compose[@]}" down -v --remove-orphans || :
+  rm -rf "$work"
+  exit "$code"
+}
+trap finish EXIT
+
+fail() {
+  echo "compose: error: $1" >&2
+  exit 1
+}
+container() { "${compose[@]}" ps -q hsmgate; }
+inside() { "${compose[@]}" exec -T hsmgate "$@" </dev/null; }
+# poll SECONDS WHAT COMMAND...
+poll() {
+  local seconds=$1 what=$2
+  shift 2
+  for ((i = 0; i < seconds * 2; i++)); do
+    if "$@"; then return; fi
+    sleep 0.5
+  done
+  fail "$what did not come within $seconds s"
+}
+healthy() { [ "$(docker inspect -f '{{ .State.Health.Status }}' "$(container)")" = healthy ]; }
+
+up() {
+  quiet "${compose[@]}" up -d
+  poll 120 "a healthy container" healthy
+  url=http://$("${compose[@]}" port hsmgate 8080)
+  # Secrets go to the tools by file: arguments are for everybody to read.
+  (umask 077 && inside cat "$state/admin.env" >"$work/admin.env")
+  # shellcheck disable=SC1091 # made at run time
+  (umask 077 && . "$work/admin.env" && echo "Authorization: Bearer $HSMGATE_TOKEN" >"$work/header")
+}
+call() { curl -sS --fail-with-body --max-time 30 -H "@$work/header" "$@"; }
+public_key() { call -H 'Accept: application/x-pem-file' -o "$1" "$url/v1/keys/alias/release/public-key"; }
+sign() { call -H 'Accept: application/octet-stream' -T "$1" -o "$2" "$url/v1/keys/alias/release/sign"; }
+verify() { openssl dgst -sha256 -verify "$work/public.pem" -signature "$2" "$1" >/dev/null || fail "OpenSSL does not take the signature of $1"; }
+
+head -c 3000000 /dev/urandom >"$work/first"
+head -c 3000 /dev/urandom >"$work/second"
+
+quiet "${compose[@]}" build
+up
+echo "compose: healthy at $url, image of $(docker image inspect -f '{{ .Size }}' "$(docker inspect -f '{{ .Image }}' "$(container)")" | awk '{ printf "%.0f MB", $1 / 1e6 }')"
+[ "$(inside id -u)" != 0 ] || fail "the container runs as root"
+if inside touch /usr/probe 2>/dev/null; then fail "the root file system can be written"; fi
+for secret in pin so-pin seal.key admin.env; do
+  [ "$(inside stat -c %a "$state/$secret")" = 600 ] || fail "$secret can be read by others"
+done
+public_key "$work/public.pem"
+sign "$work/first" "$work/first.sig"
+verify "$work/first" "$work/first.sig"
+echo "compose: signed by curl, verified by OpenSSL"
+
+quiet "${compose[@]}" down
+up
+public_key "$work/again.pem"
+cmp "$work/public.pem" "$work/again.pem" || fail "another key after down and up"
+sign "$work/second" "$work/second.sig"
+verify "$work/second" "$work/second.sig"
+verify "$work/first" "$work/first.sig"
+inside hsmgate audit verify "$state/audit/audit.log"
+echo "compose: the same key signs after down and up"
+
+# A refused PIN: one login, and none by the restarts that follow.
+restarts() { [ "$(docker inspect -f '{{ .RestartCount }}' "$(container)")" -ge 3 ]; }
+inside sh -c "cp -p $state/pin $state/pin.right && echo 0000000000 >$state/pin"
+before=$(docker logs "$(container)" 2>&1 | grep -c 'is not tried again' || :)
+quiet "${compose[@]}" restart
+poll 60 "the third restart" restarts
+docker logs "$(container)" >"$work/logs" 2>&1
+after=$(grep -c 'is not tried again' "$work/logs" || :)
+[ "$after" -gt "$before" ] || fail "the refused PIN was not remembered"
+echo "compose: a refused PIN is tried once, restarts do not repeat it"
+quiet "${compose[@]}" stop
+quiet "${compose[@]}" run --rm --entrypoint sh hsmgate -c "cat $state/pin.right >$state/pin && rm $state/pin.right"
+up
+sign "$work/second" "$work/second.sig"
+verify "$work/second" "$work/second.sig"
+echo "compose: with the right PIN it serves again"
