@@ -31,7 +31,7 @@ func walk(r io.Reader) (seq uint64, sum hash, err error) {
 // lineReader reads lines of bounded length in constant memory.
 type lineReader struct{ r *bufio.Reader }
 
-func newLineReader(r io.Reader) lineReader { return lineReader{bufio.NewReaderSize(r, 256<<10)} }
+func newLineReader(r io.Reader) lineReader { return lineReader{bufio.NewReaderSize(r, 64<<10)} }
 
 // next appends the next line, without its newline, to b. whole is false if the file ends without a newline.
 // Of a line that is longer than any record, only the beginning is kept. At the end of the file it answers io.EOF.
