@@ -84,7 +84,7 @@ func (s *Service) resolve(ref keyRef) *store.Key {
 		id = alias.KeyID
 	}
 	key, ok := s.store.Key(id)
-	if !ok || key.State == store.StateCreating {
+	if !ok {
 		return nil
 	}
 	return key

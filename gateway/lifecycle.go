@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,16 +53,28 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Run destroys keys whose waiting period is over, until ctx ends.
+// mendEvery is how often a broken audit log is asked whether it is whole again.
+const mendEvery = time.Second
+
+// Run destroys keys whose waiting period is over, looking each 'every', until
+// ctx ends. It also has a broken audit log mended when its cause is gone, which
+// calls alone would not bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
+	tick, mend := time.NewTicker(every), time.NewTicker(mendEvery)
 	defer tick.Stop()
+	defer mend.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-mend.C:
+			if err := s.recordable(); err != nil {
+				s.log.Debug("the audit log is still broken", zap.Error(err.Cause))
+			}
 		case <-tick.C:
-			s.destroyDue(ctx)
+			if s.token.Stats().Available {
+				s.destroyDue(ctx)
+			}
 		}
 	}
 }
@@ -82,7 +95,8 @@ func (s *Service) destroyDue(ctx context.Context) {
 	}
 }
 
-// destroy destroys the token objects of a deleted key and records it.
+// destroy destroys the token objects of a deleted key and records it. Only what
+// is recorded is done with: without the record it is all repeated.
 func (s *Service) destroy(ctx context.Context, k *store.Key) error {
 	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "DeleteKey"}, key: k}
 	c.record.KeyID, c.record.KeyARN = k.ID, s.names.keyARN(k.ID)
@@ -98,9 +112,11 @@ func (s *Service) destroy(ctx context.Context, k *store.Key) error {
 	if err := s.finish(ctx, c, start, failed); err != nil {
 		return err
 	}
-	return nil
+	return s.store.MarkDestroyed(ctx, k.ID, s.now())
 }
 
+// destroyObjects destroys the key pairs of all versions; one that is not there
+// is no error.
 func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
 	for _, v := range k.Versions {
 		if err := s.token.Destroy(ctx, v.ObjectID); err != nil {
@@ -108,7 +124,7 @@ func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
 		}
 		s.keys.Delete(string(v.ObjectID))
 	}
-	return s.store.MarkDestroyed(ctx, k.ID, s.now())
+	return nil
 }
 
 // Compare lists, by name, what the token holds and the store does not know, and
@@ -123,7 +139,7 @@ func (s *Service) Compare(ctx context.Context) ([]string, error) {
 		inToken[string(o.ID)] = true
 	}
 	var differences []string
-	known := make(map[string]bool)
+	known := s.passing()
 	for _, k := range s.allKeys() {
 		for _, v := range k.Versions {
 			known[string(v.ObjectID)] = true
@@ -143,6 +159,18 @@ func (s *Service) Compare(ctx context.Context) ([]string, error) {
 	return differences, nil
 }
 
+// passing are the object ids of keys that are being made or destroyed, whose
+// objects may be there or not.
+func (s *Service) passing() map[string]bool {
+	known := make(map[string]bool)
+	for _, k := range append(s.store.Creating(), s.store.Undestroyed()...) {
+		for _, v := range k.Versions {
+			known[string(v.ObjectID)] = true
+		}
+	}
+	return known
+}
+
 func (s *Service) allKeys() []*store.Key {
 	var all []*store.Key
 	for after := ""; ; {
@@ -155,6 +183,9 @@ func (s *Service) allKeys() []*store.Key {
 	}
 }
 
+// ErrTokenAway is the kind of Ready's error when it is the token that is missing.
+var ErrTokenAway = errors.New("the token does not answer")
+
 // Ready is nil when a call would be served now: the token answers and the audit
 // log takes records.
 func (s *Service) Ready(ctx context.Context) error {
@@ -162,7 +193,7 @@ func (s *Service) Ready(ctx context.Context) error {
 		return fmt.Errorf("audit log: %w", err)
 	}
 	if err := s.token.Ready(ctx); err != nil {
-		return fmt.Errorf("token: %w", err)
+		return fmt.Errorf("%w: %w", ErrTokenAway, err)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
 // metrics are the figures of the pipeline. Labels are operations and outcomes
@@ -11,6 +13,13 @@ import (
 type metrics struct {
 	calls   *prometheus.CounterVec
 	latency *prometheus.HistogramVec
+	ops     map[*Op]opMetrics // looked up once: a label costs a hash and a lock
+}
+
+// opMetrics are the figures of one operation of the table.
+type opMetrics struct {
+	calls   map[api.Outcome]prometheus.Counter
+	latency prometheus.Observer
 }
 
 func newMetrics(reg prometheus.Registerer, s *Service) *metrics {
@@ -24,13 +33,26 @@ func newMetrics(reg prometheus.Registerer, s *Service) *metrics {
 			[]string{"operation"}),
 	}
 	reg.MustRegister(m.calls, m.latency)
+	m.ops = make(map[*Op]opMetrics, len(Ops))
+	for _, op := range append([]*Op{GetMetrics}, Ops...) {
+		calls := make(map[api.Outcome]prometheus.Counter)
+		for _, outcome := range []api.Outcome{api.Allowed, api.Denied, api.Invalid, api.Failed} {
+			calls[outcome] = m.calls.WithLabelValues(op.Name, string(outcome))
+		}
+		m.ops[op] = opMetrics{calls: calls, latency: m.latency.WithLabelValues(op.Name)}
+	}
 	registerTokenMetrics(reg, s)
 	return m
 }
 
-func (m *metrics) observe(operation, outcome string, d time.Duration) {
-	m.calls.WithLabelValues(operation, outcome).Inc()
-	m.latency.WithLabelValues(operation).Observe(d.Seconds())
+func (m *metrics) observe(op *Op, outcome api.Outcome, d time.Duration) {
+	if known, ok := m.ops[op]; ok {
+		known.calls[outcome].Inc()
+		known.latency.Observe(d.Seconds())
+		return
+	}
+	m.calls.WithLabelValues(op.Name, string(outcome)).Inc()
+	m.latency.WithLabelValues(op.Name).Observe(d.Seconds())
 }
 
 // registerTokenMetrics exports the session pool and the audit log as they are

@@ -27,19 +27,34 @@ func checkAliasName(name string) *api.Error {
 
 // CreateAlias gives a key another name.
 func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasRequest) (*api.Empty, *api.Error) {
-	if s.store.AliasCount(c.key.ID) >= maxAliases {
-		return nil, api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", s.names.keyARN(c.key.ID), maxAliases)
+	s.aliases.Lock()
+	defer s.aliases.Unlock()
+	if err := s.roomForAlias(c); err != nil {
+		return nil, err
 	}
 	now := s.now()
 	err := s.store.CreateAlias(ctx, &store.Alias{Name: in.AliasName, KeyID: c.key.ID, CreatedAt: now, UpdatedAt: now})
-	if errors.Is(err, store.ErrExists) {
+	switch {
+	case errors.Is(err, store.ErrExists):
 		return nil, api.Errorf(api.AlreadyExists, "An alias with the name %s already exists", s.names.aliasARN(in.AliasName))
+	case errors.Is(err, store.ErrNotFound): // the key was deleted meanwhile
+		return nil, api.Errorf(api.NotFound, "Key '%s' does not exist", s.names.keyARN(c.key.ID))
 	}
+	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteAlias(ctx, in.AliasName) })
 	return s.aliasDone(c, in.AliasName, err)
+}
+
+func (s *Service) roomForAlias(c *Call) *api.Error {
+	if s.store.AliasCount(c.key.ID) >= maxAliases {
+		return api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", s.names.keyARN(c.key.ID), maxAliases)
+	}
+	return nil
 }
 
 // UpdateAlias points a name at another key of the same type and usage.
 func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasRequest) (*api.Empty, *api.Error) {
+	s.aliases.Lock()
+	defer s.aliases.Unlock()
 	alias, ok := s.store.Alias(in.AliasName)
 	if !ok {
 		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(in.AliasName))
@@ -47,11 +62,22 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 	if old, ok := s.store.Key(alias.KeyID); ok && old.Usage != c.key.Usage {
 		return nil, api.Errorf(api.Validation, "Alias %s names a key with usage %s; it can only be pointed at another such key.", in.AliasName, old.Usage)
 	}
+	if alias.KeyID != c.key.ID {
+		if err := s.roomForAlias(c); err != nil {
+			return nil, err
+		}
+	}
+	c.undoBy(s, func(ctx context.Context) error {
+		return s.store.UpdateAlias(ctx, alias.Name, alias.KeyID, alias.UpdatedAt)
+	})
 	return s.aliasDone(c, in.AliasName, s.store.UpdateAlias(ctx, in.AliasName, c.key.ID, s.now()))
 }
 
 // DeleteAlias removes a name; the key stays.
 func (s *Service) DeleteAlias(ctx context.Context, c *Call, in *api.DeleteAliasRequest) (*api.Empty, *api.Error) {
+	if alias, ok := s.store.Alias(in.AliasName); ok {
+		c.undoBy(s, func(ctx context.Context) error { return s.store.CreateAlias(ctx, alias) })
+	}
 	return s.aliasDone(c, in.AliasName, s.store.DeleteAlias(ctx, in.AliasName))
 }
 
@@ -59,6 +85,9 @@ func (s *Service) aliasDone(c *Call, name string, err error) (*api.Empty, *api.E
 	switch {
 	case err == nil:
 		return &api.Empty{}, nil
+	}
+	c.undo = nil // nothing was changed
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(name))
 	}

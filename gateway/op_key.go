@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -52,14 +53,17 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	return &api.CreateKeyResponse{KeyMetadata: s.metadata(made)}, nil
 }
 
-// unmake removes a key that was not given out. What it cannot remove now stays
-// an intent, which the next start removes.
+// unmake removes a key that was not given out. What it cannot remove from the
+// token now is a tombstone in the store, which [Service.Run] takes up.
 func (s *Service) unmake(k *store.Key) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	err := s.token.Destroy(ctx, k.Versions[0].ObjectID)
+	err := s.store.DeleteKey(ctx, k.ID)
 	if err == nil {
-		err = s.store.DeleteKey(ctx, k.ID)
+		err = s.destroyObjects(ctx, k)
+	}
+	if err == nil {
+		err = s.store.MarkDestroyed(ctx, k.ID, s.now())
 	}
 	if err != nil {
 		s.log.Error("a key that was not given out could not be removed yet", logKey(k.ID, err)...)
@@ -135,7 +139,10 @@ func (s *Service) algorithms(k *store.Key) ([]api.SigningAlgorithm, []api.Encryp
 }
 
 // DescribeKey tells what a key is.
-func (s *Service) DescribeKey(_ context.Context, c *Call, _ *api.DescribeKeyRequest) (*api.DescribeKeyResponse, *api.Error) {
+func (s *Service) DescribeKey(_ context.Context, c *Call, in *api.DescribeKeyRequest) (*api.DescribeKeyResponse, *api.Error) {
+	if err := noGrants(in.GrantTokens); err != nil {
+		return nil, err
+	}
 	return &api.DescribeKeyResponse{KeyMetadata: s.metadata(c.key)}, nil
 }
 
@@ -147,9 +154,7 @@ func (s *Service) ListKeys(_ context.Context, _ *Call, in *api.ListKeysRequest) 
 	page, more := s.store.Keys(in.Marker, orElse(in.Limit, 100))
 	out := &api.ListKeysResponse{Keys: make([]api.KeyListEntry, 0, len(page)), Truncated: more}
 	for _, k := range page {
-		if k.State != store.StateCreating {
-			out.Keys = append(out.Keys, api.KeyListEntry{KeyId: k.ID, KeyArn: s.names.keyARN(k.ID)})
-		}
+		out.Keys = append(out.Keys, api.KeyListEntry{KeyId: k.ID, KeyArn: s.names.keyARN(k.ID)})
 	}
 	if more {
 		out.NextMarker = page[len(page)-1].ID
@@ -165,7 +170,10 @@ func orElse(v *int, otherwise int) int {
 }
 
 // GetPublicKey gives the public key as a DER SubjectPublicKeyInfo.
-func (s *Service) GetPublicKey(_ context.Context, c *Call, _ *api.GetPublicKeyRequest) (*api.GetPublicKeyResponse, *api.Error) {
+func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyRequest) (*api.GetPublicKeyResponse, *api.Error) {
+	if err := noGrants(in.GrantTokens); err != nil {
+		return nil, err
+	}
 	v := s.useVersion(c)
 	out := &api.GetPublicKeyResponse{
 		KeyId: s.names.keyARN(c.key.ID), PublicKey: v.PublicKey, KeyUsage: api.KeyUsage(c.key.Usage),
@@ -192,11 +200,33 @@ func (s *Service) DisableKey(ctx context.Context, c *Call, _ *api.DisableKeyRequ
 	return &api.Empty{}, s.setState(ctx, c, store.StateDisabled, time.Time{})
 }
 
+// setState changes the state that the call was decided on, and takes the change
+// back when its record cannot be kept.
 func (s *Service) setState(ctx context.Context, c *Call, state string, deletionAt time.Time) *api.Error {
-	if err := s.store.SetKeyState(ctx, c.key.ID, state, deletionAt, c.key.State); err != nil {
-		return internal(c.RequestID, err)
+	old := c.key
+	if err := s.store.SetKeyState(ctx, old.ID, state, deletionAt, old.State); err != nil {
+		return s.stateError(c, err)
 	}
+	c.undoBy(s, func(ctx context.Context) error {
+		return s.store.SetKeyState(ctx, old.ID, old.State, old.DeletionAt, state)
+	})
 	return nil
+}
+
+// stateError answers a change that another call has overtaken.
+func (s *Service) stateError(c *Call, cause error) *api.Error {
+	arn := s.names.keyARN(c.key.ID)
+	now, ok := s.store.Key(c.key.ID)
+	switch {
+	case errors.Is(cause, store.ErrNotFound), errors.Is(cause, store.ErrState) && !ok:
+		return api.Errorf(api.NotFound, "Key '%s' does not exist", arn)
+	case errors.Is(cause, store.ErrState):
+		if err := c.op.States.check(arn, api.KeyState(now.State)); err != nil {
+			return err
+		}
+		return api.Errorf(api.KMSInvalidState, "%s was changed by another call at the same time and is %s now. Look at it and try again.", arn, now.State)
+	}
+	return internal(c.RequestID, cause)
 }
 
 // ScheduleKeyDeletion starts the waiting period of 7 to 30 days, after which the

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -42,7 +43,8 @@ type Service struct {
 	metrics      *metrics
 	auditTimeout time.Duration
 	now          func() time.Time
-	keys         sync.Map // object id -> *hsm.Key, which caches its handle
+	keys         sync.Map   // object id -> *hsm.Key, which caches its handle
+	aliases      sync.Mutex // held while an alias is counted and made
 }
 
 // New makes a Service. It does not touch the token; see [Service.Start].
@@ -78,12 +80,25 @@ type Call struct {
 	undo   func() // takes back what was made when its record could not be kept
 }
 
+// undoBy sets how the change that the call made is taken back when its record
+// cannot be kept.
+func (c *Call) undoBy(s *Service, change func(context.Context) error) {
+	c.undo = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), s.auditTimeout)
+		defer cancel()
+		if err := change(ctx); err != nil {
+			s.log.Error("a change without an audit record could not be taken back",
+				zap.String("requestId", c.RequestID), zap.String("operation", c.op.Name), zap.String("resource", c.record.Resource), zap.Error(err))
+		}
+	}
+}
+
 // Do performs one operation for an authenticated caller and leaves exactly one
 // audit record of its outcome. decode fills the empty request of the operation.
 func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *api.Error) (any, *api.Error) {
 	start := time.Now()
 	c.op = op
-	out, err := s.perform(ctx, c, decode)
+	out, err := s.attempt(ctx, c, decode)
 	if err = s.finish(ctx, c, start, err); err != nil {
 		return nil, err
 	}
@@ -96,14 +111,30 @@ func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Err
 	return s.finish(ctx, c, time.Now(), err)
 }
 
+// attempt performs the call. A panic is an internal error and is recorded like
+// any other.
+func (s *Service) attempt(ctx context.Context, c *Call, decode func(in any) *api.Error) (out any, err *api.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic", zap.String("requestId", c.RequestID), zap.Any("panic", p), zap.Stack("stack"))
+			out, err = nil, internal(c.RequestID, fmt.Errorf("panic: %v", p))
+		}
+	}()
+	return s.perform(ctx, c, decode)
+}
+
 // perform is steps 1 to 4: decode and validate, resolve, decide, run.
 func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api.Error) (any, *api.Error) {
-	if err := s.audit.Ready(); err != nil {
-		return nil, notRecorded(err)
+	if err := s.recordable(); err != nil {
+		return nil, err
 	}
 	in := c.op.New()
-	if err := decode(in); err != nil {
-		return nil, err
+	unreadable := decode(in)
+	if named, ok := in.(interface{ KeyRef() string }); ok {
+		c.record.Resource = named.KeyRef() // so that the record of a malformed call names its key, too
+	}
+	if unreadable != nil {
+		return nil, unreadable
 	}
 	var check api.Checker
 	in.(request).Check(&check)
@@ -121,6 +152,19 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	return c.op.run(ctx, s, c, in)
 }
 
+// recordable refuses a call whose record could not be kept, before anything is
+// done. Only a log that is known to be broken is asked anew: each question to a
+// healthy one would wait for the disk.
+func (s *Service) recordable() *api.Error {
+	if s.audit.Stats().Broken == nil {
+		return nil
+	}
+	if err := s.audit.Ready(); err != nil {
+		return notRecorded(err)
+	}
+	return nil
+}
+
 // authorize resolves the key that the request is about and asks the policy. A
 // key that does not exist and one that the caller may not see answer alike.
 func (s *Service) authorize(c *Call, in any) *api.Error {
@@ -133,13 +177,15 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 		err = notByAlias(target.KeyRef(), in)
 	}
 	if err != nil {
-		c.record.Resource = target.KeyRef()
 		if denied := s.decide(c, "", target.KeyRef()); denied != nil {
 			return denied
 		}
 		return err
 	}
 	c.record.Resource = ref.arn
+	if named, ok := in.(interface{ Alias() string }); ok {
+		c.record.Resource = s.names.aliasARN(named.Alias())
+	}
 	id := ref.id
 	if c.key = s.resolve(ref); c.key != nil {
 		id = c.key.ID
@@ -189,7 +235,7 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	}
 	c.Receipt = receipt
 	s.logCall(c, err)
-	s.metrics.observe(c.op.Name, r.Outcome, time.Since(start))
+	s.metrics.observe(c.op, api.Outcome(r.Outcome), time.Since(start))
 	return err
 }
 
@@ -247,10 +293,12 @@ func (s *Service) classify(c *Call, cause error) *api.Error {
 		arn = s.names.keyARN(c.key.ID)
 	}
 	switch {
+	case errors.Is(cause, context.Canceled):
+		return api.Errorf(api.DependencyTimeout, "The caller went away before the token answered.")
 	case errors.Is(cause, hsm.ErrBusy):
 		return &api.Error{Code: api.Throttling, RetryAfter: time.Second,
 			Message: "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."}
-	case errors.Is(cause, hsm.ErrUnavailable):
+	case errors.Is(cause, hsm.ErrUnavailable), errors.Is(cause, hsm.ErrPINRefused), errors.Is(cause, context.DeadlineExceeded):
 		return &api.Error{Code: api.KeyUnavailable, RetryAfter: time.Second,
 			Message: "The token that holds the key does not answer now. Try again."}
 	case errors.Is(cause, hsm.ErrKeyMissing):
@@ -263,8 +311,6 @@ func (s *Service) classify(c *Call, cause error) *api.Error {
 		return api.Errorf(api.InvalidCiphertext, "The ciphertext was not made for this key and algorithm, or was changed.")
 	case errors.Is(cause, hsm.ErrTokenFull):
 		return api.Errorf(api.LimitExceeded, "The token has no room for another key.")
-	case errors.Is(cause, context.Canceled):
-		return api.Errorf(api.DependencyTimeout, "The caller went away before the token answered.")
 	}
 	return internal(c.RequestID, cause)
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,13 +29,14 @@ func decode(ec echo.Context, in any) *api.Error {
 	sign, isSign := in.(*api.SignRequest)
 	switch {
 	case r.Method == http.MethodGet:
-		err = decodeQuery(r.URL.Query(), in)
+		err = decodeQuery(r, in)
 	case isSign && !isJSON(r):
 		err = decodeFile(r, sign)
 	default:
 		err = decodeBody(r, in)
 	}
 	if err != nil {
+		_ = fromPath(ec, in) // the record of a malformed request names its key, too; err tells more than this one
 		return err
 	}
 	return fromPath(ec, in)
@@ -84,7 +87,7 @@ func isJSON(r *http.Request) bool {
 
 // decodeFile takes the body as the file to sign and the rest from the query.
 func decodeFile(r *http.Request, in *api.SignRequest) *api.Error {
-	if err := decodeQuery(r.URL.Query(), in); err != nil {
+	if err := decodeQuery(r, in); err != nil {
 		return err
 	}
 	if in.Message != nil {
@@ -120,14 +123,21 @@ func tooLarge() *api.Error {
 }
 
 // decodeQuery reads query parameters with the strictness of a JSON body.
-func decodeQuery(query url.Values, in any) *api.Error {
-	if len(query) == 0 {
+func decodeQuery(r *http.Request, in any) *api.Error {
+	if r.URL.RawQuery == "" {
 		return nil
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return api.Errorf(api.Validation, "The query cannot be read: it is name=value&name=value, percent-encoded.")
 	}
 	members := make(map[string]any, len(query))
 	for name, values := range query {
 		if len(values) != 1 {
 			return api.Errorf(api.Validation, "%s stands in the query %d times, not once.", cut(name, 64), len(values))
+		}
+		if !utf8.ValidString(name + values[0]) {
+			return api.Errorf(api.Serialization, "The query is not UTF-8.")
 		}
 		members[name] = values[0]
 		switch name {
@@ -154,6 +164,9 @@ func decodeQuery(query url.Values, in any) *api.Error {
 // unmarshal refuses what the operation does not know: a misspelt member must
 // not be taken for an absent one.
 func unmarshal(body []byte, in any) *api.Error {
+	if !utf8.Valid(body) { // the decoder would replace what it cannot read
+		return api.Errorf(api.Serialization, "The body is not UTF-8.")
+	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(in); err != nil {
@@ -167,13 +180,13 @@ func unmarshal(body []byte, in any) *api.Error {
 
 func notReadable(err error) *api.Error {
 	var mismatch *json.UnmarshalTypeError
-	var corrupt interface{ Error() string }
+	var corrupt base64.CorruptInputError
 	text := "The body is not a JSON object: " + cut(err.Error(), 256)
 	switch {
 	case errors.As(err, &mismatch):
 		text = fmt.Sprintf("%s cannot be a JSON %s.", memberName(mismatch.Field), mismatch.Value)
-	case errors.As(err, &corrupt) && strings.Contains(err.Error(), "base64"):
-		text = "A binary member is not base64: " + err.Error()
+	case errors.As(err, &corrupt):
+		text = "A binary member is not base64 (RFC 4648, section 4)."
 	case strings.HasPrefix(err.Error(), "json: unknown field "):
 		text = "The request has no member " + cut(strings.TrimPrefix(err.Error(), "json: unknown field "), 128) + ". See /openapi.yaml."
 	}

@@ -2,10 +2,12 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -34,8 +36,14 @@ func (f *face) readyz(ec echo.Context) error {
 	ctx, cancel := context.WithTimeout(ec.Request().Context(), readyTimeout)
 	defer cancel()
 	if err := f.Service.Ready(ctx); err != nil {
+		f.Log.Warn("not ready", zap.Error(err)) // strangers read the answer, so the whole reason is only here
+		detail := "the audit log takes no records"
+		if errors.Is(err, gateway.ErrTokenAway) {
+			detail = "the token does not answer"
+		}
 		ec.Response().Header().Set("Retry-After", "1")
-		return writeJSON(ec, http.StatusServiceUnavailable, "application/json", health{"not ready", err.Error()})
+		return writeJSON(ec, http.StatusServiceUnavailable, "application/json",
+			health{"not ready", detail + "; an operator finds the reason in the log"})
 	}
 	return writeJSON(ec, http.StatusOK, "application/json", health{Status: "ready"})
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -53,6 +54,9 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 				err = f.problem(ec, api.Errorf(api.Internal, "An internal error occurred. An operator finds its cause in the log under request %s.", id))
 			}
 		}()
+		if ec.Request().Method == http.MethodOptions { // echo would answer strangers
+			return echo.ErrMethodNotAllowed
+		}
 		return next(ec)
 	}
 }
@@ -111,8 +115,11 @@ func cut(s string, n int) string {
 // named returns the key reference or alias name in the path, decoded once.
 func named(ec echo.Context) (string, *api.Error) {
 	prefix, value := "", ec.Param("name")
-	if value == "" {
+	if strings.HasSuffix(ec.Path(), "/:alias") || strings.Contains(ec.Path(), "/:alias/") {
 		prefix, value = "alias/", ec.Param("alias")
+	}
+	if value == "" {
+		return "", api.Errorf(api.Validation, "The path names no key and no alias.")
 	}
 	if ec.Request().URL.RawPath != "" { // echo then routes on the encoded path
 		decoded, err := url.PathUnescape(value)
@@ -120,6 +127,9 @@ func named(ec echo.Context) (string, *api.Error) {
 			return "", api.Errorf(api.Validation, "The path has a wrong percent encoding: %q.", cut(value, 256))
 		}
 		value = decoded
+	}
+	if !utf8.ValidString(value) {
+		return "", api.Errorf(api.Validation, "The name in the path is not UTF-8.")
 	}
 	return prefix + value, nil
 }
