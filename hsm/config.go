@@ -1,6 +1,8 @@
 package hsm
 
 import (
+	"encoding/hex"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,4 +44,67 @@ type Config struct {
 	Exceptions map[string]string `yaml:"exceptions"`
 	// Log is told of every change of the token's state. Nil logs nothing.
 	Log *zap.Logger `yaml:"-"`
+}
+
+// The defaults of Config.
+const (
+	defaultSessions    = 4
+	defaultQueue       = 1024
+	defaultWait        = 5 * time.Second
+	defaultCall        = 10 * time.Second
+	defaultKeepAlive   = 15 * time.Second
+	generateTimes      = 10 // making a key may take this many times CallTimeout
+	maxConfigSessions  = 1024
+	healthEvery        = time.Second
+	healthLeast        = 20 * time.Millisecond
+	recoverFirst       = 100 * time.Millisecond
+	recoverMost        = time.Second
+	missingEachCheck   = 4 // keys that are missing, looked for again in one health check
+	reopenForMissingIn = time.Minute
+)
+
+// withDefaults fills in what is not set and refuses what cannot be.
+func (c Config) withDefaults() (Config, error) {
+	bad := func(detail string) (Config, error) { return c, &Error{Kind: ErrInvalid, Op: "config", Detail: detail} }
+	chosen := 0
+	for _, set := range []bool{c.Label != "", c.Serial != "", c.Slot != nil} {
+		if set {
+			chosen++
+		}
+	}
+	if chosen != 1 {
+		return bad("set exactly one of label, serial and slot")
+	}
+	if c.MaxSessions < 0 || c.MaxSessions > maxConfigSessions || c.QueueLimit < 0 || c.WaitTimeout < 0 || c.CallTimeout < 0 || c.KeepAlive < 0 {
+		return bad("max_sessions (at most 1024), queue_limit, wait_timeout, call_timeout and keep_alive cannot be negative")
+	}
+	setDefault(&c.MaxSessions, defaultSessions)
+	setDefault(&c.QueueLimit, defaultQueue)
+	setDefault(&c.WaitTimeout, defaultWait)
+	setDefault(&c.CallTimeout, defaultCall)
+	setDefault(&c.KeepAlive, defaultKeepAlive)
+	for _, name := range c.OmitAttributes {
+		if _, ok := attributeNames[name]; !ok {
+			return bad("omit_attributes: " + name + " is no attribute of the templates")
+		}
+	}
+	exceptions := map[string]string{}
+	for id, reason := range c.Exceptions {
+		raw, err := hex.DecodeString(id)
+		if err != nil || strings.TrimSpace(reason) == "" {
+			return bad("exceptions: " + id + " has to be a CKA_ID in hex with a reason")
+		}
+		exceptions[hex.EncodeToString(raw)] = reason
+	}
+	c.Exceptions = exceptions
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	return c, nil
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
 }

@@ -33,7 +33,12 @@ type Error struct {
 	RV     uint   // the PKCS#11 return value, 0 where there was none
 	Detail string // what is wrong
 	Advice string // what to do about it
+
+	cause error // context.Canceled or context.DeadlineExceeded, where the caller's context ended
 }
+
+// Unwrap gives the context's error where the caller's context ended the wait.
+func (e *Error) Unwrap() error { return e.cause }
 
 func (e *Error) Error() string {
 	var b strings.Builder
@@ -59,5 +64,3 @@ func (e *Error) Is(target error) bool {
 	k, ok := target.(Kind)
 	return ok && (k == e.Kind || e.Kind == ErrTimeout && k == ErrUnavailable)
 }
-
-func rvName(rv uint) string { return fmt.Sprintf("CKR 0x%X", rv) }

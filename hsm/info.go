@@ -1,55 +1,180 @@
 package hsm
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/miekg/pkcs11"
+)
 
 // Info is what the module and the token say of themselves, asked now.
 type Info struct {
 	Label, Serial, Manufacturer, Model  string
 	Firmware, Hardware                  string // "major.minor"
 	Library, LibraryVersion, Cryptoki   string // the module's description, its version, the version of PKCS#11 it speaks
+	Module                              string // the path of the library
 	Slot                                uint
-	MaxSessions, OpenSessions           int       // of this process; -1 where the token does not say; MaxSessions 0 = no limit
+	MaxSessions                         int       // -1: the token does not say; 0: no limit
+	OpenSessions                        int       // of this process; -1: the token does not say
+	FreePrivateMemory                   int       // bytes; -1: the token does not say
 	Clock                               time.Time // zero where the token has none
 	WriteProtected                      bool
 	LoginRequired, LoggedIn             bool
 	PINCountLow, PINFinalTry, PINLocked bool
 }
 
-// State says whether the token has an ability.
-type State string
+// Info asks the token who it is and how it is.
+func (t *Token) Info(ctx context.Context) (Info, error) {
+	g, err := t.current("info")
+	if err != nil {
+		return Info{}, err
+	}
+	var i Info
+	err = g.call(ctx, g.probe, t.limits(), func(s *session) (err error) {
+		i, err = s.info()
+		return err
+	})
+	if err != nil {
+		return Info{}, withOp("info", callError("info", err))
+	}
+	i.Module = t.cfg.Module
+	return i, nil
+}
 
-// The states of an Ability. Unknown: the token refuses the throw-away session keys of the self-test, so nobody knows before the first use.
-const (
-	Yes     State = "yes"
-	No      State = "no"
-	Unknown State = "unknown"
-)
+func (s *session) info() (Info, error) {
+	lib, err := s.ctx.GetInfo()
+	if err != nil {
+		return Info{}, err
+	}
+	tok, err := s.ctx.GetTokenInfo(s.slot)
+	if err != nil {
+		return Info{}, err
+	}
+	me, err := s.ctx.GetSessionInfo(s.h)
+	if err != nil {
+		return Info{}, err
+	}
+	has := func(flag uint) bool { return tok.Flags&flag != 0 }
+	i := Info{
+		Label: clean(tok.Label), Serial: clean(tok.SerialNumber), Manufacturer: clean(tok.ManufacturerID), Model: clean(tok.Model),
+		Firmware: version(tok.FirmwareVersion), Hardware: version(tok.HardwareVersion),
+		Library: clean(lib.LibraryDescription), LibraryVersion: version(lib.LibraryVersion), Cryptoki: version(lib.CryptokiVersion),
+		Slot: s.slot, MaxSessions: count(tok.MaxSessionCount), OpenSessions: count(tok.SessionCount), FreePrivateMemory: count(tok.FreePrivateMemory),
+		WriteProtected: has(pkcs11.CKF_WRITE_PROTECTED), LoginRequired: has(pkcs11.CKF_LOGIN_REQUIRED),
+		LoggedIn:    me.State == pkcs11.CKS_RW_USER_FUNCTIONS || me.State == pkcs11.CKS_RO_USER_FUNCTIONS,
+		PINCountLow: has(pkcs11.CKF_USER_PIN_COUNT_LOW), PINFinalTry: has(pkcs11.CKF_USER_PIN_FINAL_TRY), PINLocked: has(pkcs11.CKF_USER_PIN_LOCKED),
+	}
+	if has(pkcs11.CKF_CLOCK_ON_TOKEN) && len(tok.UTCTime) >= 14 {
+		i.Clock, _ = time.Parse("20060102150405", tok.UTCTime[:14]) // zero where it is not in the form of the standard
+	}
+	return i, nil
+}
 
-// Ability is one thing that the self-test tried.
-type Ability struct {
-	Name   string `json:"name"` // "RSA_2048", "RSASSA_PSS_SHA_256" …
-	State  State  `json:"state"`
-	Detail string `json:"detail,omitempty"` // how it works, or what the token answered
-	Advice string `json:"advice,omitempty"` // what to do where it is missing
+func clean(s string) string { return strings.TrimRight(s, " \x00") }
+
+func version(v pkcs11.Version) string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+func count(n uint) int {
+	if n == pkcs11.CK_UNAVAILABLE_INFORMATION || n > 1<<62 {
+		return -1
+	}
+	return int(n)
+}
+
+// Ready is nil when the token answers now and is logged in.
+func (t *Token) Ready(ctx context.Context) error {
+	g, err := t.current("ready")
+	if err != nil {
+		return err
+	}
+	err = g.call(ctx, g.probe, t.limits(), func(s *session) error { return s.healthy(!t.cfg.NoLogin) })
+	if err != nil {
+		t.wake()
+		return withOp("ready", callError("ready", err))
+	}
+	return nil
 }
 
 // Object is a private key in the token.
 type Object struct {
 	ID        []byte
 	Label     string
-	Type      string  // "RSA", "EC", "EdDSA" …
+	Type      string  // "RSA", "EC", "EC_EDWARDS" or the number of the CKK
 	Spec      KeySpec // empty where it is none of ours
 	Protected bool    // SENSITIVE and not EXTRACTABLE
-	Why       string  // why it is not protected, or cannot be used (two objects under one CKA_ID)
+	Why       string  // why it cannot be used: it is not protected, or is not the only one under its CKA_ID
+}
+
+// Objects lists the private keys in the token.
+func (t *Token) Objects(ctx context.Context) ([]Object, error) {
+	g, err := t.current("objects")
+	if err != nil {
+		return nil, err
+	}
+	var all []Object
+	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
+	err = g.call(ctx, g.make, l, func(s *session) error {
+		handles, err := s.find([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY)})
+		if err != nil {
+			return err
+		}
+		all = make([]Object, 0, len(handles))
+		for _, h := range handles {
+			all = append(all, s.describe(h))
+		}
+		_, err = s.ctx.GetTokenInfo(s.slot) // a token that went away shows no objects, and no error
+		return err
+	})
+	if err != nil {
+		return nil, withOp("objects", callError("objects", err))
+	}
+	ids := map[string]int{}
+	for _, o := range all {
+		ids[string(o.ID)]++
+	}
+	for i, o := range all {
+		if n := ids[string(o.ID)]; n > 1 {
+			all[i].Why = fmt.Sprintf("%d private keys have this CKA_ID", n)
+		}
+	}
+	return all, nil
+}
+
+func (s *session) describe(h pkcs11.ObjectHandle) Object {
+	read := func(typ uint) []byte {
+		b, _ := s.attribute(h, typ) // what cannot be read is left empty; protection has its own rule
+		return b
+	}
+	o := Object{ID: read(pkcs11.CKA_ID), Label: string(read(pkcs11.CKA_LABEL)), Why: s.unprotected(h)}
+	o.Protected = o.Why == ""
+	switch typ := ulong(read(pkcs11.CKA_KEY_TYPE)); typ {
+	case pkcs11.CKK_RSA:
+		o.Type = "RSA"
+		if pub, err := rsaPublic(read(pkcs11.CKA_MODULUS), []byte{1, 0, 1}); err == nil {
+			o.Spec = specOf(pub)
+		}
+	case pkcs11.CKK_EC:
+		o.Type, o.Spec = "EC", curveOf(read(pkcs11.CKA_EC_PARAMS))
+	case ckkECEdwards:
+		o.Type, o.Spec = "EC_EDWARDS", curveOf(read(pkcs11.CKA_EC_PARAMS))
+	default:
+		o.Type = fmt.Sprintf("CKK 0x%X", typ)
+	}
+	return o
 }
 
 // Stats are figures since Open, and the present state.
 type Stats struct {
-	Generation                uint64 // the number of this life of the module
-	Available                 bool   // false while the token is away
-	Sessions, Busy, Waiting   int    // workers with a session; those in a call; calls in the queue
-	Stuck                     int    // calls past their deadline that are still inside the module
-	Calls, Timeouts, Replaced uint64 // calls made; calls past their deadline; sessions closed and opened anew
-	Refused                   uint64 // calls refused because the queue was full or the wait too long
-	Recoveries, CheckFailures uint64 // generations after the first; signatures that did not verify and were thrown away
+	Generation              uint64 // the number of this life of the module
+	Available               bool   // false while the token is away
+	Sessions, Busy, Waiting int    // workers of the pool; those in a call; calls in the queue
+	Stuck                   int    // calls past their deadline that are still inside the module, their session given up
+	Calls                   uint64 // jobs run in the token
+	Timeouts                uint64 // calls given up by their caller while they were in the token
+	Replaced                uint64 // sessions closed and opened anew
+	Refused                 uint64 // calls refused because the queue was full or the wait too long
+	Recoveries              uint64 // times that the token was opened again
+	CheckFailures           uint64 // signatures that did not verify and were thrown away
 }

@@ -3,6 +3,9 @@ package hsm
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"sync/atomic"
 )
 
 // Key is one key pair in the token, known by its CKA_ID and its public key. It caches its handle with the generation it belongs to and is
@@ -11,19 +14,38 @@ type Key struct {
 	id   []byte
 	spec KeySpec
 	pub  crypto.PublicKey
+
+	bound atomic.Pointer[binding] // the handle, in one generation
+}
+
+// binding ties a key to its object in one generation; it means nothing in another.
+type binding struct {
+	gen      *generation
+	handle   uint
+	verified atomic.Bool // a signature made by this handle has verified: it is the right key even where checks are skipped
 }
 
 // NewID returns 16 random bytes for a CKA_ID.
 func NewID() []byte {
 	id := make([]byte, 16)
-	rand.Read(id)
+	rand.Read(id) // never fails: crypto/rand ends the process instead
 	return id
 }
 
 // NewKey names the key pair with this CKA_ID and this public key (DER of SubjectPublicKeyInfo). It does not ask the token; the token's own
 // public key is compared at first use.
 func NewKey(id []byte, spec KeySpec, spki []byte) (*Key, error) {
-	return nil, &Error{Kind: ErrInvalid, Op: "key"}
+	if len(id) == 0 {
+		return nil, &Error{Kind: ErrInvalid, Op: "key", Detail: "the CKA_ID is empty"}
+	}
+	pub, err := parsePublic(spki)
+	if err != nil {
+		return nil, &Error{Kind: ErrInvalid, Op: "key", Detail: "public key: " + err.Error()}
+	}
+	if got := specOf(pub); got != spec {
+		return nil, &Error{Kind: ErrInvalid, Op: "key", Detail: fmt.Sprintf("the public key is of type %q, not %q", got, spec)}
+	}
+	return &Key{id: append([]byte{}, id...), spec: spec, pub: pub}, nil
 }
 
 // Public returns the public key: *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or *secp256k1.PublicKey.
@@ -35,12 +57,29 @@ func (k *Key) ID() []byte { return k.id }
 // Spec returns the key's type and size.
 func (k *Key) Spec() KeySpec { return k.spec }
 
-// Verify checks sig over in (as in Token.Sign) with the public key, in Go. Nil means valid; ErrInvalid anything else.
+// Verify checks sig over in (as in Token.Sign) with the public key, in Go. Nil means valid; everything else is ErrInvalid.
 func (k *Key) Verify(m SignMechanism, in, sig []byte) error {
-	return &Error{Kind: ErrInvalid, Op: "verify"}
+	if _, err := signerFor("verify", k.spec, m, in); err != nil {
+		return err
+	}
+	if !verify(k.pub, m, in, sig) {
+		return &Error{Kind: ErrInvalid, Op: "verify", Detail: "the signature does not verify"}
+	}
+	return nil
 }
 
-// Encrypt encrypts plaintext by RSAES-OAEP with h for both the label hash and MGF1, in Go. h is SHA-1 or SHA-256.
+// Encrypt encrypts plaintext by RSAES-OAEP with an empty label and h for both the label hash and MGF1, in Go. h is SHA-1 or SHA-256.
 func (k *Key) Encrypt(h crypto.Hash, plaintext []byte) ([]byte, error) {
-	return nil, &Error{Kind: ErrInvalid, Op: "encrypt"}
+	pub, ok := k.pub.(*rsa.PublicKey)
+	if !ok || h != crypto.SHA1 && h != crypto.SHA256 {
+		return nil, &Error{Kind: ErrInvalid, Op: "encrypt", Detail: "takes an RSA key and SHA-1 or SHA-256"}
+	}
+	if limit := pub.Size() - 2*h.Size() - 2; len(plaintext) > limit {
+		return nil, &Error{Kind: ErrInvalid, Op: "encrypt", Detail: fmt.Sprintf("the plaintext has %d bytes; at most %d fit", len(plaintext), limit)}
+	}
+	ct, err := rsa.EncryptOAEP(h.New(), rand.Reader, pub, plaintext, nil)
+	if err != nil {
+		return nil, &Error{Kind: ErrInvalid, Op: "encrypt", Detail: err.Error()}
+	}
+	return ct, nil
 }

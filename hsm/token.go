@@ -2,65 +2,191 @@ package hsm
 
 import (
 	"context"
-	"crypto"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Token is an open, logged-in token. It is safe for concurrent use.
-type Token struct{}
+type Token struct {
+	cfg    Config
+	log    *zap.Logger
+	mod    *module
+	choice slotChoice
+	stats  counters
 
-// Open opens the module and the token, logs in once, tests what the token can do, and starts to watch over it.
+	gen       atomic.Pointer[generation] // nil while the token is away
+	away      atomic.Pointer[Error]      // why it is away
+	oaep      rawOAEP
+	noAllowed atomic.Bool              // the token refuses CKA_ALLOWED_MECHANISMS
+	tests     atomic.Pointer[selfTest] // what the token can do
+	sought    sync.Map                 // CKA_ID -> true: the token was opened anew for the sake of this missing key
+
+	kick    chan struct{} // look at the token now
+	stop    chan struct{}
+	stopped chan struct{} // the watch has ended
+	closing sync.Once
+	busy    atomic.Int64 // since when the watch has been opening or closing the module; 0: it is not
+}
+
+type counters struct {
+	generation, calls, timeouts, replaced, refused, recoveries, checkFailures atomic.Uint64
+}
+
+// Open opens the module and the token, logs in once, tests what the token can do, and starts to watch over it. ErrPINRefused means that the
+// token refused the PIN: do not call Open again with it, since many tokens lock after a few wrong ones.
 func Open(ctx context.Context, c Config) (*Token, error) {
-	return nil, &Error{Kind: ErrUnavailable, Op: "open"}
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	mod, err := openModule(c.Module, c.InitArgs)
+	if err != nil {
+		return nil, err
+	}
+	t := &Token{cfg: c, log: c.Log, mod: mod, choice: slotChoice{c.Label, c.Serial, c.Slot},
+		kick: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
+	pin, err := readPIN(c)
+	if err != nil {
+		return nil, err
+	}
+	opened := make(chan error, 1)
+	go func() { opened <- t.first(pin) }()
+	select {
+	case err := <-opened:
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	case <-ctx.Done():
+		go func() { // the module hangs, or is slow: give up what comes of it
+			if <-opened == nil {
+				t.Close()
+			}
+		}()
+		return nil, &Error{Kind: ErrTimeout, Op: "open", Detail: "the module does not answer", cause: ctx.Err()}
+	}
 }
 
-// Close stops the work and gives up the module. Calls after it fail with ErrUnavailable.
-func (t *Token) Close() error { return nil }
-
-// Info asks the token who it is and how it is.
-func (t *Token) Info(ctx context.Context) (Info, error) { return Info{}, nil }
-
-// Ready is nil when the token answers now and is logged in.
-func (t *Token) Ready(ctx context.Context) error { return nil }
-
-// Hung reports whether a call has been inside the module for longer than d: then the process that holds the module has to be replaced.
-func (t *Token) Hung(d time.Duration) bool { return false }
-
-// Abilities says what the self-test found.
-func (t *Token) Abilities() []Ability { return nil }
-
-// Supports is nil when the token can make keys of this spec for this use, or does not let itself be tested; ErrUnsupported otherwise.
-func (t *Token) Supports(spec KeySpec, use Use) error { return nil }
-
-// SupportsSign is nil when the token can sign by m with a key of this spec, or does not let itself be tested; ErrUnsupported otherwise.
-func (t *Token) SupportsSign(spec KeySpec, m SignMechanism) error { return nil }
-
-// Objects lists the private keys in the token.
-func (t *Token) Objects(ctx context.Context) ([]Object, error) { return nil, nil }
-
-// Generate makes a protected key pair under this CKA_ID and label and returns its public key (DER of SubjectPublicKeyInfo).
-func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, label string) ([]byte, error) {
-	return nil, &Error{Kind: ErrUnavailable, Op: "generate"}
+// first makes the first generation and starts the watch.
+func (t *Token) first(pin *string) error {
+	g, err := t.openGeneration(pin)
+	if err != nil {
+		return err
+	}
+	t.gen.Store(g)
+	if err := t.selfTest(g); err != nil {
+		close(t.stopped)
+		t.Close()
+		return err
+	}
+	go t.watch(pin)
+	return nil
 }
 
-// Destroy destroys the private and the public object with this CKA_ID. It is nil when there is none and the token is healthy.
-func (t *Token) Destroy(ctx context.Context, id []byte) error { return nil }
-
-// Sign signs in: a digest of m.Hash, or the message for Ed25519.
-func (t *Token) Sign(ctx context.Context, k *Key, m SignMechanism, in []byte) ([]byte, error) {
-	return nil, &Error{Kind: ErrUnavailable, Op: "sign"}
+// Close stops the work and gives up the module. Calls after it fail with ErrUnavailable. Where a call does not come back from the module,
+// Close gives up after the call timeout with ErrTimeout, and the module stays as it is.
+func (t *Token) Close() error {
+	var err error
+	t.closing.Do(func() {
+		close(t.stop)
+		done := make(chan bool, 1)
+		go func() { done <- t.shut() }()
+		select {
+		case ok := <-done:
+			if ok {
+				return
+			}
+		case <-time.After(t.cfg.CallTimeout):
+		}
+		err = &Error{Kind: ErrTimeout, Op: "close", Detail: "a call does not come back from the module"}
+	})
+	return err
 }
 
-// Decrypt decrypts ct by RSAES-OAEP with h (SHA-1 or SHA-256) for both the label hash and MGF1.
-func (t *Token) Decrypt(ctx context.Context, k *Key, h crypto.Hash, ct []byte) ([]byte, error) {
-	return nil, &Error{Kind: ErrUnavailable, Op: "decrypt"}
+func (t *Token) shut() bool {
+	<-t.stopped
+	g := t.gen.Swap(nil)
+	t.away.Store(&Error{Kind: ErrUnavailable, Op: "call", Detail: "the token is closed"})
+	if g == nil {
+		return true
+	}
+	g.end()
+	g.workers.Wait()
+	return t.mod.release(g.owner, t.cfg.CallTimeout)
+}
+
+// current returns the generation, or why there is none.
+func (t *Token) current(op string) (*generation, error) {
+	if g := t.gen.Load(); g != nil && t.away.Load() == nil {
+		return g, nil
+	}
+	return nil, t.unavailable(op)
+}
+
+// unavailable is the error while the token is away.
+func (t *Token) unavailable(op string) *Error {
+	e := Error{Kind: ErrUnavailable, Detail: "the token is being opened again", Advice: "try again shortly"}
+	if why := t.away.Load(); why != nil {
+		e = *why
+	}
+	e.Op = op
+	return &e
+}
+
+func (t *Token) limits() limits { return limits{t.cfg.WaitTimeout, t.cfg.CallTimeout} }
+
+// wake has the watch look at the token now.
+func (t *Token) wake() {
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
 }
 
 // Stats returns the figures of the session pool and of the recovery.
-func (t *Token) Stats() Stats { return Stats{} }
+func (t *Token) Stats() Stats {
+	s := Stats{Generation: t.stats.generation.Load(), Calls: t.stats.calls.Load(), Timeouts: t.stats.timeouts.Load(),
+		Replaced: t.stats.replaced.Load(), Refused: t.stats.refused.Load(), Recoveries: t.stats.recoveries.Load(),
+		CheckFailures: t.stats.checkFailures.Load()}
+	g := t.gen.Load()
+	if g == nil {
+		return s
+	}
+	s.Available = t.away.Load() == nil
+	s.Waiting = int(g.sign.waiting.Load())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.Stuck = len(g.stuck)
+	for _, w := range g.all {
+		if w.queue == g.sign {
+			s.Sessions++
+			if w.since.Load() != 0 {
+				s.Busy++
+			}
+		}
+	}
+	return s
+}
 
-// InitToken makes a token with this label in a free slot of the module and sets its user PIN; it returns the serial number. It refuses a
-// label that exists.
-func InitToken(module, initArgs, label, soPIN, userPIN string) (serial string, err error) {
-	return "", &Error{Kind: ErrUnavailable, Op: "init token"}
+// Hung reports whether a call has been inside the module for longer than d: then the process that holds the module has to be replaced,
+// since a call in C cannot be cancelled.
+func (t *Token) Hung(d time.Duration) bool {
+	if since := t.busy.Load(); since != 0 && now()-since > int64(d) {
+		return true
+	}
+	g := t.gen.Load()
+	return g != nil && g.oldest() > d
+}
+
+// asError gives the *Error in err.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: ErrFailed, Detail: err.Error()}
 }

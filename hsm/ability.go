@@ -1,0 +1,85 @@
+package hsm
+
+import "fmt"
+
+// State says whether the token has an ability.
+type State string
+
+// The states of an Ability. Unknown: the token refuses the throw-away session keys of the self-test, so nobody knows before the first use.
+const (
+	Yes     State = "yes"
+	No      State = "no"
+	Unknown State = "unknown"
+)
+
+// Ability is one thing that the self-test tried.
+type Ability struct {
+	Name   string `json:"name"` // a key spec, a signing or an encryption algorithm in the words of the KMS API: "RSA_2048", "RSASSA_PSS_SHA_256"
+	State  State  `json:"state"`
+	Detail string `json:"detail,omitempty"` // how it works, or what the token answered
+	Advice string `json:"advice,omitempty"` // what to do where it is missing
+}
+
+// Abilities says what the self-test found, in a fixed order: key specs, signing algorithms, encryption algorithms.
+func (t *Token) Abilities() []Ability {
+	if tests := t.tests.Load(); tests != nil {
+		return append([]Ability{}, tests.list...)
+	}
+	return nil
+}
+
+// Supports is nil when the token can make keys of this spec for this use, or does not let itself be tested (Unknown). ErrInvalid: the two do not
+// go together; ErrUnsupported: the token cannot.
+func (t *Token) Supports(spec KeySpec, use Use) error {
+	rsa := rsaBits[spec] != 0
+	switch {
+	case !rsa && ecParams[spec] == nil && spec != Edwards25519:
+		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("there is no key spec %q", string(spec))}
+	case use != UseSign && use != UseDecrypt:
+		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("there is no use %d", use)}
+	case use == UseDecrypt && !rsa:
+		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("a key of type %s cannot decrypt", spec)}
+	}
+	if err := t.able(string(spec)); err != nil || use == UseSign {
+		return err
+	}
+	if err := t.able(oaepSHA256); err == nil {
+		return nil
+	}
+	return t.able(oaepSHA1)
+}
+
+// SupportsSign is nil when the token can sign by m with a key of this spec, or does not let itself be tested (Unknown); ErrInvalid when the two
+// do not go together, ErrUnsupported otherwise.
+func (t *Token) SupportsSign(spec KeySpec, m SignMechanism) error {
+	if signers[signerKey{spec, m}] == nil {
+		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("%s is no mechanism for a key of type %s", m, spec)}
+	}
+	return t.able(abilityName(spec, m))
+}
+
+// The names of the encryption algorithms.
+const (
+	oaepSHA1   = "RSAES_OAEP_SHA_1"
+	oaepSHA256 = "RSAES_OAEP_SHA_256"
+)
+
+// abilityName: two curves sign ECDSA_SHA_256, and a token may do the one and not the other.
+func abilityName(spec KeySpec, m SignMechanism) string {
+	if m.Scheme == ECDSA {
+		return m.String() + " (" + string(spec) + ")"
+	}
+	return m.String()
+}
+
+func (t *Token) able(name string) error {
+	tests := t.tests.Load()
+	if tests == nil {
+		return nil
+	}
+	a, ok := tests.byName[name]
+	if !ok || a.State != No {
+		return nil
+	}
+	return &Error{Kind: ErrUnsupported, Op: "supports", Detail: name + ": " + a.Detail, Advice: a.Advice}
+}

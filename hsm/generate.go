@@ -1,0 +1,215 @@
+package hsm
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/miekg/pkcs11"
+	"go.uber.org/zap"
+)
+
+// Generate makes a protected key pair in the token under this CKA_ID and label, and returns its public key (DER of SubjectPublicKeyInfo).
+// What protects the private key is read back from the token attribute by attribute; a key that fails, or whose creation fails half-way,
+// or whose caller has gone, is destroyed. Making and destroying goes one at a time, since it slows signing down.
+//
+// Errors: ErrInvalid (spec and use that do not go together, a CKA_ID in use), ErrUnsupported, ErrUnprotected (the token made a key that is
+// not as asked for), ErrTokenFull, ErrBusy, ErrTimeout, ErrUnavailable, ErrFailed.
+func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, label string) ([]byte, error) {
+	if err := t.Supports(spec, use); err != nil {
+		return nil, withOp("generate", err)
+	}
+	if len(id) == 0 || len(id) > 255 || len(label) > 255 {
+		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID takes 1 to 255 bytes and the label at most 255"}
+	}
+	g, err := t.current("generate")
+	if err != nil {
+		return nil, err
+	}
+	var spki []byte // written by the worker; not touched here unless the call came to its end
+	made := func(s *session) (err error) {
+		spki, err = t.makeKey(g, s, &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted()})
+		return err
+	}
+	undo := func(s *session) { t.discard(g, s, id) }
+	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
+	if err := g.callUndo(ctx, g.make, l, made, undo); err != nil {
+		return nil, withOp("generate", callError("generate", err))
+	}
+	return spki, nil
+}
+
+// omitted are the attributes left out of the templates.
+func (t *Token) omitted() map[uint]bool {
+	omit := map[uint]bool{}
+	for _, name := range t.cfg.OmitAttributes {
+		omit[attributeNames[name]] = true
+	}
+	return omit
+}
+
+// makeKey makes the pair, reads it back and puts it into the index.
+func (t *Token) makeKey(g *generation, s *session, m *template) (spki []byte, err error) {
+	if e, err := s.lookUp(m.id); err != nil {
+		return nil, err
+	} else if e != nil {
+		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID " + hex.EncodeToString(m.id) + " is in use"}
+	}
+	defer func() {
+		if err != nil {
+			err = t.afterFailure(g, s, m.id, err)
+		}
+	}()
+	if err := t.makePair(g.owner, s, m); err != nil {
+		return nil, err
+	}
+	e, err := s.lookUp(m.id)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil || len(e.private) != 1 || len(e.public) != 1 {
+		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: "the token does not show the one private and the one public key that it was to make"}
+	}
+	if err := t.readBack(s, e.private[0], m); err != nil {
+		return nil, err
+	}
+	pub, err := s.publicKey(e)
+	if err != nil {
+		return nil, err
+	}
+	if specOf(pub) != m.spec {
+		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: fmt.Sprintf("the token made a key of type %q", specOf(pub))}
+	}
+	if spki, err = marshalPublic(pub); err != nil {
+		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: "public key: " + err.Error()}
+	}
+	g.index.put(m.id, e)
+	return spki, nil
+}
+
+// makePair has the pair made, without CKA_ALLOWED_MECHANISMS where the token does not know it, and with each name of Ed25519.
+func (t *Token) makePair(o *owner, s *session, m *template) error {
+	names := [][]byte{nil}
+	if m.spec == Edwards25519 {
+		names = edParams
+	}
+	var err error
+	for _, name := range names {
+		for _, allowed := range []bool{true, false} {
+			if allowed && t.noAllowed.Load() {
+				continue
+			}
+			try := *m
+			try.edParam = name
+			if !allowed {
+				try.omit = withAttribute(m.omit, pkcs11.CKA_ALLOWED_MECHANISMS)
+			}
+			if err = o.generate(s, &try); classify(rvOf(err)) != classUnsupported {
+				if err == nil && !allowed {
+					t.noAllowed.Store(true)
+				}
+				return err
+			}
+		}
+	}
+	return err
+}
+
+func withAttribute(omit map[uint]bool, typ uint) map[uint]bool {
+	more := map[uint]bool{typ: true}
+	for k := range omit {
+		more[k] = true
+	}
+	return more
+}
+
+// generate makes the pair by crypto11 where crypto11 can, which knows RSA and the NIST curves; by miekg/pkcs11 otherwise.
+func (o *owner) generate(s *session, m *template) error {
+	if o.c11 != nil && m.token {
+		if bits := rsaBits[m.spec]; bits != 0 {
+			_, err := o.c11.GenerateRSAKeyPairWithAttributes(attributeSet(m.public()), attributeSet(m.private()), int(bits))
+			return err
+		}
+		if curve := curves[m.spec]; curve != nil {
+			_, err := o.c11.GenerateECDSAKeyPairWithAttributes(attributeSet(m.public()), attributeSet(m.private()), curve)
+			return err
+		}
+	}
+	_, _, err := s.generate(m)
+	return err
+}
+
+func (s *session) generate(m *template) (public, private pkcs11.ObjectHandle, err error) {
+	return s.ctx.GenerateKeyPair(s.h, []*pkcs11.Mechanism{pkcs11.NewMechanism(m.generator(), nil)}, m.public(), m.private())
+}
+
+// afterFailure leaves nothing half-made behind, and says so where it cannot.
+func (t *Token) afterFailure(g *generation, s *session, id []byte, err error) error {
+	if gone := t.discard(g, s, id); gone != nil {
+		e := *asError(callError("generate", err))
+		e.Detail = fmt.Sprintf("%s; what was half-made under CKA_ID %s could not be destroyed: %v", e.Detail, hex.EncodeToString(id), gone)
+		e.Advice = "destroy it when the token answers again"
+		return &e
+	}
+	return callError("generate", err)
+}
+
+// discard destroys whatever is under a CKA_ID that was free before.
+func (t *Token) discard(g *generation, s *session, id []byte) error {
+	e, err := s.lookUp(id)
+	if err == nil && e != nil {
+		err = s.destroy(e)
+	}
+	g.index.miss(id, true)
+	if err != nil {
+		t.log.Error("a key that nobody is to use could not be destroyed", zap.String("cka_id", hex.EncodeToString(id)), zap.Error(err))
+	}
+	return err
+}
+
+// destroy destroys the private key first: a public key left alone harms nobody, and the next attempt finds it.
+func (s *session) destroy(e *entry) error {
+	for _, h := range append(append([]pkcs11.ObjectHandle{}, e.private...), e.public...) {
+		if err := s.ctx.DestroyObject(s.h, h); err != nil && classify(rvOf(err)) != classKeyGone {
+			return err
+		}
+	}
+	return nil
+}
+
+// Destroy destroys the private and the public object with this CKA_ID. It is nil when there is none and the token is healthy, so that it can
+// be repeated. It refuses (ErrInvalid) where two keys have the CKA_ID: which one is meant is not for us to guess.
+func (t *Token) Destroy(ctx context.Context, id []byte) error {
+	g, err := t.current("destroy")
+	if err != nil {
+		return err
+	}
+	if len(id) == 0 {
+		return &Error{Kind: ErrInvalid, Op: "destroy", Detail: "the CKA_ID is empty"}
+	}
+	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
+	err = g.call(ctx, g.make, l, func(s *session) error {
+		e, err := s.lookUp(id)
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			if _, err = s.ctx.GetTokenInfo(s.slot); err == nil {
+				g.index.miss(id, true)
+			}
+			return err
+		}
+		if len(e.private) > 1 || len(e.public) > 1 {
+			return e.usable(id, nil)
+		}
+		if err := s.destroy(e); err != nil {
+			return err
+		}
+		g.index.miss(id, true)
+		return nil
+	})
+	if err != nil {
+		return withOp("destroy", callError("destroy", err))
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package hsm
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/miekg/pkcs11"
+)
+
+// job is one call in the token: a signature, a decryption, or a function that needs a session. It owns its input and output buffers, because
+// a call that is given up goes on inside the module and may still read and write them.
+type job struct {
+	kind    jobKind
+	mech    mechanism
+	key     uint
+	in, out []byte // out: room for the answer, cut to it afterwards
+	fn      func(*session) error
+	undo    func(*session) // undoes what fn did when its caller has given up meanwhile
+
+	rv    uint
+	begun bool // a signature or decryption failed after its Init
+	over  bool // the life of the module was over: nothing was called
+	err   error
+
+	state   atomic.Int32
+	started atomic.Int64 // when it came into the token, in the clock of now()
+	done    chan struct{}
+	timer   *time.Timer
+}
+
+type jobKind int
+
+const (
+	jobSign jobKind = iota
+	jobDecrypt
+	jobFunc
+)
+
+// The states of a job. Whoever moves it out of a state owns what follows: a caller that gave up never sees a late answer.
+const (
+	jobQueued int32 = iota
+	jobRunning
+	jobDone
+	jobGivenUp
+)
+
+// maxOutput is the longest signature or plaintext: 4096 bits of RSA, with room.
+const maxOutput = 1024
+
+var jobs = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &job{done: make(chan struct{}, 1), timer: t, out: make([]byte, maxOutput)}
+}}
+
+func newJob(kind jobKind) *job {
+	j := jobs.Get().(*job)
+	j.kind, j.fn, j.undo, j.in, j.out = kind, nil, nil, j.in[:0], j.out[:maxOutput]
+	j.rv, j.begun, j.over, j.err = 0, false, false, nil
+	j.state.Store(jobQueued)
+	j.started.Store(0)
+	return j
+}
+
+// free gives a job back that came to its end; one that was given up is left to the garbage collector.
+func (j *job) free() {
+	clear(j.in)
+	clear(j.out) // plaintext
+	jobs.Put(j)
+}
+
+// epoch is where the clock of now begins.
+var epoch = time.Now()
+
+// now is a monotonic clock in nanoseconds.
+func now() int64 { return int64(time.Since(epoch)) }
+
+// limits are the deadlines of one call.
+type limits struct{ wait, call time.Duration }
+
+// do queues the job and waits for its end: at most limits.wait until it comes into the token, at most limits.call from then, never longer
+// than ctx. On an error the job must not be used again; nil says that it ran, and rv and err say how.
+func (g *generation) do(ctx context.Context, q *queue, j *job, l limits) error {
+	select {
+	case <-g.done:
+		return g.tok.unavailable("call")
+	default:
+	}
+	queued := now()
+	q.waiting.Add(1)
+	select {
+	case q.jobs <- j:
+	default:
+		q.waiting.Add(-1)
+		g.tok.stats.refused.Add(1)
+		return &Error{Kind: ErrBusy, Op: "call", Detail: "the queue for the token is full", Advice: "try again shortly, or raise queue_limit and max_sessions"}
+	}
+	j.timer.Reset(min(l.wait, l.call))
+	defer j.timer.Stop()
+	for {
+		select {
+		case <-j.done:
+			if j.over {
+				return g.tok.unavailable("call")
+			}
+			return nil
+		case <-g.done:
+			if j.state.CompareAndSwap(jobQueued, jobGivenUp) {
+				q.waiting.Add(-1)
+				return g.tok.unavailable("call")
+			}
+			return g.finish(ctx, j, l)
+		case <-ctx.Done():
+			return g.giveUp(q, j, ctx.Err())
+		case <-j.timer.C:
+			again, err := g.expired(q, j, queued, l)
+			if err != nil {
+				return err
+			}
+			j.timer.Reset(again)
+		}
+	}
+}
+
+// finish waits for a job that is inside while its generation ends.
+func (g *generation) finish(ctx context.Context, j *job, l limits) error {
+	j.timer.Reset(time.Duration(j.started.Load()) + l.call - time.Duration(now()))
+	select {
+	case <-j.done:
+		if j.over {
+			return g.tok.unavailable("call")
+		}
+		return nil
+	case <-ctx.Done():
+	case <-j.timer.C:
+	}
+	return g.giveUp(nil, j, context.DeadlineExceeded)
+}
+
+// expired says how long the job may still take, or gives it up.
+func (g *generation) expired(q *queue, j *job, queued int64, l limits) (time.Duration, error) {
+	t := now()
+	if j.state.Load() == jobQueued {
+		if left := time.Duration(queued-t) + l.wait; left > 0 {
+			return left, nil
+		}
+		return 0, g.giveUp(q, j, nil)
+	}
+	if left := time.Duration(j.started.Load()-t) + l.call; left > 0 {
+		return left, nil
+	}
+	return 0, g.giveUp(q, j, context.DeadlineExceeded)
+}
+
+// giveUp leaves the job to itself. cause is nil when the wait for a session was too long.
+func (g *generation) giveUp(q *queue, j *job, cause error) error {
+	if j.state.CompareAndSwap(jobQueued, jobGivenUp) {
+		q.waiting.Add(-1)
+		g.tok.stats.refused.Add(1)
+		return &Error{Kind: ErrBusy, Op: "call", Detail: "no session came free in time", Advice: "try again shortly, or raise max_sessions", cause: cause}
+	}
+	if j.state.CompareAndSwap(jobRunning, jobGivenUp) {
+		g.tok.stats.timeouts.Add(1)
+		return &Error{Kind: ErrTimeout, Op: "call", Detail: "its answer, if it comes, is thrown away", cause: cause}
+	}
+	<-j.done // it came to its end just now
+	if j.over {
+		return g.tok.unavailable("call")
+	}
+	return nil
+}
+
+// call runs f with a session of the queue's workers.
+func (g *generation) call(ctx context.Context, q *queue, l limits, f func(*session) error) error {
+	return g.callUndo(ctx, q, l, f, nil)
+}
+
+// callUndo is call; undo runs with the same session when f succeeded but the caller had given up.
+func (g *generation) callUndo(ctx context.Context, q *queue, l limits, f func(*session) error, undo func(*session)) error {
+	j := newJob(jobFunc)
+	j.fn, j.undo = f, undo
+	if err := g.do(ctx, q, j, l); err != nil {
+		return err
+	}
+	err := j.err
+	j.free()
+	return err
+}
+
+// queue is a FIFO of jobs with the workers that serve it.
+type queue struct {
+	jobs    chan *job
+	waiting atomic.Int64
+}
+
+// session is what a job's function gets: it belongs to the worker, and to the function until it returns.
+type session struct {
+	ctx  *pkcs11.Ctx
+	h    pkcs11.SessionHandle
+	slot uint
+	list unsafe.Pointer
+}

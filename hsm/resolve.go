@@ -1,0 +1,133 @@
+package hsm
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// resolve finds the key's handle in this generation and compares its public key: from the index, or with one search in the token. One at
+// a time, so that many callers of a missing key make one search.
+func (t *Token) resolve(ctx context.Context, g *generation, k *Key) (*binding, error) {
+	if err := g.lockResolve(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-g.resolving }()
+	if b := k.bound.Load(); b != nil && b.gen == g {
+		return b, nil // another caller did it
+	}
+	e, missed := g.index.get(k.id)
+	if missed {
+		return nil, missing(k.id)
+	}
+	if e == nil {
+		var err error
+		if e, err = t.seek(ctx, g, k.id); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.usable(k.id, t.cfg.Exceptions); err != nil {
+		return nil, err
+	}
+	if err := t.compare(ctx, g, k, e); err != nil {
+		return nil, err
+	}
+	b := &binding{gen: g, handle: uint(e.private[0])}
+	k.bound.Store(b)
+	return b, nil
+}
+
+func (g *generation) lockResolve(ctx context.Context) error {
+	wait := time.NewTimer(g.tok.cfg.WaitTimeout)
+	defer wait.Stop()
+	select {
+	case g.resolving <- struct{}{}:
+		return nil
+	case <-g.done:
+		return g.tok.unavailable("key")
+	case <-ctx.Done():
+		return &Error{Kind: ErrTimeout, Op: "key", Detail: "the key could not be looked up in time", cause: ctx.Err()}
+	case <-wait.C:
+		return &Error{Kind: ErrTimeout, Op: "key", Detail: "the key could not be looked up in time"}
+	}
+}
+
+// seek searches the token for a key that the index does not have. Where it is not there either, the token is asked whether it is well before
+// anyone is told that the key is missing: SoftHSM, its folder gone, answers a search with nothing found and no error.
+func (t *Token) seek(ctx context.Context, g *generation, id []byte) (*entry, error) {
+	var e *entry
+	err := g.call(ctx, g.sign, t.limits(), func(s *session) (err error) {
+		e, err = s.lookUp(id)
+		if err == nil && e == nil {
+			_, err = s.ctx.GetTokenInfo(s.slot)
+		}
+		return err
+	})
+	if err != nil {
+		t.wake()
+		return nil, callError("key", err)
+	}
+	if e != nil {
+		g.index.put(id, e)
+		t.sought.Delete(string(id))
+		return e, nil
+	}
+	if t.reopenFor(g, id) {
+		return nil, t.unavailable("key")
+	}
+	g.index.miss(id, false)
+	return nil, missing(id)
+}
+
+// reopenFor has the token opened anew for the sake of a key that is not there though it was: some modules see nothing of a token that went
+// away and came back until they are initialised again. Once for each key until it is found, so that a key which is really gone
+// causes no storm of these; and a generation that never had the key must be a minute old.
+func (t *Token) reopenFor(g *generation, id []byte) bool {
+	if !g.had(id) && time.Duration(now()-g.opened) < reopenForMissingIn {
+		return false
+	}
+	if _, done := t.sought.LoadOrStore(string(id), true); done {
+		return false
+	}
+	t.log.Warn("a key is not in the token: opening it anew", zap.String("cka_id", hex.EncodeToString(id)))
+	g.condemn()
+	return true
+}
+
+// compare checks that the token's public key under the CKA_ID is the expected one. Where the token shows none, the check of the signature decides.
+func (t *Token) compare(ctx context.Context, g *generation, k *Key, e *entry) error {
+	same := true
+	err := g.call(ctx, g.sign, t.limits(), func(s *session) error {
+		pub, err := s.publicKey(e)
+		if err == nil && pub != nil {
+			same = equalPublic(k.pub, pub)
+		}
+		return err
+	})
+	if err != nil {
+		if classify(rvOf(err)) == classKeyGone {
+			g.index.put(k.id, nil)
+			return &Error{Kind: ErrUnavailable, Op: "key", Detail: "the key changed while it was looked up", Advice: "try again"}
+		}
+		return callError("key", err)
+	}
+	if !same {
+		return otherKey("key", k.id)
+	}
+	return nil
+}
+
+// callError turns the error of a job's function, which is the module's, into ours; one that is ours stays.
+func callError(op string, err error) error {
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	return fail(op, rvOf(err), "")
+}
+
+func missing(id []byte) *Error {
+	return &Error{Kind: ErrKeyMissing, Op: "key", Detail: "the token holds no key under CKA_ID " + hex.EncodeToString(id),
+		Advice: "was it deleted, or the token initialised again or restored from an older backup?"}
+}

@@ -1,0 +1,179 @@
+package hsm
+
+import (
+	"context"
+	"time"
+
+	"github.com/miekg/pkcs11"
+	"go.uber.org/zap"
+)
+
+// The recovery ladder. A worker replaces its own session; everything above is done here, by one goroutine: it asks the token about each
+// second, and at once when a call gives reason to. A token that is gone, or logged out, is opened again: finalise, initialise, log in,
+// until it is back. A token that does not answer is left alone, since finalising beneath a call ends the process: it comes back by
+// itself, or the process has to be replaced (Hung).
+
+// watch runs until the Token is closed. pin is what the last login was made with.
+func (t *Token) watch(pin *string) {
+	defer close(t.stopped)
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	var checked time.Time
+	for {
+		select {
+		case <-t.stop:
+			return
+		case <-tick.C:
+		case <-t.kick:
+		}
+		if since := time.Since(checked); since < healthLeast { // strangers' bad ciphertexts must not have us do nothing else
+			time.Sleep(healthLeast - since)
+		}
+		checked = time.Now()
+		g := t.gen.Load()
+		g.replaceStuck()
+		err := t.health(g)
+		if err == nil {
+			t.settle(g)
+			continue
+		}
+		if t.away.Swap(err) == nil {
+			t.log.Error("the token is away", zap.Error(err))
+		}
+		if err.Kind == ErrTimeout {
+			continue // it hangs: calls fail at once until it answers
+		}
+		if pin = t.recover(g, pin); t.gen.Load() == nil {
+			return // closed meanwhile
+		}
+	}
+}
+
+// settle is what follows a good answer: back in service, and another look for the keys that were missing.
+func (t *Token) settle(g *generation) {
+	if t.away.Swap(nil) != nil {
+		t.log.Info("the token is back", zap.Stringer("in", g))
+	}
+	for _, id := range g.index.due(missingEachCheck) {
+		var e *entry
+		err := g.call(context.Background(), g.probe, t.limits(), func(s *session) (err error) {
+			e, err = s.lookUp(id)
+			return err
+		})
+		if err != nil {
+			return
+		}
+		if e != nil {
+			g.index.put(id, e)
+			t.sought.Delete(string(id))
+		}
+	}
+}
+
+// health asks the token whether it is there and we are logged in.
+func (t *Token) health(g *generation) *Error {
+	select {
+	case <-g.done:
+		return &Error{Kind: ErrUnavailable, Op: "health", Detail: "the token is being opened again", Advice: "try again shortly"}
+	default:
+	}
+	g.doubt.Store(false)
+	err := g.call(context.Background(), g.probe, t.limits(), func(s *session) error { return s.healthy(!t.cfg.NoLogin) })
+	if err == nil {
+		return nil
+	}
+	e := asError(callError("health", err))
+	if e.Kind != ErrTimeout && e.Kind != ErrBusy {
+		e = &Error{Kind: ErrUnavailable, Op: "health", RV: e.RV, Detail: "the token is away", Advice: "try again shortly"}
+	} else {
+		e = &Error{Kind: ErrTimeout, Op: "health", Detail: "the module does not answer", Advice: "if it stays so, replace the process that holds the module"}
+	}
+	return e
+}
+
+// healthy asks for the token and the state of the session.
+func (s *session) healthy(login bool) error {
+	if _, err := s.ctx.GetTokenInfo(s.slot); err != nil {
+		return err
+	}
+	info, err := s.ctx.GetSessionInfo(s.h)
+	if err != nil {
+		return err
+	}
+	if login && info.State != pkcs11.CKS_RW_USER_FUNCTIONS && info.State != pkcs11.CKS_RO_USER_FUNCTIONS {
+		return pkcs11.Error(pkcs11.CKR_USER_NOT_LOGGED_IN)
+	}
+	return nil
+}
+
+// recover ends the generation and opens the token again, as often as it takes. It returns the PIN that it logged in with.
+func (t *Token) recover(g *generation, pin *string) *string {
+	t.gen.Store(nil)
+	g.end()
+	life, refused := g.life, false
+	for wait := recoverFirst; ; wait = min(2*wait, recoverMost) {
+		select {
+		case <-t.stop:
+			return pin
+		default:
+		}
+		fresh, err := t.pinFor(pin, refused)
+		if err == nil {
+			pin, refused = fresh, false
+			life, err = t.reopen(g, life, pin)
+		}
+		if err == nil {
+			return pin
+		}
+		e := asError(err)
+		if e.Kind == ErrPINRefused {
+			refused = true
+		}
+		if old := t.away.Swap(e); old == nil || old.Kind != e.Kind {
+			t.log.Error("the token cannot be opened yet", zap.Error(e))
+		}
+		select {
+		case <-t.stop:
+			return pin
+		case <-time.After(wait):
+		}
+	}
+}
+
+// pinFor reads the PIN again; after a refusal only another one than the refused will do.
+func (t *Token) pinFor(last *string, refused bool) (*string, error) {
+	pin, err := readPIN(t.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if refused && pin != nil && last != nil && *pin == *last {
+		why := *t.away.Load()
+		return nil, &why
+	}
+	return pin, nil
+}
+
+// reopen ends the module's life in which things went wrong and opens a new generation. It returns the life to end next time.
+func (t *Token) reopen(old *generation, life uint64, pin *string) (uint64, error) {
+	t.busy.Store(now())
+	defer t.busy.Store(0)
+	if !t.mod.end(life, t.cfg.CallTimeout) {
+		return life, &Error{Kind: ErrTimeout, Op: "open", Detail: "a call does not come back from the module",
+			Advice: "if it stays so, replace the process that holds the module"}
+	}
+	g, err := t.openGeneration(pin)
+	if err != nil {
+		return t.mod.life.Load(), err
+	}
+	if err := t.selfTest(g); err != nil {
+		g.end()
+		g.workers.Wait()
+		t.mod.release(g.owner, t.cfg.CallTimeout)
+		return t.mod.life.Load(), err
+	}
+	t.stats.recoveries.Add(1)
+	t.gen.Store(g)
+	t.away.Store(nil)
+	t.log.Info("the token is open again", zap.Stringer("in", g))
+	return g.life, nil
+}

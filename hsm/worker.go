@@ -1,0 +1,193 @@
+package hsm
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/pkcs11"
+	"go.uber.org/zap"
+)
+
+// worker is one goroutine with one session of its own. Nobody else ever calls the module with this session: two goroutines in one session
+// crash SoftHSM, and a session handed from hand to hand could not outlive a caller that stops waiting.
+type worker struct {
+	gen   *generation
+	queue *queue
+	s     session
+	open  bool
+
+	since atomic.Int64 // when the call that is inside began; 0: none is
+	lost  atomic.Bool  // the call is past its deadline and another worker took the place
+	used  bool         // since the last keep-alive
+}
+
+// retryOpen is how long a worker without a session waits before it tries to open one again.
+const retryOpen = 200 * time.Millisecond
+
+func (w *worker) run() {
+	defer w.gen.workers.Done()
+	defer w.closeSession()
+	tick := time.NewTicker(w.gen.tok.cfg.KeepAlive)
+	defer tick.Stop()
+	for {
+		if !w.open && !w.reopen() {
+			select {
+			case <-w.gen.done:
+				return
+			case <-time.After(retryOpen):
+			}
+			continue
+		}
+		select {
+		case j := <-w.queue.jobs:
+			w.serve(j)
+		case <-tick.C:
+			w.keepAlive()
+		case <-w.gen.done:
+			return
+		}
+		if w.lost.Load() {
+			w.gen.found(w)
+			return
+		}
+	}
+}
+
+// serve runs one job, and puts the session right afterwards.
+func (w *worker) serve(j *job) {
+	if !j.state.CompareAndSwap(jobQueued, jobRunning) {
+		return // its caller has gone
+	}
+	w.queue.waiting.Add(-1)
+	t := now()
+	j.started.Store(t)
+	w.used = true
+	bad := w.inside(t, j)
+	if j.state.CompareAndSwap(jobRunning, jobDone) {
+		j.done <- struct{}{}
+	} else if j.undo != nil && j.err == nil && !j.over && w.gen.owner.mod.enter(w.gen.life) {
+		w.since.Store(now())
+		j.undo(&w.s)
+		w.since.Store(0)
+		w.gen.owner.mod.exit()
+	}
+	if bad {
+		w.replace()
+	}
+}
+
+// inside runs the job in the module; once more with a new session where the session turns out to be dead. True: the session is not to be
+// used again.
+func (w *worker) inside(t int64, j *job) (bad bool) {
+	m := w.gen.owner.mod
+	if !m.enter(w.gen.life) {
+		j.over = true
+		return false
+	}
+	w.since.Store(t)
+	w.gen.tok.stats.calls.Add(1)
+	w.exec(j)
+	if classify(j.rv) == classSession {
+		w.gen.tok.stats.replaced.Add(1)
+		m.ctx.CloseSession(w.s.h)
+		if h, err := m.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err == nil {
+			w.s.h = h
+			w.exec(j)
+		}
+	}
+	w.since.Store(0)
+	m.exit()
+	return w.judge(j)
+}
+
+func (w *worker) exec(j *job) {
+	list := w.gen.owner.mod.list
+	var n int
+	switch j.kind {
+	case jobSign:
+		j.rv, n, j.begun = fastSign(list, uint(w.s.h), j.key, &j.mech, j.in, j.out)
+	case jobDecrypt:
+		j.rv, n, j.begun = fastDecrypt(list, uint(w.s.h), j.key, &j.mech, j.in, j.out)
+	default:
+		j.err = j.fn(&w.s)
+		j.rv = rvOf(j.err)
+		return
+	}
+	if j.rv != pkcs11.CKR_OK || n > len(j.out) {
+		n = 0
+	}
+	j.out = j.out[:n]
+}
+
+// judge says whether the session may be used again, and has the token looked at where the answer gives reason to.
+func (w *worker) judge(j *job) (bad bool) {
+	switch classify(j.rv) {
+	case classOK, classKeyGone, classFull, classUnsupported, classPIN:
+		return false
+	case classLost, classSession:
+		w.gen.suspect(j.rv)
+		return true
+	}
+	// A bad ciphertext ends in any of a dozen codes, and a stranger can send as many as he likes: it ends the operation (PKCS#11 v2.40,
+	// 5.9) and says nothing about the session. The token is asked all the same, in case that it is gone.
+	w.gen.suspect(j.rv)
+	return !(j.kind == jobDecrypt && j.begun)
+}
+
+// replace closes the session and opens another.
+func (w *worker) replace() {
+	w.gen.tok.stats.replaced.Add(1)
+	w.closeSession()
+	w.reopen()
+}
+
+func (w *worker) closeSession() {
+	if !w.open {
+		return
+	}
+	w.open = false
+	if m := w.gen.owner.mod; m.enter(w.gen.life) {
+		w.since.Store(now())
+		m.ctx.CloseSession(w.s.h)
+		w.since.Store(0)
+		m.exit()
+	}
+}
+
+func (w *worker) reopen() bool {
+	m := w.gen.owner.mod
+	if !m.enter(w.gen.life) {
+		return false
+	}
+	w.since.Store(now())
+	h, err := m.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	w.since.Store(0)
+	m.exit()
+	if err != nil {
+		w.gen.tok.log.Warn("no session", zap.Error(err))
+		w.gen.suspect(rvOf(err))
+		return false
+	}
+	w.s.h, w.open = h, true
+	return true
+}
+
+// keepAlive uses a session that was idle, so that an HSM with an idle limit does not close it.
+func (w *worker) keepAlive() {
+	if w.used {
+		w.used = false
+		return
+	}
+	m := w.gen.owner.mod
+	if !m.enter(w.gen.life) {
+		return
+	}
+	w.since.Store(now())
+	_, err := m.ctx.GetSessionInfo(w.s.h)
+	w.since.Store(0)
+	m.exit()
+	if err != nil {
+		w.gen.suspect(rvOf(err))
+		w.replace()
+	}
+}
