@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/client"
+)
+
+const (
+	maxPlaintext  = 4096 // bytes
+	maxCiphertext = 6144
+)
+
+func newEncrypt(a *app) *cobra.Command {
+	var key, algorithm string
+	var out bytesOut
+	c := &cobra.Command{
+		Use: "encrypt --key KEY FILE", Short: "Encrypt a small secret with a key's public half", Args: exactly("a file"),
+		Long:    `Encrypts up to 190 bytes with RSA_2048 and RSAES_OAEP_SHA_256, more with longer keys: for a data key, not for a file.`,
+		Example: "  head -c 32 /dev/urandom | hsmgate encrypt --key alias/backup --output-file data.key.enc -",
+		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := required(key, "key"); err != nil {
+				return err
+			}
+			if err := out.check(a); err != nil {
+				return err
+			}
+			plaintext, err := readInput(args[0], maxPlaintext)
+			if err != nil {
+				return err
+			}
+			chosen, err := encryptionAlgorithm(ctx, c, key, algorithm)
+			if err != nil {
+				return err
+			}
+			made, err := c.Encrypt(ctx, &api.EncryptRequest{KeyTarget: target(key), Plaintext: plaintext, EncryptionAlgorithm: chosen})
+			if err != nil {
+				return err
+			}
+			return out.write(a, made.CiphertextBlob, made)
+		}),
+	}
+	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
+	c.Flags().StringVar(&algorithm, "algorithm", "", "encryption algorithm (default: the key's last, RSAES_OAEP_SHA_256)")
+	out.flags(c, "ciphertext")
+	return c
+}
+
+func newDecrypt(a *app) *cobra.Command {
+	var key, algorithm string
+	var out bytesOut
+	c := &cobra.Command{
+		Use: "decrypt --key KEY FILE", Short: "Decrypt inside the token", Args: exactly("a file"),
+		Example: "  hsmgate decrypt --key alias/backup --output-file data.key data.key.enc",
+		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := required(key, "key"); err != nil {
+				return err
+			}
+			if err := out.check(a); err != nil {
+				return err
+			}
+			ciphertext, err := readInput(args[0], maxCiphertext)
+			if err != nil {
+				return err
+			}
+			chosen, err := encryptionAlgorithm(ctx, c, key, algorithm)
+			if err != nil {
+				return err
+			}
+			made, err := c.Decrypt(ctx, &api.DecryptRequest{KeyTarget: target(key), CiphertextBlob: ciphertext, EncryptionAlgorithm: chosen})
+			if err != nil {
+				return err
+			}
+			return out.write(a, made.Plaintext, made)
+		}),
+	}
+	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
+	c.Flags().StringVar(&algorithm, "algorithm", "", "encryption algorithm (default: the key's last, RSAES_OAEP_SHA_256)")
+	out.flags(c, "plaintext")
+	return c
+}
+
+// encryptionAlgorithm answers the caller's choice or the key's last, which has
+// the stronger hash.
+func encryptionAlgorithm(ctx context.Context, c *client.Client, key, chosen string) (api.EncryptionAlgorithm, error) {
+	if chosen != "" {
+		return api.EncryptionAlgorithm(chosen), nil
+	}
+	out, err := c.DescribeKey(ctx, &api.DescribeKeyRequest{KeyTarget: target(key)})
+	if err != nil {
+		return "", err
+	}
+	list := out.KeyMetadata.EncryptionAlgorithms
+	if len(list) == 0 {
+		return "", api.Errorf(api.InvalidKeyUsage, "%s does not encrypt: its usage is %s", out.KeyMetadata.Arn, out.KeyMetadata.KeyUsage)
+	}
+	return list[len(list)-1], nil
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"net"
+	"net/url"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/client"
+)
+
+// judge gives an error its exit code and a hint, "" where there is none.
+func judge(err error) (code int, hint string) {
+	var usage *usageError
+	var no *noError
+	var refused *api.Error
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage, "see 'hsmgate --help'"
+	case errors.Is(err, client.ErrConfig):
+		return exitUsage, "set HSMGATE_URL and HSMGATE_TOKEN; with a quickstart folder: . FOLDER/admin.env"
+	case errors.As(err, &no):
+		return exitNo, ""
+	case errors.As(err, &refused):
+		return judgeRefusal(refused)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return exitOther, ""
+	}
+	return judgeTransport(err)
+}
+
+// judgeRefusal goes by the code of the gateway.
+func judgeRefusal(e *api.Error) (int, string) {
+	switch e.Code {
+	case api.KMSInvalidSignature:
+		return exitNo, ""
+	case api.NotFound:
+		return exitNotFound, "list what there is with 'hsmgate key list' and 'hsmgate alias list'"
+	case api.UnrecognizedClient, api.MissingAuthentication:
+		return exitDenied, "check HSMGATE_TOKEN and HSMGATE_URL"
+	case api.ExpiredToken:
+		return exitDenied, "ask an administrator for a new token ('hsmgated credential issue')"
+	case api.Throttling, api.KeyUnavailable, api.ServiceUnavailable, api.DependencyTimeout:
+		return exitUnavailable, "try again"
+	case api.Validation:
+		return exitOther, ""
+	}
+	if e.Code.Outcome() == api.Denied {
+		return exitDenied, ""
+	}
+	return exitOther, ""
+}
+
+// judgeTransport tells a gateway that is away from one that cannot be trusted.
+func judgeTransport(err error) (int, string) {
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	var request *url.Error
+	var network net.Error
+	switch {
+	case errors.As(err, &unknown):
+		return exitOther, "name the file of the gateway's CA with HSMGATE_CA_FILE"
+	case errors.As(err, &name):
+		return exitOther, "use the name that the gateway's certificate is for in HSMGATE_URL"
+	case errors.Is(err, context.Canceled):
+		return exitOther, ""
+	case errors.As(err, &request), errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
+		return exitUnavailable, "is the gateway running, and HSMGATE_URL right"
+	}
+	return exitOther, ""
+}

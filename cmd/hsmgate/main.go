@@ -1,0 +1,147 @@
+// hsmgate is the command-line client of an hsmgate gateway. It is pure Go and
+// needs nothing on the machine but itself.
+package main
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/client"
+)
+
+var version = "dev" // set by the linker
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	os.Exit(run(ctx))
+}
+
+func run(ctx context.Context) int {
+	if err := newRoot().ExecuteContext(ctx); err != nil {
+		return report(os.Stderr, err)
+	}
+	return 0
+}
+
+// app is what the verbs share.
+type app struct {
+	output
+	timeout time.Duration
+	receipt string // of the last recorded call
+}
+
+func newRoot() *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "hsmgate",
+		Short: "Sign, decrypt and manage keys that live in a PKCS#11 token",
+		Long: `hsmgate speaks to an hsmgate gateway, whose keys live in a PKCS#11 token.
+
+HSMGATE_URL and HSMGATE_TOKEN say which gateway and as whom; HSMGATE_CA_FILE names a
+private CA. A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
+
+` + exitCodes,
+		Example:       "  hsmgate key create --spec ECC_NIST_P256 --alias alias/release\n  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n  hsmgate verify --key alias/release --signature app.sig app.tar.gz",
+		Version:       version,
+		SilenceErrors: true, SilenceUsage: true,
+		RunE:              needVerb,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.check() },
+	}
+	root.SetVersionTemplate("hsmgate {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.PersistentFlags().StringVar(&a.format, "output", "text", "text or json")
+	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "for the whole command, trying again included")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newKey(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newAudit(a), newVersion(a))
+	return root
+}
+
+func newVersion(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Example: "  hsmgate version", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return a.print(map[string]string{"Version": version}, line("hsmgate "+version))
+		},
+	}
+}
+
+// client makes the client of the environment, and the context of the command.
+func (a *app) client(cmd *cobra.Command) (*client.Client, context.Context, context.CancelFunc, error) {
+	c, err := client.FromEnv()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if u, err := url.Parse(c.URL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		warn("the token goes to %s unencrypted: whoever reads the traffic has it", u.Host)
+	}
+	c.UserAgent = "hsmgate/" + version
+	c.OnReceipt = func(r string) { a.receipt = r }
+	ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
+	return c, ctx, cancel, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// calls makes the RunE of a verb that calls the gateway.
+func (a *app) calls(f func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, ctx, cancel, err := a.client(cmd)
+		if err != nil {
+			return err
+		}
+		defer cancel()
+		return f(ctx, c, args)
+	}
+}
+
+func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, RunE: needVerb}
+	c.AddCommand(verbs...)
+	return c
+}
+
+func needVerb(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unknown command %q for %q", args[0], c.CommandPath())
+	}
+	return usagef("%q needs a command", c.CommandPath())
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%q takes no argument, but got %q", c.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// exactly makes the check of a verb's arguments, which are named for the error.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usagef("%q needs %s", c.CommandPath(), names[len(args)])
+		case len(args) > len(names):
+			return usagef("%q takes %d argument(s); %q is one too many", c.CommandPath(), len(names), args[len(names)])
+		}
+		return nil
+	}
+}
+
+// required refuses an empty flag.
+func required(value, flag string) error {
+	if value == "" {
+		return usagef("--%s is missing", flag)
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package main
+
+// What hsmgate prints, and where:
+//
+//   - The result, and nothing else, goes to standard output: text for a person,
+//     or one JSON object with --output json. Bytes (signatures, ciphertexts,
+//     keys) are raw unless --base64 asks for one line of text.
+//   - Everything else goes to standard error, each line with its kind in front:
+//     'hsmgate: error: …', 'hsmgate: hint: …' for what to do about it,
+//     'hsmgate: warning: …'. An error is one line, lower case at its beginning
+//     and without a period at its end; what the gateway said stands in it as the
+//     gateway said it.
+//   - A file is written whole or not at all.
+//   - The exit code says what kind of answer it was; see exitCodes.
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/mattn/go-isatty"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// exitCodes is the end of every help text.
+const exitCodes = `Exit codes:
+  0  done
+  1  the answer is no: the signature is not good, the audit log is not intact
+  2  wrong usage, or HSMGATE_URL or HSMGATE_TOKEN is missing
+  3  not authenticated, or not allowed
+  4  no such key or alias
+  5  the gateway cannot be reached or cannot do it now: try again
+  6  anything else`
+
+const (
+	exitNo          = 1
+	exitUsage       = 2
+	exitDenied      = 3
+	exitNotFound    = 4
+	exitUnavailable = 5
+	exitOther       = 6
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// noError is a negative answer.
+type noError struct{ error }
+
+func (e *noError) Unwrap() error { return e.error }
+
+// hintedError carries what to do about an error.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+
+// report prints an error with its hints and returns the exit code.
+func report(w io.Writer, err error) int {
+	fmt.Fprintln(w, "hsmgate: error:", strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n", "; "), "."))
+	code, hint := judge(err)
+	var hinted *hintedError
+	if errors.As(err, &hinted) {
+		hint = hinted.hint
+	}
+	if hint != "" {
+		fmt.Fprintln(w, "hsmgate: hint:", hint)
+	}
+	return code
+}
+
+func warn(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "hsmgate: warning: "+format+"\n", args...)
+}
+
+// output says in which form a command answers.
+type output struct {
+	format string // text, json
+}
+
+func (o *output) check() error {
+	if o.format != "text" && o.format != "json" {
+		return usagef("--output is text or json, not %q", o.format)
+	}
+	return nil
+}
+
+func (o *output) json() bool { return o.format == "json" }
+
+// print prints v as JSON, or calls text with standard output.
+func (o *output) print(v any, text func(w io.Writer)) error {
+	if o.json() {
+		return printJSON(v)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	text(w)
+	return w.Flush()
+}
+
+func printJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(append(text, '\n'))
+	return err
+}
+
+// writeBytes writes a result to a file, or to standard output where path is ""
+// or "-".
+func writeBytes(path string, data []byte) error {
+	if path != "" && path != "-" {
+		return writeFile(path, data)
+	}
+	_, err := os.Stdout.Write(data)
+	return err
+}
+
+// refuseTerminal keeps raw bytes off a terminal, which they would confuse.
+func refuseTerminal(path string) error {
+	if (path == "" || path == "-") && isatty.IsTerminal(os.Stdout.Fd()) {
+		return &hintedError{usagef("raw bytes are not written to a terminal"), "name a file with --output-file, or ask for text with --base64"}
+	}
+	return nil
+}
+
+// writeFile writes a file that is there whole or not at all, with the mode that
+// the file had before, or 0644.
+func writeFile(path string, data []byte) error {
+	mode := os.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		if !info.Mode().IsRegular() { // a pipe or a device cannot be replaced
+			return os.WriteFile(path, data, mode)
+		}
+		mode = info.Mode().Perm()
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// openInput opens a file, or standard input where the name is "-".
+func openInput(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(os.Stdin), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.Join(fmt.Errorf("%s is a folder", name), f.Close())
+	}
+	return f, nil
+}
+
+// readInput reads a file of at most limit bytes.
+func readInput(name string, limit int) ([]byte, error) {
+	in, err := openInput(name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	data, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("%s holds more than %d bytes", name, limit)
+	}
+	return data, err
+}
+
+// day writes a time for a person.
+func day(t *api.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02T15:04:05Z")
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/client"
+)
+
+// bytesOut is where and in which form a verb writes bytes.
+type bytesOut struct {
+	file   string
+	base64 bool
+}
+
+func (b *bytesOut) flags(c *cobra.Command, what string) {
+	c.Flags().StringVarP(&b.file, "output-file", "o", "", "file for the "+what+" (default: standard output)")
+	c.Flags().BoolVar(&b.base64, "base64", false, "one line of base64 in place of raw bytes")
+}
+
+// check refuses before any work is done.
+func (b *bytesOut) check(a *app) error {
+	if b.base64 || a.json() {
+		return nil
+	}
+	return refuseTerminal(b.file)
+}
+
+// write writes the bytes; with --output json also v, to standard output.
+func (b *bytesOut) write(a *app, data []byte, v any) error {
+	if a.json() && b.file == "" {
+		return printJSON(v)
+	}
+	if b.base64 {
+		data = append([]byte(base64.StdEncoding.EncodeToString(data)), '\n')
+	}
+	if err := writeBytes(b.file, data); err != nil || !a.json() {
+		return err
+	}
+	return printJSON(v)
+}
+
+// signed is the answer of sign in JSON.
+type signed struct {
+	*api.SignResponse
+	AuditRecord string `json:",omitempty"` // seq:hash, for 'audit verify --receipt'
+}
+
+func newSign(a *app) *cobra.Command {
+	var key, algorithm string
+	var out bytesOut
+	c := &cobra.Command{
+		Use: "sign --key KEY FILE", Short: "Sign a file of any size; '-' is standard input", Args: exactly("a file"),
+		Long: `Signs a file, which is hashed here: only the digest travels. The signature is raw bytes (DER
+for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.`,
+		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n  git archive HEAD | hsmgate sign --key alias/release --algorithm RSASSA_PSS_SHA_256 --base64 -",
+		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := required(key, "key"); err != nil {
+				return err
+			}
+			if err := out.check(a); err != nil {
+				return err
+			}
+			in, err := openInput(args[0])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			made, err := c.SignFile(ctx, key, api.SigningAlgorithm(algorithm), in)
+			if err != nil {
+				return err
+			}
+			return out.write(a, made.Signature, signed{made, a.receipt})
+		}),
+	}
+	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
+	c.Flags().StringVar(&algorithm, "algorithm", "", "signing algorithm (default: the key's first)")
+	out.flags(c, "signature")
+	return c
+}

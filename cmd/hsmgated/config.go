@@ -1,0 +1,100 @@
+package main
+
+import (
+	"time"
+
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// Config is the configuration file of hsmgated, in YAML. A setting that is not
+// named here is refused, with its line. Relative paths are relative to the
+// folder of the file. Secrets never stand in it: it names the files that hold
+// them.
+type Config struct {
+	// Listen is the address to serve on, host:port. Port 0 is a free one.
+	// Default 127.0.0.1:8080.
+	Listen string `yaml:"listen"`
+	// TLS holds the server's certificate. Without it, plain HTTP is served, on
+	// loopback addresses only.
+	TLS TLS `yaml:"tls"`
+	// AllowPlainHTTP serves plain HTTP on other addresses, too: whoever can
+	// read the traffic then has the bearer tokens. For a reverse proxy that
+	// does TLS on the same machine, or a container whose port is published on
+	// loopback.
+	AllowPlainHTTP bool `yaml:"allow_plain_http"`
+	// TrustedProxies are networks, such as 10.0.0.0/8, whose X-Forwarded-For
+	// header is believed: the audit log then holds the address that it names.
+	// Default none: the address of the connection, whatever the header says.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	// Account is the account id in every ARN: 12 digits. It cannot be changed
+	// once there are principals. Default 000000000000.
+	Account string `yaml:"account"`
+	// Region is the region in every ARN, and the one that AWS clients sign
+	// for. Default us-east-1.
+	Region string `yaml:"region"`
+	// Token is the PKCS#11 module and the token that holds the keys.
+	Token hsm.Config `yaml:"token"`
+	// Environment holds variables that the PKCS#11 module reads, such as
+	// SOFTHSM2_CONF. They are set before it is loaded. A value that begins
+	// with ./ is a path, relative to the folder of this file.
+	Environment map[string]string `yaml:"environment"`
+	// Store is the path of the database (SQLite): metadata of keys, aliases,
+	// principals and the hashes of their credentials. It has to be on a local
+	// file system. Default hsmgate.db.
+	Store string `yaml:"store"`
+	// SealKeyFile holds the key under which the secrets of access keys are
+	// sealed in the database: 64 hex digits, mode 0600. It is made when it is
+	// missing and the database has no access key yet. Default seal.key.
+	SealKeyFile string `yaml:"seal_key_file"`
+	// Audit is the log of every use of a key.
+	Audit Audit `yaml:"audit"`
+	// Log is the log of operations, JSON lines on standard error.
+	Log Log `yaml:"log"`
+	// StopTimeout is how long calls that are under way may go on after SIGTERM
+	// or SIGINT. Default 20s.
+	StopTimeout time.Duration `yaml:"stop_timeout"`
+	// GOMAXPROCS is how many threads run Go code at a time. Calls into the
+	// PKCS#11 module block their thread, so more than one a core pays. The
+	// environment variable of the same name comes first. Default twice the
+	// cores.
+	GOMAXPROCS int `yaml:"gomaxprocs"`
+	// FirstAdministrator is made, with credentials, at a start that finds no
+	// principal in the database. Without it, make one with
+	// 'hsmgated principal create'.
+	FirstAdministrator FirstAdministrator `yaml:"first_administrator"`
+}
+
+// TLS holds the server's certificate. TLS 1.2 is the oldest version served.
+type TLS struct {
+	// CertFile holds the certificate and its intermediates, PEM.
+	CertFile string `yaml:"cert_file"`
+	// KeyFile holds the certificate's private key, PEM.
+	KeyFile string `yaml:"key_file"`
+}
+
+// Audit is the log of every use of a key.
+type Audit struct {
+	// Path of the log; its head stands beside it, with .head added. The folder
+	// is made when it is missing. Default audit/audit.log.
+	Path string `yaml:"path"`
+	// Timeout is how long a call waits for its record to become durable before
+	// its result is thrown away. Default 5s.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Log is the log of operations.
+type Log struct {
+	// Level is debug, info, warn or error. At info, each call is one line.
+	// Default info.
+	Level string `yaml:"level"`
+}
+
+// FirstAdministrator is the administrator of a new database.
+type FirstAdministrator struct {
+	// Name of the principal. Empty makes none.
+	Name string `yaml:"name"`
+	// EnvFile receives the credentials, in shell syntax, mode 0600: read it
+	// with '. FILE', and hsmgate, curl and aws work. The URLs in it are kept up
+	// to date at each start.
+	EnvFile string `yaml:"env_file"`
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// deletionRound is how often keys are looked for whose waiting period is over.
+const deletionRound = time.Minute
+
+// daemon holds the open parts, in the order in which they were opened.
+type daemon struct {
+	config     *Config
+	log        *zap.Logger
+	listener   net.Listener
+	store      *store.Store
+	identities *identity.Identities
+	audit      *audit.Log
+	token      *hsm.Token
+	registry   *prometheus.Registry
+	service    *gateway.Service
+	url        string // under which clients on this machine reach the server
+
+	background sync.WaitGroup
+}
+
+// openDaemon opens everything. The token comes last, so that no other mistake
+// costs a login.
+func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err error) {
+	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	if err := setEnvironment(c); err != nil {
+		return nil, err
+	}
+	if d.listener, err = listen(ctx, c.Listen); err != nil {
+		return nil, err
+	}
+	if d.url, err = clientURL(c, d.listener.Addr()); err != nil {
+		return nil, err
+	}
+	if d.store, d.identities, err = openIdentities(ctx, c); err != nil {
+		return nil, err
+	}
+	if d.audit, err = openAudit(c, log); err != nil {
+		return nil, err
+	}
+	token := c.Token
+	token.Log = log.Named("token")
+	if d.token, err = hsm.Open(ctx, token); err != nil {
+		return nil, fmt.Errorf("the token cannot be opened: %w", err)
+	}
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	d.service = gateway.New(gateway.Config{
+		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
+		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout,
+	})
+	return d, d.service.Start(ctx)
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("the address %s cannot be served: %w", address, err)
+	}
+	return l, nil
+}
+
+// setEnvironment sets what the PKCS#11 module reads, and the number of threads.
+func setEnvironment(c *Config) error {
+	for name, value := range c.Environment {
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("environment: %s: %w", name, err)
+		}
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		n := c.GOMAXPROCS
+		if n == 0 {
+			n = 2 * runtime.GOMAXPROCS(0)
+		}
+		runtime.GOMAXPROCS(n)
+	}
+	return nil
+}
+
+// openIdentities opens the database and the credentials in it, and makes the
+// seal key where there is nothing yet that it could have sealed.
+func openIdentities(ctx context.Context, c *Config) (*store.Store, *identity.Identities, error) {
+	s, err := store.Open(ctx, c.Store)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the database cannot be opened: %w", err)
+	}
+	seal, err := identity.ReadSealKey(c.SealKeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if n := len(s.AccessKeys("")); n > 0 {
+			err = &hintedError{fmt.Errorf("%s is missing, and the database holds %d access keys that were sealed under it", c.SealKeyFile, n),
+				"put the file back from a copy; without it, the access keys have to be deleted and issued anew"}
+			return nil, nil, errors.Join(err, s.Close())
+		}
+		seal, err = identity.CreateSealKey(c.SealKeyFile)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	ids, err := identity.New(s, seal, c.Account)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, ids, nil
+}
+
+func openAudit(c *Config, log *zap.Logger) (*audit.Log, error) {
+	if err := os.MkdirAll(filepath.Dir(c.Audit.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("the folder of the audit log: %w", err)
+	}
+	return audit.Open(c.Audit.Path, audit.Options{
+		Timeout: c.Audit.Timeout,
+		OnRecovered: func(r audit.Recovery) {
+			log.Warn("the audit log ended with an unfinished line, which nobody had been told about; it was cut off",
+				zap.Stringer("after", r.After), zap.Int64("bytes", r.Bytes))
+		},
+		OnState: func(err error) {
+			if err != nil {
+				log.Error("the audit log takes no records: every call is refused until it does", zap.Error(err))
+				return
+			}
+			log.Info("the audit log takes records again")
+		},
+	})
+}
+
+// start starts what goes on beside the calls. It ends with ctx; close waits.
+func (d *daemon) start(ctx context.Context) {
+	d.store.Watch(ctx)
+	d.background.Go(func() { d.service.Run(ctx, deletionRound) })
+}
+
+// close closes what is open, the last first, once no call is under way.
+func (d *daemon) close() error {
+	d.background.Wait()
+	var errs []error
+	if d.listener != nil {
+		if err := d.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if d.audit != nil {
+		errs = append(errs, d.audit.Close())
+	}
+	if d.token != nil {
+		errs = append(errs, d.token.Close())
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	return errors.Join(errs...)
+}

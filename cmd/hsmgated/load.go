@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+	"go.yaml.in/yaml/v4"
+)
+
+var (
+	validAccount = regexp.MustCompile(`^[0-9]{12}$`)
+	validRegion  = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+)
+
+// loadConfig reads a configuration file, fills in the defaults and checks it.
+func loadConfig(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	c, err := parseConfig(text, path)
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// parseConfig reads the text of the configuration file at path. A setting that
+// Config does not know is an error that names its line.
+func parseConfig(text []byte, path string) (*Config, error) {
+	c := new(Config)
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("it holds more than one YAML document")
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	c.setDefaults()
+	c.resolve(dir)
+	return c, nil
+}
+
+func (c *Config) setDefaults() {
+	for field, value := range map[*string]string{
+		&c.Listen: "127.0.0.1:8080", &c.Account: "000000000000", &c.Region: "us-east-1",
+		&c.Store: "hsmgate.db", &c.SealKeyFile: "seal.key", &c.Audit.Path: "audit/audit.log", &c.Log.Level: "info",
+	} {
+		if *field == "" {
+			*field = value
+		}
+	}
+	if c.Audit.Timeout == 0 {
+		c.Audit.Timeout = 5 * time.Second
+	}
+	if c.StopTimeout == 0 {
+		c.StopTimeout = 20 * time.Second
+	}
+}
+
+// resolve makes every path absolute.
+func (c *Config) resolve(dir string) {
+	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.SealKeyFile,
+		&c.Audit.Path, &c.FirstAdministrator.EnvFile} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	for name, value := range c.Environment {
+		if strings.HasPrefix(value, "./") {
+			c.Environment[name] = filepath.Join(dir, value)
+		}
+	}
+}
+
+// check names everything that is wrong, so that all of it is mended at once.
+func (c *Config) check() error {
+	var problems []error
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		wrong("listen: %q is not host:port", c.Listen)
+	} else if !c.tls() && !c.AllowPlainHTTP && !isLoopback(c.Listen) {
+		wrong("listen: plain HTTP is refused on %s, since it is not a loopback address: set tls.cert_file and tls.key_file, or allow_plain_http where nobody can read the traffic", c.Listen)
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		wrong("tls: cert_file and key_file belong together")
+	}
+	if !validAccount.MatchString(c.Account) {
+		wrong("account: %q is not 12 digits (put them in quotes)", c.Account)
+	}
+	if !validRegion.MatchString(c.Region) {
+		wrong("region: %q is not a region name, such as us-east-1", c.Region)
+	}
+	if c.Token.Module == "" {
+		wrong("token.module: the path of the PKCS#11 library is missing")
+	}
+	if _, err := c.proxies(); err != nil {
+		problems = append(problems, err)
+	}
+	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil {
+		wrong("log.level: %q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.GOMAXPROCS < 0 {
+		wrong("audit.timeout, stop_timeout and gomaxprocs are not negative")
+	}
+	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
+		wrong("first_administrator.env_file: the file for the credentials is missing")
+	}
+	return errors.Join(problems...)
+}
+
+func (c *Config) tls() bool { return c.TLS.CertFile != "" }
+
+// proxies parses the trusted networks; a bare address is a network of one.
+func (c *Config) proxies() ([]*net.IPNet, error) {
+	var trusted []*net.IPNet
+	for _, text := range c.TrustedProxies {
+		if ip := net.ParseIP(text); ip != nil {
+			bits := 8 * net.IPv6len
+			if ip.To4() != nil {
+				bits = 8 * net.IPv4len
+			}
+			text = fmt.Sprintf("%s/%d", text, bits)
+		}
+		_, network, err := net.ParseCIDR(text)
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %q is not a network, such as 10.0.0.0/8", text)
+		}
+		trusted = append(trusted, network)
+	}
+	return trusted, nil
+}
+
+// isLoopback says whether an address reaches this machine alone. A name other
+// than localhost may change what it means, so it is not.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

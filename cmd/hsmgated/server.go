@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway/awskms"
+	"github.com/hsmgate/hsmgate/gateway/rest"
+)
+
+const (
+	headerTimeout = 10 * time.Second // for the head of a request
+	idleTimeout   = 2 * time.Minute  // between two requests of a connection
+	maxHeader     = 32 << 10         // bytes
+	// bodyIdle is how long a body may stand still. A whole upload has no
+	// limit: it may be a file of any size over any line.
+	bodyIdle = 30 * time.Second
+	// answerTimeout bounds the time from the last byte of the request to the
+	// last of the answer. Making an RSA key in a slow token takes a minute.
+	answerTimeout = 5 * time.Minute
+)
+
+// serve serves until ctx ends, then drains: readiness goes away, new requests
+// are refused, those under way have the stop timeout to end.
+func (d *daemon) serve(ctx context.Context, ready func()) error {
+	handler, err := d.handler()
+	if err != nil {
+		return err
+	}
+	gate := &gate{next: handler}
+	server := &http.Server{
+		Handler: gate, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: zap.NewStdLog(zap.New(d.log.Core()).Named("http")),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- d.accept(server) }()
+	ready()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("the server ended: %w", err)
+	case <-ctx.Done():
+	}
+	d.log.Info("stopping: calls under way are finished, new ones are refused")
+	gate.stopping.Store(true)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.config.StopTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		d.log.Warn("calls were cut off after the stop timeout", zap.Error(err))
+		return errors.Join(server.Close(), &hintedError{fmt.Errorf("calls were still under way after %s", d.config.StopTimeout), "set stop_timeout higher"})
+	}
+	return nil
+}
+
+func (d *daemon) accept(server *http.Server) error {
+	if !d.config.tls() {
+		return server.Serve(d.listener)
+	}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	return server.ServeTLS(d.listener, d.config.TLS.CertFile, d.config.TLS.KeyFile)
+}
+
+// handler makes both faces.
+func (d *daemon) handler() (http.Handler, error) {
+	trusted, err := d.config.proxies()
+	if err != nil {
+		return nil, err
+	}
+	address := rest.ClientAddress(trusted)
+	aws := awskms.New(awskms.Config{
+		Service: d.service, Identities: d.identities, Region: d.config.Region, Address: address, Log: d.log,
+	})
+	return rest.New(rest.Config{
+		Service: d.service, Identities: d.identities, AWS: aws, Log: d.log, Registry: d.registry, Address: address,
+	}), nil
+}
+
+// gate stands before the faces: it refuses requests while the daemon stops, and
+// ends those that stand still.
+type gate struct {
+	next     http.Handler
+	stopping atomic.Bool
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.stopping.Load() && r.URL.Path != "/healthz" {
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "the gateway is stopping: try again", http.StatusServiceUnavailable)
+		return
+	}
+	conn := http.NewResponseController(w)
+	// An error means that the connection is gone, which the next write tells.
+	_ = conn.SetWriteDeadline(time.Now().Add(answerTimeout))
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &movingBody{r.Body, conn}
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// movingBody is a request body of which some byte has to come every bodyIdle.
+type movingBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+func (b *movingBody) Read(p []byte) (int, error) {
+	now := time.Now()
+	_ = b.conn.SetReadDeadline(now.Add(bodyIdle))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil { // the end, too: what the server reads next is not the body's affair
+		_ = b.conn.SetReadDeadline(time.Time{})
+		_ = b.conn.SetWriteDeadline(now.Add(answerTimeout))
+	}
+	return n, err
+}
+
+// clientURL is the URL under which clients on this machine reach the server.
+func clientURL(c *Config, at net.Addr) (string, error) {
+	host, port, err := net.SplitHostPort(at.String())
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if !c.tls() {
+		return "http://" + net.JoinHostPort(host, port), nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+	if err != nil {
+		return "", fmt.Errorf("the TLS certificate cannot be used: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return "", fmt.Errorf("the TLS certificate cannot be used: %w", err)
+	}
+	if leaf.VerifyHostname(host) != nil && len(leaf.DNSNames) > 0 {
+		host = leaf.DNSNames[0]
+	}
+	return "https://" + net.JoinHostPort(host, port), nil
+}

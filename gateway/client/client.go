@@ -1,0 +1,179 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// maxAnswer bounds what is read of an answer, in bytes: a page of 1000 keys is
+// far below it.
+const maxAnswer = 8 << 20
+
+// auditHeader names the audit record of a call: its number, a colon, its hash.
+const auditHeader = "Hsmgate-Audit-Record"
+
+// Client speaks to one gateway. Set the fields before the first call.
+type Client struct {
+	URL   string // http://127.0.0.1:8080 or https://…, without /v1
+	Token string // bearer token
+	// HTTP is what the requests go through; nil is a client of its own kind
+	// with the usual proxy settings. Its CheckRedirect is not used: a redirect
+	// is never followed, since the token would go with it.
+	HTTP *http.Client
+	// UserAgent stands in the audit record. Empty is "hsmgate-client".
+	UserAgent string
+	// Attempts is how often a call is tried while the gateway answers 429 or
+	// 503. 0 is 4; 1 never tries again.
+	Attempts int
+	// MaxWait is the longest pause between two attempts; when the gateway asks
+	// for a longer one its error is returned at once. 0 is 10s.
+	MaxWait time.Duration
+	// OnReceipt, if set, is told the audit record ("seq:hash") of every call
+	// that left one, from the goroutine of the call.
+	OnReceipt func(receipt string)
+
+	once sync.Once
+	http *http.Client
+}
+
+// New makes a client for the gateway at this URL.
+func New(url, token string) *Client { return &Client{URL: url, Token: token} }
+
+// ResponseError is a refusal of the gateway.
+type ResponseError struct {
+	Status    int        // of HTTP
+	RequestID string     // under which an operator finds the call
+	Err       *api.Error // code and message
+}
+
+func (e *ResponseError) Error() string {
+	if e.RequestID == "" {
+		return e.Err.Error()
+	}
+	return e.Err.Error() + " (request " + e.RequestID + ")"
+}
+
+// Unwrap lets errors.As find the *api.Error.
+func (e *ResponseError) Unwrap() error { return e.Err }
+
+// Code returns the code of a refusal of the gateway, or "" for any other error.
+func Code(err error) api.Code {
+	var e *api.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// request is one call, ready to be sent any number of times.
+type request struct {
+	method, path string
+	query        url.Values
+	body         []byte // JSON; nil for none
+	accept       string
+}
+
+// do performs one operation: in becomes the JSON body, the answer an Out. A GET
+// takes its members from query.
+func do[Out any](ctx context.Context, c *Client, method, path string, query url.Values, in any) (*Out, error) {
+	r := request{method: method, path: path, query: query, accept: "application/json"}
+	if in != nil {
+		var err error
+		if r.body, err = json.Marshal(in); err != nil {
+			return nil, fmt.Errorf("encode the request: %w", err)
+		}
+	}
+	answer, err := c.send(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	out := new(Out)
+	if err := json.Unmarshal(answer, out); err != nil {
+		return nil, fmt.Errorf("the answer of %s is not what hsmgate answers: %w", c.URL, err)
+	}
+	return out, nil
+}
+
+// send sends the request until it is answered with something other than 'try
+// again', and returns the body of a success.
+func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
+	for attempt := 1; ; attempt++ {
+		body, err := c.sendOnce(ctx, r)
+		pause, again := c.pause(err, attempt)
+		if !again || !fits(ctx, pause) {
+			return body, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, errors.Join(ctx.Err(), err)
+		case <-timer.C:
+		}
+	}
+}
+
+func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
+	target := strings.TrimRight(c.URL, "/") + r.path
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's URL cannot be used: %w", err)
+	}
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", r.accept)
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	req.Header.Set("User-Agent", c.userAgent())
+	resp, err := c.client().Do(req)
+	if err != nil {
+		return nil, err // *url.Error: method, URL and cause, no header
+	}
+	defer resp.Body.Close()
+	// Read to the end, so that the connection can be used again.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("the answer of %s broke off: %w", c.URL, err)
+	}
+	if receipt := resp.Header.Get(auditHeader); receipt != "" && c.OnReceipt != nil {
+		c.OnReceipt(receipt)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, refusal(resp, body)
+	}
+	return body, nil
+}
+
+func (c *Client) userAgent() string {
+	if c.UserAgent == "" {
+		return "hsmgate-client"
+	}
+	return c.UserAgent
+}
+
+// client returns the HTTP client that follows no redirect.
+func (c *Client) client() *http.Client {
+	c.once.Do(func() {
+		made := http.Client{Transport: http.DefaultTransport}
+		if c.HTTP != nil {
+			made = *c.HTTP
+		}
+		made.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		c.http = &made
+	})
+	return c.http
+}
