@@ -22,10 +22,12 @@ type selfTest struct {
 
 // selfTests holds the outcome for each library, model and firmware that this process met, so that a token which comes back is in service
 // at once.
-var (
-	selfTestsMu sync.Mutex
-	selfTests   = map[string]*selfTest{}
-)
+var selfTests sync.Map // string -> *keptTest
+
+type keptTest struct {
+	mu    sync.Mutex
+	tests *selfTest
+}
 
 // selfTest tries every key spec and mechanism with throw-away session keys, which never touch the token's memory. Under a second on SoftHSM, most
 // of it for the RSA key.
@@ -39,15 +41,16 @@ func (t *Token) selfTest(g *generation) error {
 	if err != nil {
 		return callError("self-test", err)
 	}
-	selfTestsMu.Lock()
-	defer selfTestsMu.Unlock()
-	tests := selfTests[name]
-	if tests == nil {
-		if tests, err = t.runSelfTest(g); err != nil {
+	v, _ := selfTests.LoadOrStore(name, &keptTest{})
+	kept := v.(*keptTest)
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	if kept.tests == nil {
+		if kept.tests, err = t.runSelfTest(g); err != nil {
 			return callError("self-test", err)
 		}
-		selfTests[name] = tests
 	}
+	tests := kept.tests
 	t.tests.Store(tests)
 	t.noAllowed.Store(tests.noAllowed)
 	t.oaep.sha1.Store(tests.raw[crypto.SHA1])

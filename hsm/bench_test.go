@@ -1,0 +1,93 @@
+package hsm_test
+
+import (
+	"crypto"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
+)
+
+// BenchmarkSign sets Token.Sign against the bare loop (one cgo call, cached handles, a session of its own) for each algorithm. 'cpu-µs/op' is user
+// and system time of the process: the figure to compare, since the machine's clock rate drifts.
+//
+//	go test ./hsm -run '^$' -bench Sign -benchtime 2s
+func BenchmarkSign(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		spec hsm.KeySpec
+		m    hsm.SignMechanism
+		skip bool
+	}{
+		{"P256_unchecked", hsm.NISTP256, hsm.SignMechanism{Scheme: hsm.ECDSA, Hash: crypto.SHA256}, true},
+		{"P256", hsm.NISTP256, hsm.SignMechanism{Scheme: hsm.ECDSA, Hash: crypto.SHA256}, false},
+		{"RSA2048_PKCS1", hsm.RSA2048, hsm.SignMechanism{Scheme: hsm.PKCS1v15, Hash: crypto.SHA256}, false},
+		{"RSA2048_PSS", hsm.RSA2048, hsm.SignMechanism{Scheme: hsm.PSS, Hash: crypto.SHA256}, false},
+		{"Ed25519", hsm.Edwards25519, hsm.SignMechanism{Scheme: hsm.Ed25519}, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			cfg := hsmtest.NewToken(b)
+			cfg.SkipECDSACheck = c.skip
+			tok := hsmtest.Open(b, cfg)
+			k := hsmtest.NewKey(b, tok, c.spec, hsm.UseSign)
+			in := digest(crypto.SHA256, "benchmark")
+			bare, err := hsm.BareLoop(tok, k, c.m, in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run("bare", func(b *testing.B) {
+				measure(b, func() {
+					for b.Loop() {
+						if err := bare(); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			})
+			sign := func() error {
+				_, err := tok.Sign(ctx, k, c.m, in)
+				return err
+			}
+			b.Run("token", func(b *testing.B) {
+				b.ReportAllocs()
+				measure(b, func() {
+					for b.Loop() {
+						if err := sign(); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			})
+			b.Run("token_parallel", func(b *testing.B) {
+				b.SetParallelism(4)
+				measure(b, func() {
+					b.RunParallel(func(pb *testing.PB) {
+						for pb.Next() {
+							if err := sign(); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				})
+			})
+		})
+	}
+}
+
+func measure(b *testing.B, run func()) {
+	before := cpu()
+	run()
+	b.ReportMetric(float64((cpu()-before).Nanoseconds())/1e3/float64(b.N), "cpu-µs/op")
+}
+
+// cpu is the user and system time of this process.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
