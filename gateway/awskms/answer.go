@@ -9,6 +9,9 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
+// requestIDHeader names the request to its client, on every response.
+const requestIDHeader = "X-Amzn-Requestid"
+
 // errorBody is how an error travels. The type must stand in the body: boto3
 // does not look for it in the headers.
 type errorBody struct {
@@ -36,7 +39,7 @@ func answer(w http.ResponseWriter, id string, out any, err *api.Error) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h["x-amzn-RequestId"] = []string{id}
+	h.Set(requestIDHeader, id)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone; its call is recorded all the same
+	_, _ = w.Write(body) //nolint:gosec // JSON, which no browser takes for HTML; the client may be gone: its call is recorded all the same
 }

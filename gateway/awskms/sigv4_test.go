@@ -69,7 +69,7 @@ type signing struct {
 }
 
 func newRequest(body string) *http.Request {
-	r, err := http.NewRequest("POST", "http://127.0.0.1:8080/", strings.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, "http://127.0.0.1:8080/", strings.NewReader(body))
 	if err != nil {
 		panic(err)
 	}
@@ -136,9 +136,9 @@ func TestAuthenticateRefuses(t *testing.T) {
 	add := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Add(name, value) }
 	}
-	auth := func(old, new string) func(*http.Request) {
+	auth := func(old, changed string) func(*http.Request) {
 		return func(r *http.Request) {
-			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, new, 1))
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, changed, 1))
 		}
 	}
 	unsign := func(name string) func(*http.Request) { return auth(name+";", "") }
