@@ -1,0 +1,260 @@
+// Package gatewaytest runs a whole gateway in a test: a real SoftHSM token, a
+// real database and a real audit log, with both faces on a loopback port.
+package gatewaytest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/awskms"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/gateway/rest"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
+)
+
+// Account and Region stand in every ARN of a test gateway.
+const (
+	Account = "111122223333"
+	Region  = "eu-central-1"
+)
+
+// Credentials are what a caller needs for either face.
+type Credentials struct {
+	ARN             string
+	Token           string // bearer
+	AccessKeyID     string
+	SecretAccessKey string
+}
+
+// Gateway is a running gateway.
+type Gateway struct {
+	URL        string
+	Admin      Credentials
+	AuditPath  string
+	Service    *gateway.Service
+	Token      *hsm.Token
+	TokenAt    hsm.Config
+	Store      *store.Store
+	Identities *identity.Identities
+	Audit      *audit.Log
+	Lines      *observer.ObservedLogs // the operations log
+
+	t     testing.TB
+	mu    sync.Mutex
+	clock time.Duration // how far the gateway's clock is ahead
+}
+
+// Options change a gateway from what New starts. The zero value changes nothing.
+type Options struct {
+	Token   hsm.Config   // default: a new SoftHSM token
+	Trusted []*net.IPNet // proxies whose X-Forwarded-For is believed
+	Log     *zap.Logger  // beside Gateway.Lines
+}
+
+// New starts a gateway and stops it with the test.
+func New(t testing.TB) *Gateway {
+	t.Helper()
+	return NewWith(t, Options{})
+}
+
+// NewOn starts a gateway on a token of the test's own choice.
+func NewOn(t testing.TB, token hsm.Config) *Gateway {
+	t.Helper()
+	return NewWith(t, Options{Token: token})
+}
+
+// NewWith starts a gateway with options.
+func NewWith(t testing.TB, o Options) *Gateway {
+	t.Helper()
+	if o.Token.Module == "" {
+		o.Token = hsmtest.NewToken(t)
+	}
+	dir := t.TempDir()
+	core, lines := observer.New(zapcore.InfoLevel)
+	if o.Log != nil {
+		core = zapcore.NewTee(core, o.Log.Core())
+	}
+	log := zap.New(core)
+	g := &Gateway{t: t, Lines: lines, AuditPath: filepath.Join(dir, "audit.log"), TokenAt: o.Token}
+	ctx := context.Background()
+
+	var err error
+	g.Token = hsmtest.Open(t, o.Token)
+	g.Store, err = store.Open(ctx, filepath.Join(dir, "hsmgate.db"))
+	must(t, err)
+	t.Cleanup(func() { g.Store.Close() })
+	g.Audit, err = audit.Open(g.AuditPath, audit.Options{})
+	must(t, err)
+	t.Cleanup(func() { g.Audit.Close() })
+	seal, err := identity.CreateSealKey(filepath.Join(dir, "seal.key"))
+	must(t, err)
+	g.Identities, err = identity.New(g.Store, seal, Account)
+	must(t, err)
+
+	registry := prometheus.NewRegistry()
+	g.Service = gateway.New(gateway.Config{
+		Names: gateway.Names{Account: Account, Region: Region},
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now,
+	})
+	must(t, g.Service.Start(ctx))
+	address := rest.ClientAddress(o.Trusted)
+	aws := awskms.New(awskms.Config{
+		Service: g.Service, Identities: g.Identities, Region: Region, Address: address, Log: log, Now: g.Now,
+	})
+	server := httptest.NewServer(rest.New(rest.Config{
+		Service: g.Service, Identities: g.Identities, AWS: aws, Log: log, Registry: registry, Address: address, Now: g.Now,
+	}))
+	t.Cleanup(server.Close)
+	g.URL = server.URL
+	g.Admin = g.Principal("admin", policy.RoleAdministrator)
+	return g
+}
+
+// Now is the gateway's clock.
+func (g *Gateway) Now() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Add(g.clock)
+}
+
+// Advance sets the gateway's clock forward.
+func (g *Gateway) Advance(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.clock += d
+}
+
+// Principal makes a principal with a bearer token and an access key.
+func (g *Gateway) Principal(name string, role policy.Role, keys ...string) Credentials {
+	g.t.Helper()
+	ctx, now := context.Background(), g.Now()
+	p, err := g.Identities.CreatePrincipal(ctx, name, role, keys, now)
+	must(g.t, err)
+	c := Credentials{ARN: p.ARN}
+	c.Token, err = g.Identities.IssueBearer(ctx, p.ARN, time.Hour, now)
+	must(g.t, err)
+	c.AccessKeyID, c.SecretAccessKey, err = g.Identities.IssueAccessKey(ctx, p.ARN, time.Hour, now)
+	must(g.t, err)
+	return c
+}
+
+// Answer is a response with its body read.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Code is the error code of a problem document, "" where there is none.
+func (a Answer) Code() string {
+	var p struct{ Code string }
+	if json.Unmarshal(a.Body, &p) != nil {
+		return ""
+	}
+	return p.Code
+}
+
+// Send sends a request as the holder of the token; "" sends none. A body that
+// is no string, []byte or io.Reader is sent as JSON.
+func (g *Gateway) Send(token, method, path string, body any, header ...string) Answer {
+	g.t.Helper()
+	var reader io.Reader
+	isJSON := false
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	case []byte:
+		reader = bytes.NewReader(b)
+	case io.Reader:
+		reader = b
+	default:
+		encoded, err := json.Marshal(b)
+		must(g.t, err)
+		reader, isJSON = bytes.NewReader(encoded), true
+	}
+	r, err := http.NewRequest(method, g.URL+path, reader)
+	must(g.t, err)
+	if isJSON {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	must(g.t, err)
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	must(g.t, err)
+	return Answer{Status: response.StatusCode, Header: response.Header, Body: read}
+}
+
+// Call sends a request as the administrator and decodes the answer, which must
+// be 200.
+func (g *Gateway) Call(method, path string, body, out any) {
+	g.t.Helper()
+	a := g.Send(g.Admin.Token, method, path, body)
+	if a.Status != http.StatusOK {
+		g.t.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
+	}
+	if out != nil {
+		must(g.t, json.Unmarshal(a.Body, out))
+	}
+}
+
+// CreateKey makes a key and returns its metadata.
+func (g *Gateway) CreateKey(spec api.KeySpec, usage api.KeyUsage) *api.KeyMetadata {
+	g.t.Helper()
+	var out api.CreateKeyResponse
+	g.Call("POST", "/v1/keys", api.CreateKeyRequest{KeySpec: spec, KeyUsage: usage}, &out)
+	return out.KeyMetadata
+}
+
+// Records reads the audit log.
+func (g *Gateway) Records() []audit.Record {
+	g.t.Helper()
+	data, err := os.ReadFile(g.AuditPath)
+	must(g.t, err)
+	var records []audit.Record
+	for _, line := range bytes.Split(bytes.TrimSpace(data), []byte("\n")) {
+		if len(line) == 0 {
+			continue
+		}
+		var r audit.Record
+		must(g.t, json.Unmarshal(line, &r))
+		records = append(records, r)
+	}
+	return records
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,77 @@
+package gateway_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+)
+
+// run runs a command and returns what it printed; the test fails with it.
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput() //nolint:gosec // a test's own command
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// refuses runs a command that must fail.
+func refuses(t testing.TB, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err == nil { //nolint:gosec // a test's own command
+		t.Fatalf("%s %v was content:\n%s", name, args, out)
+	}
+}
+
+// file writes a file of the test's own.
+func file(t testing.TB, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// publicPEM downloads a public key into a file, as PEM.
+func publicPEM(t testing.TB, g *gatewaytest.Gateway, key string) string {
+	t.Helper()
+	a := g.Send(g.Admin.Token, "GET", "/v1/keys/"+key+"/public-key", nil, "Accept", "application/x-pem-file")
+	if a.Status != 200 || !bytes.HasPrefix(a.Body, []byte("-----BEGIN PUBLIC KEY-----\n")) {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	return file(t, "public.pem", a.Body)
+}
+
+// publicDER gets a public key as a DER SubjectPublicKeyInfo.
+func publicDER(t testing.TB, g *gatewaytest.Gateway, key string) []byte {
+	t.Helper()
+	var out api.GetPublicKeyResponse
+	g.Call("GET", "/v1/keys/"+key+"/public-key", nil, &out)
+	return out.PublicKey
+}
+
+// sign signs over REST as the administrator.
+func sign(t testing.TB, g *gatewaytest.Gateway, key string, in api.SignRequest) []byte {
+	t.Helper()
+	var out api.SignResponse
+	g.Call("POST", "/v1/keys/"+key+"/sign", in, &out)
+	return out.Signature
+}
+
+// refusal checks that an answer is a problem document with that status and code.
+func refusal(t testing.TB, a gatewaytest.Answer, status int, code api.Code) {
+	t.Helper()
+	if a.Status != status || a.Code() != string(code) {
+		t.Errorf("%d %s, want %d %s", a.Status, a.Body, status, code)
+	}
+	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("the refusal comes as %q", got)
+	}
+}
