@@ -144,6 +144,10 @@ func TestSecretsAreNotInTheDatabase(t *testing.T) {
 func FuzzParseBearer(f *testing.F) {
 	f.Add("hsmgate_" + strings.Repeat("a", bearerIDLen) + "_" + strings.Repeat("7", bearerSecretLen))
 	f.Add("hsmgate_" + strings.Repeat("a", bearerIDLen) + "-" + strings.Repeat("7", bearerSecretLen))
+	for _, c := range []string{"A", "0", "1", "8", "_", " ", "\x00", "=", "\xc3"} { // in the id, in the secret
+		f.Add("hsmgate_" + c + strings.Repeat("a", bearerIDLen-1) + "_" + strings.Repeat("7", bearerSecretLen))
+		f.Add("hsmgate_" + strings.Repeat("a", bearerIDLen) + "_" + strings.Repeat("7", bearerSecretLen-1) + c)
+	}
 	f.Add("hsmgate__")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {

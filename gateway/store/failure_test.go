@@ -133,6 +133,48 @@ func TestACancelledWriteChangesNothing(t *testing.T) {
 	unchanged(ctx, t, filled(t), func(err error) bool { return errors.Is(err, context.Canceled) }, func() {})
 }
 
+// A write that has begun ends one way or the other, whoever has gone away, and
+// the connection lives on.
+func TestCancelledInsideAWrite(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	for i := range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		k := aKey(strconv.Itoa(i))
+		ok(t, s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+			cancel()
+			_, err := tx.ExecContext(ctx, "INSERT INTO keys (id, spec, usage, description, state, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+				k.ID, k.Spec, k.Usage, k.Description, StateCreating, stored(t0).UnixMicro())
+			k = k.stored()
+			k.State, k.Versions = StateCreating, nil
+			return func(m *memory) { m.putKey(k) }, err
+		}))
+	}
+	equal(t, len(s.Creating()), 3)
+}
+
+// A commit that fails may have reached the file all the same: it is read again.
+func TestAFailedCommitIsLookedUp(t *testing.T) {
+	t.Parallel()
+	s := filled(t)
+	before := s.mem
+	ok(t, s.follow(t.Context()))
+	if s.mem != before {
+		t.Fatal("loaded without a reason")
+	}
+	err := s.write(t.Context(), func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		_, err := tx.ExecContext(ctx, "PRAGMA defer_foreign_keys = on")
+		ok(t, err)
+		_, err = tx.ExecContext(ctx, "INSERT INTO aliases VALUES ('alias/x', 'no such key', 0, 0)")
+		return func(*memory) {}, err
+	})
+	is(t, err, ErrNotFound)
+	ok(t, s.follow(t.Context()))
+	if s.mem == before {
+		t.Error("not read again")
+	}
+}
+
 // Who waits for another write gives up when its own time is over.
 func TestWaitingForAWriteEndsWithTheContext(t *testing.T) {
 	t.Parallel()
