@@ -83,7 +83,7 @@ rm -rf "$state/token.new" "$state/softhsm2.conf.token"
 mkdir "$state/token.new"
 config "$state/softhsm2.conf.token" "$state/token.new"
 SOFTHSM2_CONF=$state/softhsm2.conf.token "$hsmgated" token init --module "$library" --label hsmgate \
-  --pin-file "$state/pin" --so-pin-file "$state/so-pin"
+  --pin-file "$state/pin" --so-pin-file "$state/so-pin" >/dev/null
 mv "$state/token.new" "$state/token"
 rm "$state/softhsm2.conf.token"
 echo "made the SoftHSM token 'hsmgate' in $state/token"

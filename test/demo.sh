@@ -25,9 +25,12 @@ trap 'exit 130' INT TERM
 say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 # show COMMAND...: prints the command as one would type it, then runs it.
 show() {
-  printf '$'
-  printf ' %q' "$@" | sed "s#$work/##g; s#$bin/##g"
-  echo
+  local word line='$'
+  for word in "$@"; do
+    case $word in *[!a-zA-Z0-9_./:@=-]*) word=${word@Q} ;; esac
+    line+=" $word"
+  done
+  printf '%s\n' "$line" | sed "s#$work/##g; s#$bin/##g"
   "$@"
 }
 
@@ -73,7 +76,7 @@ show "$bin/hsmgate" key create --spec RSA_3072 --alias alias/debian-release
 say "4. The signature"
 show "$bin/hsmgate" sign --key alias/debian-release --algorithm RSASSA_PKCS1_V1_5_SHA_256 --output-file "$deb.sig" "$deb"
 
-say "5. The public key, over plain HTTP"
+say "5. The public key, over HTTP"
 # The header comes from a file, so that the token is not in curl's arguments.
 (umask 077 && echo "Authorization: Bearer $HSMGATE_TOKEN" >header)
 show curl -fsS -H @header -H 'Accept: application/x-pem-file' -o release.pem "$HSMGATE_URL/v1/keys/alias/debian-release/public-key"
@@ -90,7 +93,7 @@ fi
 
 say "7. The audit record of the signature, in a chain that can be checked offline"
 digest=$(sha256sum "$deb" | cut -d ' ' -f 1)
-grep '"operation":"Sign"' "$state/audit/audit.log" | grep "$digest"
+grep '"operation":"Sign"' "$state/audit/audit.log" | grep "$digest" | sed 's/,"/,\n "/g'
 show "$bin/hsmgate" audit verify "$state/audit/audit.log"
 
 say "8. Stop"
