@@ -76,7 +76,7 @@ func (t *Token) decryptRaw(ctx context.Context, k *Key, h crypto.Hash, ct []byte
 
 // decrypt runs the mechanism and hands what came out to finish, which must not keep it.
 func (t *Token) decrypt(ctx context.Context, k *Key, m mechanism, ct []byte, finish func([]byte) ([]byte, error)) ([]byte, error) {
-	j, _, err := t.run(ctx, "decrypt", k, func(j *job) {
+	j, b, err := t.run(ctx, "decrypt", k, func(j *job) {
 		j.kind, j.mech = jobDecrypt, m
 		j.in = append(j.in[:0], ct...)
 	})
@@ -94,5 +94,5 @@ func (t *Token) decrypt(ctx context.Context, k *Key, m mechanism, ct []byte, fin
 	case c == classUnsupported:
 		return nil, errNoOAEP
 	}
-	return nil, fail("decrypt", j.rv, "")
+	return nil, t.explain(ctx, b.gen, "decrypt", pkcs11.Error(j.rv))
 }

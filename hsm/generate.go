@@ -34,7 +34,7 @@ func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, 
 	undo := func(s *session) { t.discard(g, s, id) }
 	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
 	if err := g.callUndo(ctx, g.make, l, made, undo); err != nil {
-		return nil, withOp("generate", callError("generate", err))
+		return nil, t.explain(ctx, g, "generate", err)
 	}
 	return spki, nil
 }
@@ -194,10 +194,8 @@ func (t *Token) Destroy(ctx context.Context, id []byte) error {
 			return err
 		}
 		if e == nil {
-			if _, err = s.ctx.GetTokenInfo(s.slot); err == nil {
-				g.index.miss(id, true)
-			}
-			return err
+			g.index.miss(id, true)
+			return nil
 		}
 		if len(e.private) > 1 || len(e.public) > 1 {
 			return e.usable(id, nil)
@@ -209,7 +207,7 @@ func (t *Token) Destroy(ctx context.Context, id []byte) error {
 		return nil
 	})
 	if err != nil {
-		return withOp("destroy", callError("destroy", err))
+		return t.explain(ctx, g, "destroy", err)
 	}
 	return nil
 }

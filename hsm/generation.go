@@ -140,7 +140,7 @@ func (g *generation) openWorker(q *queue) (*worker, error) {
 }
 
 func (g *generation) newWorker(q *queue) *worker {
-	return &worker{gen: g, queue: q, s: session{ctx: g.owner.mod.ctx, slot: g.owner.slot, list: g.owner.mod.list}}
+	return &worker{gen: g, queue: q, s: session{ctx: g.owner.mod.ctx, slot: g.owner.slot, list: g.owner.mod.list, login: !g.tok.cfg.NoLogin}}
 }
 
 // replaceStuck gives up the workers whose call is past its deadline and puts others in their place; but never more than there were at first,

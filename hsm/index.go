@@ -181,7 +181,9 @@ func (s *session) find(template []*pkcs11.Attribute) (all []pkcs11.ObjectHandle,
 	}
 }
 
-// lookUp finds what the token has under one CKA_ID; nil: nothing. One search for both classes, since a search is linear in SoftHSM.
+// lookUp finds what the token has under one CKA_ID; nil: nothing. One search for both classes, since a search is linear in SoftHSM. Before
+// it says that there is no private key, it asks whether the token is there and we are logged in: SoftHSM, its folder gone or its login
+// lost, answers a search with nothing found and no error.
 func (s *session) lookUp(id []byte) (*entry, error) {
 	handles, err := s.find([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, id)})
 	if err != nil {
@@ -199,6 +201,11 @@ func (s *session) lookUp(id []byte) (*entry, error) {
 			fallthrough
 		case pkcs11.CKO_PUBLIC_KEY:
 			e.add(class, h, why)
+		}
+	}
+	if len(e.private) == 0 {
+		if err := s.healthy(); err != nil {
+			return nil, err
 		}
 	}
 	if len(e.private)+len(e.public) == 0 {

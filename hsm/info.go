@@ -37,7 +37,7 @@ func (t *Token) Info(ctx context.Context) (Info, error) {
 		return err
 	})
 	if err != nil {
-		return Info{}, withOp("info", callError("info", err))
+		return Info{}, t.explain(ctx, g, "info", err)
 	}
 	i.Module = t.cfg.Module
 	return i, nil
@@ -89,10 +89,13 @@ func (t *Token) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = g.call(ctx, g.probe, t.limits(), func(s *session) error { return s.healthy(!t.cfg.NoLogin) })
-	if err != nil {
+	if err := t.healthy(ctx, g); err != nil {
 		t.wake()
-		return withOp("ready", callError("ready", err))
+		e := asError(callError("ready", err))
+		if e.Kind != ErrTimeout && e.Kind != ErrBusy {
+			e.Kind = ErrUnavailable // whatever it answered, it is not ready
+		}
+		return e
 	}
 	return nil
 }
@@ -124,11 +127,10 @@ func (t *Token) Objects(ctx context.Context) ([]Object, error) {
 		for _, h := range handles {
 			all = append(all, s.describe(h))
 		}
-		_, err = s.ctx.GetTokenInfo(s.slot) // a token that went away shows no objects, and no error
-		return err
+		return s.healthy() // a token that went away, or logged us out, shows no objects and no error
 	})
 	if err != nil {
-		return nil, withOp("objects", callError("objects", err))
+		return nil, t.explain(ctx, g, "objects", err)
 	}
 	ids := map[string]int{}
 	for _, o := range all {

@@ -198,8 +198,9 @@ type queue struct {
 
 // session is what a job's function gets: it belongs to the worker, and to the function until it returns.
 type session struct {
-	ctx  *pkcs11.Ctx
-	h    pkcs11.SessionHandle
-	slot uint
-	list unsafe.Pointer
+	ctx   *pkcs11.Ctx
+	h     pkcs11.SessionHandle
+	slot  uint
+	list  unsafe.Pointer
+	login bool // without a login nothing private is to be seen
 }

@@ -54,20 +54,16 @@ func (g *generation) lockResolve(ctx context.Context) error {
 	}
 }
 
-// seek searches the token for a key that the index does not have. Where it is not there either, the token is asked whether it is well before
-// anyone is told that the key is missing: SoftHSM, its folder gone, answers a search with nothing found and no error.
+// seek searches the token for a key that the index does not have.
 func (t *Token) seek(ctx context.Context, g *generation, id []byte) (*entry, error) {
 	var e *entry
 	err := g.call(ctx, g.sign, t.limits(), func(s *session) (err error) {
 		e, err = s.lookUp(id)
-		if err == nil && e == nil {
-			_, err = s.ctx.GetTokenInfo(s.slot)
-		}
 		return err
 	})
 	if err != nil {
 		t.wake()
-		return nil, callError("key", err)
+		return nil, t.explain(ctx, g, "key", err)
 	}
 	if e != nil {
 		g.index.put(id, e)
@@ -111,7 +107,7 @@ func (t *Token) compare(ctx context.Context, g *generation, k *Key, e *entry) er
 			g.index.put(k.id, nil)
 			return &Error{Kind: ErrUnavailable, Op: "key", Detail: "the key changed while it was looked up", Advice: "try again"}
 		}
-		return callError("key", err)
+		return t.explain(ctx, g, "key", err)
 	}
 	if !same {
 		return otherKey("key", k.id)
@@ -122,9 +118,27 @@ func (t *Token) compare(ctx context.Context, g *generation, k *Key, e *entry) er
 // callError turns the error of a job's function, which is the module's, into ours; one that is ours stays.
 func callError(op string, err error) error {
 	if e, ok := err.(*Error); ok {
-		return e
+		return withOp(op, e)
 	}
 	return fail(op, rvOf(err), "")
+}
+
+// explain is callError for an answer to a caller. CKR_GENERAL_ERROR and its like may mean that this call failed, or that the token is gone (SoftHSM
+// says so of a token whose folder went away), so the token is asked first.
+func (t *Token) explain(ctx context.Context, g *generation, op string, err error) error {
+	e := asError(callError(op, err))
+	if e.Kind == ErrFailed && t.healthy(ctx, g) != nil {
+		t.wake()
+		away := t.unavailable(op)
+		away.RV = e.RV
+		return away
+	}
+	return e
+}
+
+// healthy asks the token now.
+func (t *Token) healthy(ctx context.Context, g *generation) error {
+	return g.call(ctx, g.probe, t.limits(), func(s *session) error { return s.healthy() })
 }
 
 func missing(id []byte) *Error {

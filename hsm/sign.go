@@ -33,7 +33,7 @@ func (t *Token) Sign(ctx context.Context, k *Key, m SignMechanism, in []byte) ([
 		return nil, err
 	}
 	if out.rv != pkcs11.CKR_OK {
-		return nil, fail("sign", out.rv, "")
+		return nil, t.explain(ctx, b.gen, "sign", pkcs11.Error(out.rv))
 	}
 	var sig []byte
 	if m.Scheme == ECDSA {
@@ -67,7 +67,9 @@ func otherKey(op string, id []byte) *Error {
 		Advice: "was the token initialised again, or restored from another backup? restore the right one"}
 }
 
-// run runs a job with the key's handle. When the handle names nothing any more, the key is looked up again, once.
+// run runs a job with the key's handle. When the handle names nothing any more, or the token fails without saying why, the key is looked up
+// again, once: after SoftHSM's folder went away and came back, signing gives CKR_GENERAL_ERROR and a search finds nothing, until the module
+// is opened again (seek does that).
 func (t *Token) run(ctx context.Context, op string, k *Key, fill func(*job)) (*job, *binding, error) {
 	for try := 0; ; try++ {
 		g, err := t.current(op)
@@ -86,7 +88,8 @@ func (t *Token) run(ctx context.Context, op string, k *Key, fill func(*job)) (*j
 		if err := g.do(ctx, g.sign, j, t.limits()); err != nil {
 			return nil, nil, withOp(op, err)
 		}
-		if classify(j.rv) != classKeyGone || try > 0 {
+		again := classify(j.rv) == classKeyGone || classify(j.rv) == classOther && !(j.kind == jobDecrypt && j.begun)
+		if !again || try > 0 {
 			return j, b, nil
 		}
 		j.free()

@@ -78,7 +78,7 @@ func (t *Token) health(g *generation) *Error {
 	default:
 	}
 	g.doubt.Store(false)
-	err := g.call(context.Background(), g.probe, t.limits(), func(s *session) error { return s.healthy(!t.cfg.NoLogin) })
+	err := t.healthy(context.Background(), g)
 	if err == nil {
 		return nil
 	}
@@ -91,17 +91,20 @@ func (t *Token) health(g *generation) *Error {
 	return e
 }
 
-// healthy asks for the token and the state of the session.
-func (s *session) healthy(login bool) error {
+// healthy asks for the token and the state of the session. Whatever else the token answers, it is away.
+func (s *session) healthy() error {
+	away := func(rv uint) error {
+		return &Error{Kind: ErrUnavailable, RV: rv, Detail: "the token is away", Advice: "try again shortly"}
+	}
 	if _, err := s.ctx.GetTokenInfo(s.slot); err != nil {
-		return err
+		return away(rvOf(err))
 	}
 	info, err := s.ctx.GetSessionInfo(s.h)
 	if err != nil {
-		return err
+		return err // of this session alone, which the worker replaces
 	}
-	if login && info.State != pkcs11.CKS_RW_USER_FUNCTIONS && info.State != pkcs11.CKS_RO_USER_FUNCTIONS {
-		return pkcs11.Error(pkcs11.CKR_USER_NOT_LOGGED_IN)
+	if s.login && info.State != pkcs11.CKS_RW_USER_FUNCTIONS && info.State != pkcs11.CKS_RO_USER_FUNCTIONS {
+		return away(pkcs11.CKR_USER_NOT_LOGGED_IN)
 	}
 	return nil
 }

@@ -2,7 +2,7 @@
 //
 // A PKCS#11 library has one state a process, so all tests of a process share one SoftHSM configuration and one C_Initialize, and each has a
 // token of its own in it. What ends the life of the library (a token that goes away, above all) is felt by every Token of the process
-// for a moment; tests that do such things take Private, which gives them a library of their own.
+// for a moment, so tests that do such things call Alone, which runs them in a process of their own.
 package hsmtest
 
 import (
@@ -89,32 +89,11 @@ func Folder(t testing.TB) string {
 func NewToken(t testing.TB) hsm.Config {
 	t.Helper()
 	Folder(t)
-	return newToken(t, SoftHSM(t))
+	return TokenIn(t, SoftHSM(t))
 }
 
-// Private is NewToken with a copy of the SoftHSM library: another file is another library to the loader, with its own state and its own
-// C_Finalize.
-func Private(t testing.TB) hsm.Config {
-	t.Helper()
-	Folder(t)
-	return newToken(t, CopyModule(t, SoftHSM(t)))
-}
-
-// CopyModule copies a library into the test's own folder.
-func CopyModule(t testing.TB, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := filepath.Join(t.TempDir(), filepath.Base(path))
-	if err := os.WriteFile(to, b, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return to
-}
-
-func newToken(t testing.TB, module string) hsm.Config {
+// TokenIn is NewToken by another library that leads to SoftHSM, for example a spy.
+func TokenIn(t testing.TB, module string) hsm.Config {
 	t.Helper()
 	label := "test-" + hex.EncodeToString(hsm.NewID()[:8])
 	serial, err := hsm.InitToken(module, "", label, SOPIN, PIN)
