@@ -70,6 +70,7 @@ type Call struct {
 	Principal     policy.Principal
 	SourceAddress string
 	UserAgent     string
+	Path          string // what a call asked for that no operation is found for; see Reject
 
 	// Receipt names the durable audit record once Do has returned a result.
 	Receipt audit.Receipt
@@ -107,7 +108,7 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 
 // Reject records an authenticated call that no operation can be found for.
 func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Error) *api.Error {
-	c.op = &Op{Name: name}
+	c.op, c.record.Resource = &Op{Name: name}, c.Path
 	return s.finish(ctx, c, time.Now(), err)
 }
 

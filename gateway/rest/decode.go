@@ -56,26 +56,28 @@ func fromPath(ec echo.Context, in any) *api.Error {
 		KeyRef() string
 		SetKeyRef(string)
 	}); ok {
-		if err := agrees("KeyId", target.KeyRef(), name); err != nil {
+		inRequest := target.KeyRef()
+		target.SetKeyRef(name)
+		if err := agrees("KeyId", inRequest, name); err != nil {
 			return err
 		}
-		target.SetKeyRef(name)
 	}
 	if target, ok := in.(interface {
 		Alias() string
 		SetAliasName(string)
 	}); ok {
-		if err := agrees("AliasName", target.Alias(), name); err != nil {
+		inRequest := target.Alias()
+		target.SetAliasName(name)
+		if err := agrees("AliasName", inRequest, name); err != nil {
 			return err
 		}
-		target.SetAliasName(name)
 	}
 	return nil
 }
 
-func agrees(member, body, path string) *api.Error {
-	if body != "" && body != path {
-		return api.Errorf(api.Validation, "%s in the body is not the one in the path. Leave it out of the body.", member)
+func agrees(member, request, path string) *api.Error {
+	if request != "" && request != path {
+		return api.Errorf(api.Validation, "%s in the request is not the one in the path. Leave it out.", member)
 	}
 	return nil
 }

@@ -19,6 +19,9 @@ import (
 // maxUserAgent bounds what a caller can write into a record, in bytes.
 const maxUserAgent = 256
 
+// maxPath bounds the same for a path that leads nowhere.
+const maxPath = 256
+
 // serve is every operation: authenticate, do, encode.
 func (f *face) serve(op *gateway.Op) echo.HandlerFunc {
 	return func(ec echo.Context) error {
@@ -55,6 +58,9 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 		}()
 		if ec.Request().Method == http.MethodOptions { // echo would answer strangers
+			if allow, ok := ec.Get(echo.ContextKeyHeaderAllow).(string); ok {
+				ec.Response().Header().Set(echo.HeaderAllow, allow)
+			}
 			return echo.ErrMethodNotAllowed
 		}
 		return next(ec)
@@ -147,6 +153,7 @@ func (f *face) routeError(err error, ec echo.Context) {
 	}
 	call, refused := f.authenticate(ec)
 	if refused == nil {
+		call.Path = cut(ec.Request().Method+" "+ec.Request().URL.Path, maxPath)
 		refused = f.Service.Reject(ec.Request().Context(), call, "UnknownOperation", unrouted(ec, err))
 	}
 	if err := f.problem(ec, refused); err != nil {

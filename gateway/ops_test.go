@@ -1,0 +1,241 @@
+package gateway_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+)
+
+// example is how one operation is called.
+type example struct {
+	good    any    // a body that works, or nil
+	bad     string // a body or, with GET, a query that does not
+	needs   string // what has to be there for the operation to work: "token", "store", or "" where memory is enough
+	crypto  api.SigningAlgorithm
+	message api.MessageType
+}
+
+// examples holds every operation: a new one is to be added here.
+func examples(p *parts) map[string]example {
+	ecdsa := map[string]any{"Message": digest(hashOf(api.ECDSASHA256), []byte("m")), "MessageType": "DIGEST", "SigningAlgorithm": api.ECDSASHA256}
+	verify := map[string]any{"Signature": p.signature}
+	for name, v := range ecdsa {
+		verify[name] = v
+	}
+	return map[string]example{
+		"CreateKey":           {good: map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, bad: `{"KeySpec":"X"}`, needs: "token"},
+		"ListKeys":            {bad: "?Limit=0"},
+		"DescribeKey":         {bad: "?X=1"},
+		"GetPublicKey":        {bad: "?X=1"},
+		"Sign":                {good: ecdsa, bad: `{`, needs: "token", crypto: api.ECDSASHA256, message: api.Digest},
+		"Verify":              {good: verify, bad: `{}`, crypto: api.ECDSASHA256, message: api.Digest},
+		"Encrypt":             {good: map[string]any{"Plaintext": []byte("m"), "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`},
+		"Decrypt":             {good: map[string]any{"CiphertextBlob": p.ciphertext, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
+		"EnableKey":           {bad: `{"X":1}`, needs: "store"},
+		"DisableKey":          {bad: `{"X":1}`, needs: "store"},
+		"ScheduleKeyDeletion": {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
+		"CancelKeyDeletion":   {bad: `{"X":1}`, needs: "store"},
+		"CreateAlias":         {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"UpdateAlias":         {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"DeleteAlias":         {bad: `{"X":1}`, needs: "store"},
+		"ListAliases":         {bad: "?Limit=0"},
+	}
+}
+
+// parts are what the operations are called on.
+type parts struct {
+	g                   *gatewaytest.Gateway
+	user                gatewaytest.Credentials
+	signing, decrypting string
+	spare, waiting      string // keys for changes of state and for aliases; waiting waits for its deletion
+	signature           []byte
+	ciphertext          []byte
+	records             int // in the log at the last look
+}
+
+func newParts(t *testing.T) *parts {
+	t.Helper()
+	g := gatewaytest.New(t)
+	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
+	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
+	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
+	p.waiting = g.CreateKey(api.P256, api.SignVerify).KeyId
+	p.decrypting = g.CreateKey(api.RSA2048, api.EncryptDecrypt).KeyId
+	p.signature = sign(t, g, p.signing, api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256})
+	var out api.EncryptResponse
+	g.Call("POST", "/v1/keys/"+p.decrypting+"/encrypt", api.EncryptRequest{Plaintext: []byte("m"), EncryptionAlgorithm: api.OAEPSHA1}, &out)
+	p.ciphertext = out.CiphertextBlob
+	return p
+}
+
+// key is the key that an operation is tried on.
+func (p *parts) key(op *gateway.Op) string {
+	switch op.Name {
+	case "Encrypt", "Decrypt":
+		return p.decrypting
+	case "CancelKeyDeletion":
+		return p.waiting
+	case "Sign", "Verify", "DescribeKey", "GetPublicKey":
+		return p.signing
+	}
+	return p.spare
+}
+
+func (p *parts) path(op *gateway.Op) string {
+	return strings.NewReplacer("{key}", p.key(op), "{alias}", "alias%2Fold").Replace(op.Path)
+}
+
+// prepare brings the spare key and the aliases into the state in which the
+// operation works.
+func (p *parts) prepare() {
+	send := func(method, path string, body any) { p.g.Send(p.g.Admin.Token, method, path, body) }
+	send("POST", "/v1/keys/"+p.spare+"/cancel-deletion", nil)
+	send("POST", "/v1/keys/"+p.spare+"/enable", nil)
+	send("DELETE", "/v1/aliases/alias%2Fnew", nil)
+	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
+	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
+}
+
+// fresh are the outcome records since the last time.
+func (p *parts) fresh() []audit.Record {
+	all := p.g.Records()
+	var kept []audit.Record
+	for _, r := range all[p.records:] {
+		if r.Phase == "" && r.Face != "internal" {
+			kept = append(kept, r)
+		}
+	}
+	p.records = len(all)
+	return kept
+}
+
+const userAgent = "pipeline/1.0"
+
+func (p *parts) call(t *testing.T, op *gateway.Op, who gatewaytest.Credentials, body any, query string) (gatewaytest.Answer, audit.Record) {
+	t.Helper()
+	p.fresh()
+	before := time.Now()
+	a := p.g.Send(who.Token, op.Method, p.path(op)+query, body, "User-Agent", userAgent, "Content-Type", "application/json")
+	records := p.fresh()
+	if len(records) != 1 {
+		t.Fatalf("%s: %d %s left %d records: %+v", op.Name, a.Status, a.Body, len(records), records)
+	}
+	r := records[0]
+	if r.Time.Before(before.Add(-time.Second)) || r.Time.After(time.Now()) || r.RequestID != a.Header.Get("X-Request-Id") || r.Face != "rest" ||
+		r.Principal != who.ARN || r.SourceAddress != "127.0.0.1" || r.UserAgent != userAgent || r.Operation != op.Name || r.LatencyMicros <= 0 {
+		t.Errorf("%s: wrong record: %+v", op.Name, r)
+	}
+	if receipt := a.Header.Get("Hsmgate-Audit-Record"); !strings.HasPrefix(receipt, jsonNumber(r.Seq)+":") {
+		t.Errorf("%s: the answer names record %q, not %d", op.Name, receipt, r.Seq)
+	}
+	return a, r
+}
+
+func jsonNumber(n uint64) string {
+	b, _ := json.Marshal(n)
+	return string(b)
+}
+
+// TestEveryCallLeavesOneRecord walks the table of operations: an allowed, a
+// denied, an invalid and a failed call of each.
+func TestEveryCallLeavesOneRecord(t *testing.T) {
+	t.Parallel()
+	p := newParts(t)
+	all := examples(p)
+	for _, op := range gateway.Ops {
+		e, ok := all[op.Name]
+		if !ok {
+			t.Errorf("%s has no example here", op.Name)
+			continue
+		}
+		p.prepare()
+		p.invalid(t, op, e)
+		p.denied(t, op, e)
+		p.allowed(t, op, e)
+	}
+	p.prepare()
+	_ = p.g.Store.Close()
+	_ = p.g.Token.Close()
+	for _, op := range gateway.Ops {
+		if e := all[op.Name]; e.needs != "" {
+			p.failed(t, op, e)
+		}
+	}
+}
+
+func (p *parts) invalid(t *testing.T, op *gateway.Op, e example) {
+	t.Helper()
+	body, query := any(e.bad), ""
+	if op.Method == http.MethodGet {
+		body, query = nil, e.bad
+	}
+	a, r := p.call(t, op, p.g.Admin, body, query)
+	if a.Status != 400 || r.Outcome != "invalid" || r.ErrorCode != a.Code() || r.SignatureHash != "" {
+		t.Errorf("%s, invalid: %d %s %+v", op.Name, a.Status, a.Body, r)
+	}
+}
+
+func (p *parts) denied(t *testing.T, op *gateway.Op, e example) {
+	t.Helper()
+	a, r := p.call(t, op, p.user, e.good, "")
+	if a.Status != 403 || a.Code() != string(api.AccessDenied) || r.Outcome != "denied" || r.ErrorCode != a.Code() || r.SignatureHash != "" || r.Reason == "" {
+		t.Errorf("%s, denied: %d %s %+v", op.Name, a.Status, a.Body, r)
+	}
+	if strings.Contains(op.Path, "{key}") && (r.KeyID != p.key(op) || !strings.HasSuffix(r.KeyARN, p.key(op)) || r.Resource != r.KeyARN) {
+		t.Errorf("%s: a denial without its key: %+v", op.Name, r)
+	}
+}
+
+func (p *parts) allowed(t *testing.T, op *gateway.Op, e example) {
+	t.Helper()
+	a, r := p.call(t, op, p.g.Admin, e.good, "")
+	if a.Status != 200 || r.Outcome != "allowed" || r.ErrorCode != "" || r.Reason != "role/administrator" {
+		t.Errorf("%s, allowed: %d %s %+v", op.Name, a.Status, a.Body, r)
+	}
+	aboutKey := strings.Contains(op.Path, "{key}") || op.Name == "CreateAlias" || op.Name == "UpdateAlias" || op.Name == "DeleteAlias"
+	if aboutKey && (r.KeyID != p.key(op) || !strings.HasSuffix(r.KeyARN, ":key/"+r.KeyID) || r.Resource == "") {
+		t.Errorf("%s: without its key: %+v", op.Name, r)
+	}
+	if strings.Contains(op.Path, "alias") && aboutKey && !strings.Contains(r.Resource, ":alias/") {
+		t.Errorf("%s: without its alias: %+v", op.Name, r)
+	}
+	if e.crypto == "" {
+		return
+	}
+	signature := p.signature
+	if op.Name == "Sign" {
+		var out api.SignResponse
+		_ = json.Unmarshal(a.Body, &out)
+		signature = out.Signature
+	}
+	digested, hash := sha256.Sum256([]byte("m")), sha256.Sum256(signature)
+	if r.KeyVersion != 1 || r.Algorithm != string(e.crypto) || r.MessageType != string(e.message) ||
+		r.Digest != "sha256:"+hex.EncodeToString(digested[:]) || r.SignatureHash != "sha256:"+hex.EncodeToString(hash[:]) {
+		t.Errorf("%s: %+v", op.Name, r)
+	}
+}
+
+func (p *parts) failed(t *testing.T, op *gateway.Op, e example) {
+	t.Helper()
+	body := e.good
+	if op.Name == "CreateAlias" {
+		body = map[string]any{"AliasName": "alias/another", "TargetKeyId": p.signing}
+	}
+	a, r := p.call(t, op, p.g.Admin, body, "")
+	if a.Status < 500 || r.Outcome != "failed" || r.ErrorCode != a.Code() || r.SignatureHash != "" {
+		t.Errorf("%s, failed: %d %s %+v", op.Name, a.Status, a.Body, r)
+	}
+	if e.needs == "token" && op.Name != "CreateKey" && (a.Status != 503 || a.Header.Get("Retry-After") == "") {
+		t.Errorf("%s with the token away: %d %s", op.Name, a.Status, a.Body)
+	}
+}
