@@ -1,5 +1,102 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 
-func newAudit(a *app) *cobra.Command { return group("audit", "Check the audit log") }
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/audit"
+)
+
+func newAudit(a *app) *cobra.Command {
+	return group("audit", "Check the audit log", newAuditVerify(a))
+}
+
+// auditReport is the answer of audit verify in JSON.
+type auditReport struct {
+	Intact bool `json:"intact"`
+	audit.Report
+}
+
+func newAuditVerify(a *app) *cobra.Command {
+	var head string
+	var receipts []string
+	c := &cobra.Command{
+		Use: "verify LOG", Short: "Check an audit log, offline", Args: exactly("the path of a log"),
+		Long: `Checks the chain of an audit log, with no gateway, and prints each record that was changed,
+dropped, swapped, cut off or added, by its number. The log's head file (LOG.head) tells
+what its last record is; --head takes that from a copy that was kept in another place, so
+that one who can write both files cannot cut the log. A receipt is what the gateway answers
+each call with (Hsmgate-Audit-Record, or AuditRecord of 'hsmgate sign --output json'): with
+--receipt the log has to hold that very record.
+
+A log that the gateway is writing can be checked too. Exit code 1: it is not intact.`,
+		Example: "  hsmgate audit verify var/audit/audit.log\n  hsmgate audit verify --head 42:9f86d081… --receipt 17:60303ae2… audit.log",
+		RunE: func(_ *cobra.Command, args []string) error {
+			o, err := verifyOptions(head, receipts)
+			if err != nil {
+				return err
+			}
+			r, err := audit.VerifyFile(args[0], o)
+			var path *fs.PathError
+			switch {
+			case errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) && path.Path == audit.HeadPath(args[0]):
+				return &hintedError{&noError{fmt.Errorf("%s is missing: what was cut off the log's end could not be seen", path.Path)},
+					"give the head that you kept with --head seq:hash"}
+			case errors.Is(err, audit.ErrDamaged):
+				return &noError{err}
+			case err != nil:
+				return err
+			}
+			if err := a.print(auditReport{r.Intact(), r}, func(w io.Writer) { printReport(w, args[0], r) }); err != nil {
+				return err
+			}
+			if !r.Intact() {
+				return &noError{fmt.Errorf("%s is not intact: %d problem(s)", args[0], len(r.Problems)+r.Omitted)}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&head, "head", "", "seq:hash of the last record (default: what LOG.head says)")
+	c.Flags().StringArrayVar(&receipts, "receipt", nil, "seq:hash of a record that has to be in the log; may be repeated")
+	return c
+}
+
+func verifyOptions(head string, receipts []string) (audit.VerifyOptions, error) {
+	var o audit.VerifyOptions
+	if head != "" {
+		r, err := audit.ParseReceipt(head)
+		if err != nil {
+			return o, usagef("--head: %w", err)
+		}
+		o.Head = &r
+	}
+	for _, text := range receipts {
+		r, err := audit.ParseReceipt(text)
+		if err != nil {
+			return o, usagef("--receipt: %w", err)
+		}
+		o.Receipts = append(o.Receipts, r)
+	}
+	return o, nil
+}
+
+func printReport(w io.Writer, path string, r audit.Report) {
+	for _, p := range r.Problems {
+		fmt.Fprintln(w, p)
+	}
+	if r.Omitted > 0 {
+		fmt.Fprintf(w, "and %d more problems\n", r.Omitted)
+	}
+	if !r.Intact() {
+		return
+	}
+	fmt.Fprintf(w, "%s is intact: %d records", path, r.Records)
+	if r.Records > 0 {
+		fmt.Fprintf(w, " from %s to %s", r.First.UTC().Format("2006-01-02T15:04:05Z"), r.Last.UTC().Format("2006-01-02T15:04:05Z"))
+	}
+	fmt.Fprintf(w, "\nlast record %s\n", r.End)
+}

@@ -68,7 +68,9 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	}
 	token := c.Token
 	token.Log = log.Named("token")
-	if d.token, err = hsm.Open(ctx, token); err != nil {
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if d.token, err = hsm.Open(opening, token); err != nil {
 		return nil, fmt.Errorf("the token cannot be opened: %w", err)
 	}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// certificateDays is how long before its end a certificate is reported.
+const certificateDays = 14 * 24 * time.Hour
+
+func (f *findings) certificate(c *Config) {
+	const what = "certificate"
+	if !c.tls() {
+		if !isLoopback(c.Listen) {
+			f.add(stateNote, what, "set tls.cert_file and tls.key_file", "plain HTTP on %s: whoever can read the traffic has the credentials", c.Listen)
+		}
+		return
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)
+	if err != nil {
+		f.failed(what, err)
+		return
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		f.failed(what, err)
+		return
+	}
+	until := leaf.NotAfter.UTC().Format(time.RFC3339)
+	switch left := time.Until(leaf.NotAfter); {
+	case left < 0:
+		f.add(stateNeeded, what, "renew it, then restart the daemon", "it ended at %s", until)
+	case left < certificateDays:
+		f.add(stateNote, what, "renew it, then restart the daemon", "it ends at %s", until)
+	default:
+		f.add(stateOK, what, "", "for %s, until %s", strings.Join(leaf.DNSNames, ", "), until)
+	}
+}
+
+// database opens the store, if there is one, and compares it with the token.
+func (f *findings) database(ctx context.Context, c *Config, t *hsm.Token) {
+	if _, err := os.Stat(c.Store); errors.Is(err, fs.ErrNotExist) {
+		f.add(stateNote, "database", "", "%s is not there yet; the first start makes it", c.Store)
+		return
+	}
+	s, err := store.Open(ctx, c.Store)
+	if err != nil {
+		f.failed("database", err)
+		return
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			f.failed("database", err)
+		}
+	}()
+	f.add(stateOK, "database", "", "%s: %d keys, %d principals", c.Store, s.KeyCount(), len(s.Principals()))
+	f.credentials(c, s)
+	if t != nil {
+		f.compare(ctx, c, s, t)
+	}
+}
+
+func (f *findings) credentials(c *Config, s *store.Store) {
+	seal, err := identity.ReadSealKey(c.SealKeyFile)
+	if err == nil {
+		_, err = identity.New(s, seal, c.Account)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(s.AccessKeys("")) == 0:
+		f.add(stateNote, "seal key", "", "%s is not there yet; the next start makes it", c.SealKeyFile)
+	case errors.Is(err, fs.ErrNotExist):
+		f.add(stateNeeded, "seal key", "put it back from a copy", "%s is missing, and the secrets of %d access keys are sealed under it", c.SealKeyFile, len(s.AccessKeys("")))
+	case err != nil:
+		f.failed("seal key", err)
+	default:
+		f.add(stateOK, "seal key", "", "it opens %d access keys", len(s.AccessKeys("")))
+	}
+	for _, p := range s.Principals() {
+		if policy.Role(p.Role) == policy.RoleAdministrator && hasCredential(s, p.ARN) {
+			return
+		}
+	}
+	if c.FirstAdministrator.Name == "" || len(s.Principals()) > 0 {
+		f.add(stateNeeded, "administrator", "hsmgated principal create --role administrator NAME; hsmgated credential issue --principal NAME",
+			"no administrator has a credential that is good now")
+	}
+}
+
+func hasCredential(s *store.Store, arn string) bool {
+	now := time.Now()
+	for _, b := range s.Bearers(arn) {
+		if b.ExpiresAt.IsZero() || now.Before(b.ExpiresAt) {
+			return true
+		}
+	}
+	for _, k := range s.AccessKeys(arn) {
+		if !k.Disabled && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt)) {
+			return true
+		}
+	}
+	return false
+}
+
+// compare reports what the database and the token do not agree on. A key of the
+// database that the token lacks is a need; a key of the token that the database
+// does not know may belong to someone else.
+func (f *findings) compare(ctx context.Context, c *Config, s *store.Store, t *hsm.Token) {
+	service := gateway.New(gateway.Config{
+		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: s, Token: t,
+		Log: zap.NewNop(), Metrics: prometheus.NewRegistry(),
+	})
+	differences, err := service.Compare(ctx)
+	if err != nil {
+		f.failed("keys", err)
+		return
+	}
+	for _, d := range differences {
+		if strings.HasPrefix(d, "key ") {
+			f.add(stateNeeded, "keys", "restore the token from its backup, or schedule the key's deletion", "%s", d)
+			continue
+		}
+		f.add(stateNote, "keys", "", "%s", d)
+	}
+	if len(differences) == 0 {
+		f.add(stateOK, "keys", "", "token and database agree")
+	}
+}
+
+// auditLog reads the whole log.
+func (f *findings) auditLog(c *Config) {
+	const what = "audit log"
+	r, err := audit.VerifyFile(c.Audit.Path, audit.VerifyOptions{})
+	_, missing := os.Stat(c.Audit.Path)
+	switch {
+	case errors.Is(missing, fs.ErrNotExist) && errors.Is(err, fs.ErrNotExist):
+		f.add(stateNote, what, "", "%s is not there yet; the first start makes it", c.Audit.Path)
+	case err != nil:
+		f.failed(what, err)
+	case !r.Intact():
+		for _, p := range r.Problems {
+			f.add(stateNeeded, what, "keep a copy of it, and find out who changed it", "%s", p)
+		}
+	default:
+		f.add(stateOK, what, "", "%d records, intact; last record %s", r.Records, r.End)
+	}
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write docs/configuration.md")
+
+const reference = "../../docs/configuration.md"
+
+// TestConfigurationReference fails when docs/configuration.md is not what the doc
+// comments of the settings say.
+func TestConfigurationReference(t *testing.T) {
+	docs := commentsOf(t, "config.go", "../../hsm/config.go")
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
+	fmt.Fprintf(&b, "%s\n\n```yaml\n%s```\n", strings.Replace(oneLine(docs["Config"]), "Config is the", "This is the", 1), example)
+	writeSettings(t, &b, docs, reflect.TypeFor[Config](), "")
+	if *update {
+		if err := os.WriteFile(reference, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(have, b.Bytes()) {
+		t.Fatalf("docs/configuration.md is stale: go test ./cmd/hsmgated -run Reference -update")
+	}
+}
+
+// example is a configuration with a certificate, as a person would write it.
+const example = `listen: 0.0.0.0:8443
+tls:
+  cert_file: /etc/hsmgate/tls.crt
+  key_file: /etc/hsmgate/tls.key
+account: "111122223333"
+region: eu-central-1
+token:
+  module: /usr/lib/softhsm/libsofthsm2.so
+  label: hsmgate
+  pin_file: /etc/hsmgate/pin
+  max_sessions: 8
+environment:
+  SOFTHSM2_CONF: /etc/hsmgate/softhsm2.conf
+store: /var/lib/hsmgate/hsmgate.db
+seal_key_file: /etc/hsmgate/seal.key
+audit:
+  path: /var/lib/hsmgate/audit/audit.log
+  timeout: 5s
+`
+
+// TestExample reads the example of the reference.
+func TestExample(t *testing.T) {
+	c, err := parseConfig([]byte(example), "/etc/hsmgate/hsmgated.yaml")
+	if err == nil {
+		err = c.check()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Token.MaxSessions != 8 || c.Audit.Timeout != 5*time.Second || c.Environment["SOFTHSM2_CONF"] != "/etc/hsmgate/softhsm2.conf" {
+		t.Errorf("the example is not read as it is written: %+v", c)
+	}
+}
+
+// writeSettings writes one entry for each setting; a struct becomes a section.
+func writeSettings(t *testing.T, b *bytes.Buffer, docs map[string]string, of reflect.Type, prefix string) {
+	t.Helper()
+	var sections []reflect.StructField
+	for i := range of.NumField() {
+		f := of.Field(i)
+		name := f.Tag.Get("yaml")
+		if name == "-" {
+			continue
+		}
+		doc := docs[of.Name()+"."+f.Name]
+		if of.PkgPath() != reflect.TypeFor[Config]().PkgPath() {
+			doc = docs[of.PkgPath()[strings.LastIndex(of.PkgPath(), "/")+1:]+"."+of.Name()+"."+f.Name]
+		}
+		if name == "" || doc == "" {
+			t.Errorf("the setting %s.%s has no name or no comment", of, f.Name)
+		}
+		if f.Type.Kind() == reflect.Struct {
+			sections = append(sections, f)
+			continue
+		}
+		doc, _ = strings.CutPrefix(doc, f.Name+" ")
+		fmt.Fprintf(b, "\n**`%s`** (%s) %s\n", prefix+name, kindOf(f.Type), oneLine(doc))
+	}
+	for _, f := range sections {
+		name := prefix + f.Tag.Get("yaml")
+		doc, _ := strings.CutPrefix(docs[of.Name()+"."+f.Name], f.Name+" ")
+		fmt.Fprintf(b, "\n## %s\n\n**`%s`** %s\n", name, name, oneLine(doc))
+		writeSettings(t, b, docs, f.Type, name+".")
+	}
+}
+
+func kindOf(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "duration, such as 5s"
+	case t.Kind() == reflect.Pointer:
+		return kindOf(t.Elem())
+	case t.Kind() == reflect.Slice:
+		return "list"
+	case t.Kind() == reflect.Map:
+		return "map"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.String:
+		return "text"
+	}
+	return "number"
+}
+
+func oneLine(doc string) string { return strings.Join(strings.Fields(doc), " ") }
+
+// commentsOf reads the doc comments of the types and fields of the files: of the
+// first by Type and Type.Field, of the others with their package before it.
+func commentsOf(t *testing.T, files ...string) map[string]string {
+	t.Helper()
+	docs := make(map[string]string)
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prefix := ""
+		if file.Name.Name != "main" {
+			prefix = file.Name.Name + "."
+		}
+		for _, d := range file.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.TYPE {
+				continue
+			}
+			for _, s := range g.Specs {
+				ts := s.(*ast.TypeSpec)
+				docs[prefix+ts.Name.Name] = g.Doc.Text()
+				fields, ok := ts.Type.(*ast.StructType)
+				if !ok {
+					continue
+				}
+				for _, f := range fields.Fields.List {
+					for _, n := range f.Names {
+						docs[prefix+ts.Name.Name+"."+n.Name] = f.Doc.Text()
+					}
+				}
+			}
+		}
+	}
+	return docs
+}
+
+// TestConfigRefused: each mistake is named, with its line or its setting.
+func TestConfigRefused(t *testing.T) {
+	const good = "token: {module: /m.so, label: x, pin_file: pin}\n"
+	for _, test := range []struct{ name, text, want string }{
+		{"unknown setting", good + "listn: 127.0.0.1:1\n", "listn"},
+		{"unknown setting has its line", good + "\n\nlistn: 127.0.0.1:1\n", "4"},
+		{"unknown setting in a section", "token: {module: /m.so, pin: 1234}\n", "pin"},
+		{"two documents", good + "---\n" + good, "more than one"},
+		{"address", good + "listen: nonsense\n", "host:port"},
+		{"plain HTTP on any address", good + "listen: 0.0.0.0:80\n", "plain HTTP is refused"},
+		{"plain HTTP on a name", good + "listen: kms.example.com:80\n", "plain HTTP is refused"},
+		{"plain HTTP on all interfaces", good + "listen: :80\n", "plain HTTP is refused"},
+		{"half a certificate", good + "tls: {cert_file: c.pem}\n", "belong together"},
+		{"account", good + "account: \"12\"\n", "12 digits"},
+		{"account as an octal number", good + "account: 000000000010\n", ""},
+		{"region", good + "region: 'eu/central'\n", "region"},
+		{"module", "region: eu-central-1\n", "token.module"},
+		{"proxies", good + "trusted_proxies: [here]\n", "trusted_proxies"},
+		{"level", good + "log: {level: loud}\n", "log.level"},
+		{"duration", good + "stop_timeout: -1s\n", "not negative"},
+		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},
+		{"type", good + "gomaxprocs: many\n", "many"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "hsmgated.yaml")
+			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c, err := loadConfig(path)
+			if test.want == "" {
+				if err != nil || c.Account != "000000000010" {
+					t.Fatalf("account %v, error %v", c, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
+				t.Fatalf("error %v does not name %q and the file", err, test.want)
+			}
+		})
+	}
+}
+
+// TestConfigPaths: relative paths are relative to the folder of the file.
+func TestConfigPaths(t *testing.T) {
+	c, err := parseConfig([]byte("token: {module: /m.so, pin_file: pin}\nenvironment: {A: ./a, B: b}\n"), "/state/hsmgated.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{c.Token.PINFile, c.Store, c.SealKeyFile, c.Audit.Path, c.Environment["A"], c.Environment["B"], c.TLS.CertFile}
+	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", ""}
+	if !slices.Equal(got, want) {
+		t.Errorf("paths %q, want %q", got, want)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "127.9.9.9:80": true, "[::1]:80": true, "localhost:80": true,
+		":80": false, "0.0.0.0:80": false, "[::]:80": false, "10.0.0.1:80": false, "localhost.example.com:80": false, "[::ffff:10.0.0.1]:80": false, "": false,
+	} {
+		if got := isLoopback(address); got != want {
+			t.Errorf("isLoopback(%q) = %v", address, got)
+		}
+	}
+}
+
+func TestProxies(t *testing.T) {
+	c := &Config{TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1", "2001:db8::1"}}
+	nets, err := c.proxies()
+	if err != nil || len(nets) != 3 || nets[1].String() != "192.0.2.1/32" || nets[2].String() != "2001:db8::1/128" {
+		t.Errorf("%v, %v", nets, err)
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/store"
+)
+
+func newCredential() *cobra.Command {
+	return group("credential", "Issue and revoke credentials", newCredentialIssue(), newCredentialList(), newCredentialRevoke())
+}
+
+func newCredentialIssue() *cobra.Command {
+	i := &identities{}
+	var name, kind, file string
+	var ttl time.Duration
+	c := &cobra.Command{
+		Use: "issue --principal NAME", Short: "Issue a bearer token, an access key or both", Args: noArgs,
+		Long: `Issues credentials and writes them once, in shell syntax, to a new file of mode 0600 or to
+standard output. They cannot be shown again. A running daemon accepts them within about a second.`,
+		Example: "  hsmgated credential issue --state ./var --principal ci --kind bearer --ttl 720h --output-file ci.env\n  hsmgated credential issue --state ./var --principal ci --kind access-key",
+		RunE: i.with(func(ctx context.Context, _ []string) error {
+			if name == "" {
+				return &usageError{errors.New("--principal is missing")}
+			}
+			if kind != "bearer" && kind != "access-key" && kind != "both" {
+				return &usageError{fmt.Errorf("--kind is bearer, access-key or both, not %q", kind)}
+			}
+			if ttl <= 0 {
+				return &usageError{errors.New("--ttl is positive, such as 720h")}
+			}
+			out := os.Stdout
+			if file != "" {
+				f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // before anything is issued
+				if err != nil {
+					return err
+				}
+				out = f
+			}
+			err := i.issue(ctx, out, i.PrincipalARN(name), kind, ttl)
+			if file != "" {
+				if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+					err = errors.Join(err, os.Remove(file))
+				}
+			}
+			return err
+		}),
+	}
+	configFlags(c, &i.path, &i.state)
+	c.Flags().StringVar(&name, "principal", "", "name of the principal")
+	c.Flags().StringVar(&kind, "kind", "bearer", "bearer, access-key or both")
+	c.Flags().DurationVar(&ttl, "ttl", 90*24*time.Hour, "how long they are good")
+	c.Flags().StringVarP(&file, "output-file", "o", "", "new file for the credentials (default: standard output)")
+	return c
+}
+
+func (i *identities) issue(ctx context.Context, out *os.File, arn, kind string, ttl time.Duration) error {
+	var b strings.Builder
+	now := time.Now()
+	fmt.Fprintf(&b, "# credentials of %s, good until %s\n", arn, now.Add(ttl).UTC().Format(time.RFC3339))
+	if kind != "access-key" {
+		token, err := i.IssueBearer(ctx, arn, ttl, now)
+		if err != nil {
+			return err
+		}
+		b.WriteString(exportLine("HSMGATE_TOKEN", token))
+	}
+	if kind != "bearer" {
+		id, secret, err := i.IssueAccessKey(ctx, arn, ttl, now)
+		if err != nil {
+			return err
+		}
+		b.WriteString(exportLine("AWS_ACCESS_KEY_ID", id) + exportLine("AWS_SECRET_ACCESS_KEY", secret))
+	}
+	_, err := out.WriteString(b.String())
+	return err
+}
+
+// credential is a row of the list; it holds no secret.
+type credential struct {
+	ID, Kind, Principal, State string
+	CreatedAt                  time.Time
+	ExpiresAt                  *time.Time `json:",omitempty"`
+}
+
+func newCredentialList() *cobra.Command {
+	i := &identities{}
+	var name, format string
+	c := &cobra.Command{
+		Use: "list", Short: "List credentials, without their secrets", Args: noArgs, Example: "  hsmgated credential list --state ./var --principal ci",
+		RunE: i.with(func(context.Context, []string) error {
+			arn := ""
+			if name != "" {
+				arn = i.PrincipalARN(name)
+			}
+			rows := []credential{}
+			for _, b := range i.Bearers(arn) {
+				rows = append(rows, credentialRow(b.ID, "bearer", b.PrincipalARN, b.CreatedAt, b.ExpiresAt, false))
+			}
+			for _, k := range i.AccessKeys(arn) {
+				rows = append(rows, credentialRow(k.ID, "access-key", k.PrincipalARN, k.CreatedAt, k.ExpiresAt, k.Disabled))
+			}
+			return printRows(format, rows, "ID\tKIND\tSTATE\tEXPIRES\tPRINCIPAL", func(r credential) string {
+				expires := "never"
+				if r.ExpiresAt != nil {
+					expires = r.ExpiresAt.Format(time.RFC3339)
+				}
+				return r.ID + "\t" + r.Kind + "\t" + r.State + "\t" + expires + "\t" + r.Principal
+			})
+		}),
+	}
+	configFlags(c, &i.path, &i.state)
+	outputFlag(c, &format)
+	c.Flags().StringVar(&name, "principal", "", "only those of this principal")
+	return c
+}
+
+func credentialRow(id, kind, arn string, created, expires time.Time, disabled bool) credential {
+	r := credential{ID: id, Kind: kind, Principal: arn, State: "good", CreatedAt: created}
+	if !expires.IsZero() {
+		utc := expires.UTC()
+		r.ExpiresAt = &utc
+	}
+	switch {
+	case disabled:
+		r.State = "disabled"
+	case r.ExpiresAt != nil && !time.Now().Before(expires):
+		r.State = "expired"
+	}
+	return r
+}
+
+func newCredentialRevoke() *cobra.Command {
+	i := &identities{}
+	c := &cobra.Command{
+		Use: "revoke ID", Short: "Remove a bearer token or an access key for ever", Args: exactlyOne("the id of a credential, as 'credential list' shows it"),
+		Example: "  hsmgated credential revoke --state ./var AKIAQWERTYUIOPASDFGH",
+		RunE: i.with(func(ctx context.Context, args []string) error {
+			err := i.DeleteBearer(ctx, args[0])
+			if errors.Is(err, store.ErrNotFound) {
+				err = i.DeleteAccessKey(ctx, args[0])
+			}
+			if errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("there is no credential with the id %s", args[0])
+			}
+			return err
+		}),
+	}
+	configFlags(c, &i.path, &i.state)
+	return c
+}

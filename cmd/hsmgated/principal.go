@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/gateway/store"
+)
+
+// identities is what principal and credential verbs work on: the database
+// itself. A running daemon sees a change within about a second.
+type identities struct {
+	path, state string
+	config      *Config
+	store       *store.Store
+	*identity.Identities
+}
+
+// with opens the database for the time of f.
+func (i *identities) with(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) (err error) {
+		if i.config, err = configOf(i.path, i.state); err != nil {
+			return err
+		}
+		if i.store, i.Identities, err = openIdentities(cmd.Context(), i.config); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, i.store.Close()) }()
+		return f(cmd.Context(), args)
+	}
+}
+
+func exactlyOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return &usageError{fmt.Errorf("%q needs %s", c.CommandPath(), what)}
+		}
+		return nil
+	}
+}
+
+func newPrincipal() *cobra.Command {
+	return group("principal", "Make and remove those who may call", newPrincipalCreate(), newPrincipalList(), newPrincipalDelete())
+}
+
+func newPrincipalCreate() *cobra.Command {
+	i := &identities{}
+	var role string
+	var keys []string
+	c := &cobra.Command{
+		Use: "create NAME --role ROLE", Short: "Make a principal", Args: exactlyOne("a name"),
+		Long: `Makes a principal and prints its ARN. An administrator may do everything. A user may describe
+and use the keys named by --key (ids or aliases; an alias is resolved now), and nothing else.`,
+		Example: "  hsmgated principal create --state ./var --role user --key alias/release ci",
+		RunE: i.with(func(ctx context.Context, args []string) error {
+			ids, err := i.keyIDs(keys)
+			if err != nil {
+				return err
+			}
+			p, err := i.CreatePrincipal(ctx, args[0], policy.Role(role), ids, time.Now())
+			if err != nil {
+				return err
+			}
+			fmt.Println(p.ARN)
+			return nil
+		}),
+	}
+	configFlags(c, &i.path, &i.state)
+	c.Flags().StringVar(&role, "role", string(policy.RoleUser), "administrator or user")
+	c.Flags().StringArrayVar(&keys, "key", nil, "id or alias of a key that the user may use; may be repeated")
+	return c
+}
+
+// keyIDs resolves aliases.
+func (i *identities) keyIDs(refs []string) ([]string, error) {
+	ids := slices.Clone(refs)
+	for n, ref := range refs {
+		if !strings.HasPrefix(ref, "alias/") {
+			continue
+		}
+		a, ok := i.store.Alias(ref)
+		if !ok {
+			return nil, fmt.Errorf("there is no %s", ref)
+		}
+		ids[n] = a.KeyID
+	}
+	return ids, nil
+}
+
+func newPrincipalList() *cobra.Command {
+	i := &identities{}
+	var format string
+	c := &cobra.Command{
+		Use: "list", Short: "List all principals", Args: noArgs, Example: "  hsmgated principal list --state ./var",
+		RunE: i.with(func(context.Context, []string) error {
+			type row struct {
+				Name, ARN, Role string
+				Keys            []string `json:",omitempty"`
+				CreatedAt       time.Time
+			}
+			rows := []row{}
+			for _, p := range i.Principals() {
+				rows = append(rows, row{p.Name, p.ARN, p.Role, p.Keys, p.CreatedAt})
+			}
+			return printRows(format, rows, "NAME\tROLE\tKEYS\tARN", func(r row) string {
+				return r.Name + "\t" + r.Role + "\t" + strings.Join(r.Keys, ",") + "\t" + r.ARN
+			})
+		}),
+	}
+	configFlags(c, &i.path, &i.state)
+	outputFlag(c, &format)
+	return c
+}
+
+func newPrincipalDelete() *cobra.Command {
+	i := &identities{}
+	c := &cobra.Command{
+		Use: "delete NAME", Short: "Remove a principal with all its credentials", Args: exactlyOne("a name"),
+		Example: "  hsmgated principal delete --state ./var ci",
+		RunE: i.with(func(ctx context.Context, args []string) error {
+			return i.DeletePrincipal(ctx, i.PrincipalARN(args[0]))
+		}),
+	}
+	configFlags(c, &i.path, &i.state)
+	return c
+}
+
+func outputFlag(c *cobra.Command, format *string) {
+	c.Flags().StringVar(format, "output", "text", "text or json")
+}
+
+// printRows prints a list as a table or as a JSON array.
+func printRows[T any](format string, rows []T, head string, text func(T) string) error {
+	switch format {
+	case "json":
+		return printJSON(rows)
+	case "text":
+		w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w, head)
+		for _, r := range rows {
+			fmt.Fprintln(w, text(r))
+		}
+		return w.Flush()
+	}
+	return &usageError{fmt.Errorf("--output is text or json, not %q", format)}
+}
+
+func printJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(append(text, '\n'))
+	return err
+}
