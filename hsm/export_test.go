@@ -23,7 +23,7 @@ func BareLoop(t *Token, k *Key, m SignMechanism, in []byte) (func() error, error
 	s := signers[signerKey{k.spec, m}]
 	msg := append(append([]byte{}, s.prefix...), in...)
 	out := make([]byte, maxOutput)
-	list, h, key := g.owner.mod.list, uint(w.s.h), uint(e.private[0])
+	list, h, key := g.life.list, uint(w.s.h), uint(e.private[0])
 	return func() error {
 		if rv, _, _ := fastSign(list, h, key, &s.mech, msg, out); rv != 0 {
 			return fmt.Errorf("CKR 0x%X", rv)

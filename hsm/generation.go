@@ -16,7 +16,7 @@ type generation struct {
 	tok    *Token
 	owner  *owner
 	number uint64
-	life   uint64
+	life   *life
 
 	sign  *queue // signatures, decryptions, look-ups: workers of the pool
 	make  *queue // creation, destruction, listing: one worker, because they slow signing down
@@ -33,6 +33,8 @@ type generation struct {
 	opened    int64 // when, in the clock of now()
 	index     index
 	resolving chan struct{} // room for one look-up in the token at a time
+	lost      chan struct{} // closed when a call says that the token is gone
+	lostOnce  sync.Once
 	doubt     atomic.Bool   // something gave reason to doubt the token since the last health check
 }
 
@@ -41,7 +43,7 @@ const reservedSessions = 2 + crypto11Sessions
 
 // openGeneration opens the token, its sessions and the index of its objects.
 func (t *Token) openGeneration(pin *string) (*generation, error) {
-	g := &generation{tok: t, number: t.stats.generation.Add(1), done: make(chan struct{}), resolving: make(chan struct{}, 1), opened: now(),
+	g := &generation{tok: t, number: t.stats.generation.Add(1), done: make(chan struct{}), resolving: make(chan struct{}, 1), opened: now(), lost: make(chan struct{}),
 		sign: t.newQueue(), make: t.newQueue(), probe: t.newQueue()}
 	o, err := t.mod.openOwner(t.choice, pin, g.end)
 	if err != nil {
@@ -100,11 +102,11 @@ func (g *generation) tokenInfo() (pkcs11.TokenInfo, error) {
 
 // enter runs f in the module, without a session.
 func (g *generation) enter(op string, f func(*pkcs11.Ctx) error) error {
-	if !g.owner.mod.enter(g.life) {
+	if !g.life.enter() {
 		return g.tok.unavailable(op)
 	}
-	defer g.owner.mod.exit()
-	if err := f(g.owner.mod.ctx); err != nil {
+	defer g.life.exit()
+	if err := f(g.life.ctx); err != nil {
 		return fail(op, rvOf(err), "")
 	}
 	return nil
@@ -140,7 +142,7 @@ func (g *generation) openWorker(q *queue) (*worker, error) {
 }
 
 func (g *generation) newWorker(q *queue) *worker {
-	return &worker{gen: g, queue: q, s: session{ctx: g.owner.mod.ctx, slot: g.owner.slot, list: g.owner.mod.list, login: !g.tok.cfg.NoLogin}}
+	return &worker{gen: g, queue: q, s: session{ctx: g.life.ctx, slot: g.owner.slot, list: g.life.list, login: !g.tok.cfg.NoLogin}}
 }
 
 // replaceStuck gives up the workers whose call is past its deadline and puts others in their place; but never more than there were at first,
@@ -194,6 +196,9 @@ func (g *generation) oldest() time.Duration {
 
 // suspect notes a return value that gives reason to doubt the token, and has it looked at now.
 func (g *generation) suspect(rv uint) {
+	if classify(rv) == classLost {
+		g.lostOnce.Do(func() { close(g.lost) })
+	}
 	if !g.doubt.Swap(true) {
 		g.tok.log.Debug("the token is asked how it is", zap.String("after", rvName(rv)))
 		g.tok.wake()

@@ -125,9 +125,17 @@ func (g *generation) do(ctx context.Context, q *queue, j *job, l limits) error {
 	}
 }
 
-// finish waits for a job that is inside while its generation ends.
+// lastMoment is how long a signature that is inside while its generation ends has to come out.
+const lastMoment = time.Second
+
+// finish waits for a job that is inside while its generation ends; one that can be undone has its full time, so that it is known what came
+// of it.
 func (g *generation) finish(ctx context.Context, j *job, l limits) error {
-	j.timer.Reset(time.Duration(j.started.Load()) + l.call - time.Duration(now()))
+	left := time.Duration(j.started.Load()-now()) + l.call
+	if j.undo == nil {
+		left = min(left, lastMoment)
+	}
+	j.timer.Reset(left)
 	select {
 	case <-j.done:
 		if j.over {
@@ -164,6 +172,7 @@ func (g *generation) giveUp(q *queue, j *job, cause error) error {
 	}
 	if j.state.CompareAndSwap(jobRunning, jobGivenUp) {
 		g.tok.stats.timeouts.Add(1)
+		g.tok.wake()
 		return &Error{Kind: ErrTimeout, Op: "call", Detail: "its answer, if it comes, is thrown away", cause: cause}
 	}
 	<-j.done // it came to its end just now

@@ -14,15 +14,21 @@ import (
 // one library share one module, and a C_Finalize ends the sessions of all of them: each then opens itself again.
 type module struct {
 	path, initArgs string
-	ctx            *pkcs11.Ctx    // never destroyed: dlclose under a thread that is still inside would end the process
-	list           unsafe.Pointer // the same library's function list, for the hot path
+	clients        bool // every C_GetFunctionList makes another client with a state of its own (p11-kit)
 
-	mu     sync.Mutex        // held to open, close, reload
+	mu     sync.Mutex        // held to open, close, finalise
 	owners map[*owner]bool   // the open tokens; the library is initialised while there is one
-	life   atomic.Uint64     // the number of this life, from C_Initialize to C_Finalize
-	inside atomic.Int64      // calls in the library
-	closed atomic.Bool       // no call may enter: the library is about to be finalised
+	life   *life             // the present one, or the next
 	ended  map[*owner]func() // told when the life in which they were opened ends
+}
+
+// life is the time from a C_Initialize to its C_Finalize. Handles of sessions and objects belong to one life, and reach the library only
+// through its gate.
+type life struct {
+	ctx    *pkcs11.Ctx    // never destroyed: dlclose under a thread that is still inside would end the process
+	list   unsafe.Pointer // the same library's function list, for the hot path; nil where each caller gets a client of its own
+	inside atomic.Int64   // calls in the library
+	closed atomic.Bool    // no call may enter: the library is finalised, or is about to be
 }
 
 var (
@@ -58,30 +64,32 @@ func openModule(path, initArgs string) (*module, error) {
 	if list == nil {
 		return nil, bad(path+" gives no function list", "is it a PKCS#11 library?")
 	}
-	m := &module{path: path, initArgs: initArgs, ctx: ctx, list: list, owners: map[*owner]bool{}, ended: map[*owner]func(){}}
+	m := &module{path: path, initArgs: initArgs, owners: map[*owner]bool{}, ended: map[*owner]func(){}}
+	if functionList(path) != list {
+		m.clients, list = true, nil
+	}
+	m.life = &life{ctx: ctx, list: list}
 	modules[key] = m
 	return m, nil
 }
 
-// enter must come before every call into the library, and exit after it. It refuses when the life for which the caller holds handles is over.
-func (m *module) enter(life uint64) bool {
-	m.inside.Add(1)
-	if m.closed.Load() || m.life.Load() != life {
-		m.inside.Add(-1)
+// enter must come before every call into the library, and exit after it. It refuses when the life is over.
+func (l *life) enter() bool {
+	l.inside.Add(1)
+	if l.closed.Load() {
+		l.inside.Add(-1)
 		return false
 	}
 	return true
 }
 
-func (m *module) exit() { m.inside.Add(-1) }
+func (l *life) exit() { l.inside.Add(-1) }
 
-// drain shuts the gate and waits until no call is inside. False: one does not come back, and finalising beneath it would end the process;
-// the gate is open again.
-func (m *module) drain(limit time.Duration) bool {
-	m.closed.Store(true)
-	for deadline := time.Now().Add(limit); m.inside.Load() != 0; {
+// drain shuts the gate and waits until no call is inside. False: one does not come back, and finalising beneath it would end the process.
+func (l *life) drain(limit time.Duration) bool {
+	l.closed.Store(true)
+	for deadline := time.Now().Add(limit); l.inside.Load() != 0; {
 		if time.Now().After(deadline) {
-			m.closed.Store(false)
 			return false
 		}
 		time.Sleep(200 * time.Microsecond) // a poll: the calls inside are C code and signal nothing
@@ -89,21 +97,43 @@ func (m *module) drain(limit time.Duration) bool {
 	return true
 }
 
-// end finalises the library, if its life is still the given one. False: a call does not come back, so it cannot be done now.
-func (m *module) end(life uint64, limit time.Duration) bool {
+// end finalises the library, if l is still its present life. False: a call does not come back, so it cannot be done now. A client library
+// is left as it is then, and another client takes its place: when its server dies, p11-kit's leaves threads waiting for ever.
+func (m *module) end(l *life, limit time.Duration) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.life.Load() != life || len(m.owners) == 0 {
+	if m.life != l || len(m.owners) == 0 {
 		return true
 	}
-	if !m.drain(limit) {
-		return false
+	if m.clients {
+		limit = min(limit, clientDrain)
 	}
-	defer m.closed.Store(false)
+	if !l.drain(limit) {
+		if !m.clients {
+			l.closed.Store(false)
+			return false
+		}
+		m.abandon()
+		return true
+	}
 	for o := range m.owners {
 		m.drop(o)
 	}
 	return true
+}
+
+// clientDrain is how long the calls inside a client library have to come back.
+const clientDrain = 500 * time.Millisecond
+
+// abandon leaves a client with the calls that are stuck in it.
+func (m *module) abandon() {
+	for o := range m.owners {
+		delete(m.owners, o)
+		m.tell(o)
+	}
+	if ctx := pkcs11.New(m.path); ctx != nil {
+		m.life = &life{ctx: ctx}
+	}
 }
 
 // release closes one owner; the last one ends the library's life. The caller has closed its sessions.
@@ -114,11 +144,9 @@ func (m *module) release(o *owner, limit time.Duration) bool {
 	if !m.owners[o] {
 		return true
 	}
-	if len(m.owners) == 1 {
-		if !m.drain(limit) {
-			return false
-		}
-		defer m.closed.Store(false)
+	if len(m.owners) == 1 && !o.life.drain(limit) {
+		o.life.closed.Store(false)
+		return false
 	}
 	m.drop(o)
 	return true
@@ -127,10 +155,27 @@ func (m *module) release(o *owner, limit time.Duration) bool {
 // drop closes an owner; with m.mu held, and the gate shut where it is the last.
 func (m *module) drop(o *owner) {
 	delete(m.owners, o)
-	if len(m.owners) == 0 {
-		m.life.Add(1)
-	}
 	o.close()
+	if len(m.owners) == 0 {
+		m.nextLife()
+	}
+	m.tell(o)
+}
+
+// nextLife is the library as it is after C_Finalize.
+func (m *module) nextLife() {
+	m.life.closed.Store(true)
+	m.life = &life{ctx: m.life.ctx, list: m.life.list}
+}
+
+// present is the life in which the next Token would be opened.
+func (m *module) present() *life {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.life
+}
+
+func (m *module) tell(o *owner) {
 	if f := m.ended[o]; f != nil {
 		delete(m.ended, o)
 		f()

@@ -7,14 +7,15 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// owner is the one place that calls C_Initialize, C_Finalize and C_Login. crypto11 does it where it can; it has no pReserved, so where
-// InitArgs is set the same is done by miekg/pkcs11. Nothing here or elsewhere ever calls C_Logout on a token in use: it logs every
+// owner is the one place that calls C_Initialize, C_Finalize and C_Login. crypto11 does it where it can. It has no pReserved, and does not
+// show the function list it uses; so where InitArgs is set, or the library makes a new client of each C_GetFunctionList, the same is done
+// by miekg/pkcs11. Nothing here or elsewhere ever calls C_Logout on a token in use: it logs every
 // session of the process out.
 type owner struct {
 	mod   *module
 	slot  uint
-	life  uint64
-	c11   *crypto11.Context    // nil where InitArgs is set
+	life  *life
+	c11   *crypto11.Context    // nil where miekg/pkcs11 stands in
 	hold  pkcs11.SessionHandle // keeps the login alive where crypto11 does not
 	slots slotChoice
 }
@@ -45,16 +46,16 @@ func (s slotChoice) String() string {
 func (m *module) openOwner(s slotChoice, pin *string, ended func()) (*owner, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	o := &owner{mod: m, life: m.life.Load(), slots: s}
+	o := &owner{mod: m, life: m.life, slots: s}
 	var err error
-	if m.initArgs == "" {
+	if m.initArgs == "" && !m.clients {
 		err = o.openCrypto11(pin)
 	} else {
-		err = o.openReserved(pin, len(m.owners) == 0)
+		err = o.openMiekg(pin, len(m.owners) == 0)
 	}
 	if err != nil {
 		if len(m.owners) == 0 {
-			m.life.Add(1) // it was initialised and finalised again
+			m.nextLife() // it was initialised and finalised again
 		}
 		return nil, err
 	}
@@ -93,13 +94,11 @@ func (o *owner) openCrypto11(pin *string) error {
 	return nil
 }
 
-// openReserved does the same by miekg/pkcs11 with pReserved.
-func (o *owner) openReserved(pin *string, first bool) (err error) {
-	ctx := o.mod.ctx
+// openMiekg does the same by miekg/pkcs11.
+func (o *owner) openMiekg(pin *string, first bool) (err error) {
+	ctx := o.life.ctx
 	if first {
-		args := cString(o.mod.initArgs)
-		defer freeCString(args)
-		if err := ctx.Initialize(pkcs11.InitializeWithReserved(args)); err != nil {
+		if err := o.mod.initialize(); err != nil {
 			return openError(o.slots, err)
 		}
 		defer func() {
@@ -131,14 +130,14 @@ func (o *owner) openReserved(pin *string, first bool) (err error) {
 
 // choose finds the one token that is meant, and refuses to give the PIN to one whose PIN is locked.
 func (o *owner) choose() error {
-	slots, err := o.mod.ctx.GetSlotList(true)
+	slots, err := o.life.ctx.GetSlotList(true)
 	if err != nil {
 		return openError(o.slots, err)
 	}
 	found := 0
 	var flags uint
 	for _, slot := range slots {
-		info, err := o.mod.ctx.GetTokenInfo(slot)
+		info, err := o.life.ctx.GetTokenInfo(slot)
 		if err != nil {
 			continue // an absent token in another slot is not our affair
 		}
@@ -165,9 +164,9 @@ func (o *owner) close() {
 		o.c11.Close()
 		return
 	}
-	o.mod.ctx.CloseSession(o.hold)
+	o.life.ctx.CloseSession(o.hold)
 	if len(o.mod.owners) == 0 {
-		o.mod.ctx.Finalize()
+		o.life.ctx.Finalize()
 	}
 }
 
@@ -186,19 +185,23 @@ func (m *module) withModule(f func(*pkcs11.Ctx) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.owners) == 0 {
-		var opts []pkcs11.InitializeOption
-		if m.initArgs != "" {
-			args := cString(m.initArgs)
-			defer freeCString(args)
-			opts = append(opts, pkcs11.InitializeWithReserved(args))
-		}
-		if err := m.ctx.Initialize(opts...); err != nil {
+		if err := m.initialize(); err != nil {
 			return err
 		}
 		defer func() {
-			m.ctx.Finalize()
-			m.life.Add(1)
+			m.life.ctx.Finalize()
+			m.nextLife()
 		}()
 	}
-	return f(m.ctx)
+	return f(m.life.ctx)
+}
+
+// initialize calls C_Initialize with pReserved where it is set.
+func (m *module) initialize() error {
+	if m.initArgs == "" {
+		return m.life.ctx.Initialize()
+	}
+	args := cString(m.initArgs)
+	defer freeCString(args)
+	return m.life.ctx.Initialize(pkcs11.InitializeWithReserved(args))
 }

@@ -61,7 +61,7 @@ func inputSize(m SignMechanism) int {
 
 func (s *session) trySign(key uint, how *signer, in []byte) ([]byte, uint) {
 	out := make([]byte, maxOutput)
-	rv, n, _ := fastSign(s.list, uint(s.h), key, &how.mech, append(append([]byte{}, how.prefix...), in...), out)
+	rv, n, _ := s.sign(key, &how.mech, append(append([]byte{}, how.prefix...), in...), out)
 	if rv != pkcs11.CKR_OK || n > len(out) {
 		return nil, rv
 	}
@@ -105,7 +105,7 @@ func (r *trial) cipher(s *session) error {
 
 func (s *session) tryDecrypt(key uint, m *mechanism, ct []byte) ([]byte, uint) {
 	out := make([]byte, maxOutput)
-	rv, n, _ := fastDecrypt(s.list, uint(s.h), key, m, ct, out)
+	rv, n, _ := s.decrypt(key, m, ct, out)
 	if rv != pkcs11.CKR_OK || n > len(out) {
 		return nil, rv
 	}

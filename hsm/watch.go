@@ -40,7 +40,7 @@ func (t *Token) watch(pin *string) {
 		if t.away.Swap(err) == nil {
 			t.log.Error("the token is away", zap.Error(err))
 		}
-		if err.Kind == ErrTimeout {
+		if err.Kind == ErrTimeout && !g.isLost() {
 			continue // it hangs: calls fail at once until it answers
 		}
 		if pin = t.recover(g, pin); t.gen.Load() == nil {
@@ -78,7 +78,7 @@ func (t *Token) health(g *generation) *Error {
 	default:
 	}
 	g.doubt.Store(false)
-	err := t.healthy(context.Background(), g)
+	err := t.askHealth(g)
 	if err == nil {
 		return nil
 	}
@@ -89,6 +89,38 @@ func (t *Token) health(g *generation) *Error {
 		e = &Error{Kind: ErrTimeout, Op: "health", Detail: "the module does not answer", Advice: "if it stays so, replace the process that holds the module"}
 	}
 	return e
+}
+
+// askHealth gives the token its time to answer; much less when a call has said that the token is gone, since when p11-kit's server dies some calls get
+// an error and some wait for ever.
+func (t *Token) askHealth(g *generation) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	answer := make(chan error, 1)
+	go func() { answer <- t.healthy(ctx, g) }()
+	select {
+	case err := <-answer:
+		return err
+	case <-g.lost:
+	}
+	patience := time.NewTimer(lastMoment)
+	defer patience.Stop()
+	select {
+	case err := <-answer:
+		return err
+	case <-patience.C:
+		cancel()
+		return <-answer
+	}
+}
+
+func (g *generation) isLost() bool {
+	select {
+	case <-g.lost:
+		return true
+	default:
+		return false
+	}
 }
 
 // healthy asks for the token and the state of the session. Whatever else the token answers, it is away.
@@ -157,22 +189,22 @@ func (t *Token) pinFor(last *string, refused bool) (*string, error) {
 }
 
 // reopen ends the module's life in which things went wrong and opens a new generation. It returns the life to end next time.
-func (t *Token) reopen(old *generation, life uint64, pin *string) (uint64, error) {
+func (t *Token) reopen(old *generation, l *life, pin *string) (*life, error) {
 	t.busy.Store(now())
 	defer t.busy.Store(0)
-	if !t.mod.end(life, t.cfg.CallTimeout) {
-		return life, &Error{Kind: ErrTimeout, Op: "open", Detail: "a call does not come back from the module",
+	if !t.mod.end(l, t.cfg.CallTimeout) {
+		return l, &Error{Kind: ErrTimeout, Op: "open", Detail: "a call does not come back from the module",
 			Advice: "if it stays so, replace the process that holds the module"}
 	}
 	g, err := t.openGeneration(pin)
 	if err != nil {
-		return t.mod.life.Load(), err
+		return t.mod.present(), err
 	}
 	if err := t.selfTest(g); err != nil {
 		g.end()
 		g.workers.Wait()
 		t.mod.release(g.owner, t.cfg.CallTimeout)
-		return t.mod.life.Load(), err
+		return t.mod.present(), err
 	}
 	t.stats.recoveries.Add(1)
 	t.gen.Store(g)

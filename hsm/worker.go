@@ -62,52 +62,59 @@ func (w *worker) serve(j *job) {
 	t := now()
 	j.started.Store(t)
 	w.used = true
-	bad := w.inside(t, j)
-	if j.state.CompareAndSwap(jobRunning, jobDone) {
-		j.done <- struct{}{}
-	} else if j.undo != nil && j.err == nil && !j.over && w.gen.owner.mod.enter(w.gen.life) {
-		w.since.Store(now())
-		j.undo(&w.s)
-		w.since.Store(0)
-		w.gen.owner.mod.exit()
-	}
-	if bad {
-		w.replace()
-	}
-}
-
-// inside runs the job in the module; once more with a new session where the session turns out to be dead. True: the session is not to be
-// used again.
-func (w *worker) inside(t int64, j *job) (bad bool) {
-	m := w.gen.owner.mod
-	if !m.enter(w.gen.life) {
+	life := w.gen.life
+	if !life.enter() {
 		j.over = true
-		return false
+		j.finish()
+		return
 	}
 	w.since.Store(t)
 	w.gen.tok.stats.calls.Add(1)
 	w.exec(j)
 	if classify(j.rv) == classSession {
-		w.gen.tok.stats.replaced.Add(1)
-		m.ctx.CloseSession(w.s.h)
-		if h, err := m.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err == nil {
-			w.s.h = h
-			w.exec(j)
-		}
+		w.again(j)
+	}
+	bad, undo := w.judge(j), j.undo // before the caller has it: then it is another's
+	if j.err != nil {
+		undo = nil
+	}
+	if !j.finish() && undo != nil {
+		undo(&w.s)
 	}
 	w.since.Store(0)
-	m.exit()
-	return w.judge(j)
+	life.exit()
+	if bad {
+		w.replace()
+	}
+}
+
+// finish hands the job to its caller; false where the caller has gone.
+func (j *job) finish() bool {
+	if j.state.CompareAndSwap(jobRunning, jobDone) {
+		j.done <- struct{}{}
+		return true
+	}
+	return false
+}
+
+// again runs a job once more, with a new session: the old one turned out to be dead.
+func (w *worker) again(j *job) {
+	w.gen.tok.stats.replaced.Add(1)
+	w.s.ctx.CloseSession(w.s.h)
+	if h, err := w.s.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err == nil {
+		w.s.h = h
+		j.out = j.out[:cap(j.out)]
+		w.exec(j)
+	}
 }
 
 func (w *worker) exec(j *job) {
-	list := w.gen.owner.mod.list
 	var n int
 	switch j.kind {
 	case jobSign:
-		j.rv, n, j.begun = fastSign(list, uint(w.s.h), j.key, &j.mech, j.in, j.out)
+		j.rv, n, j.begun = w.s.sign(j.key, &j.mech, j.in, j.out)
 	case jobDecrypt:
-		j.rv, n, j.begun = fastDecrypt(list, uint(w.s.h), j.key, &j.mech, j.in, j.out)
+		j.rv, n, j.begun = w.s.decrypt(j.key, &j.mech, j.in, j.out)
 	default:
 		j.err = j.fn(&w.s)
 		j.rv = rvOf(j.err)
@@ -146,23 +153,23 @@ func (w *worker) closeSession() {
 		return
 	}
 	w.open = false
-	if m := w.gen.owner.mod; m.enter(w.gen.life) {
+	if life := w.gen.life; life.enter() {
 		w.since.Store(now())
-		m.ctx.CloseSession(w.s.h)
+		w.s.ctx.CloseSession(w.s.h)
 		w.since.Store(0)
-		m.exit()
+		life.exit()
 	}
 }
 
 func (w *worker) reopen() bool {
-	m := w.gen.owner.mod
-	if !m.enter(w.gen.life) {
+	life := w.gen.life
+	if !life.enter() {
 		return false
 	}
 	w.since.Store(now())
-	h, err := m.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	h, err := w.s.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
 	w.since.Store(0)
-	m.exit()
+	life.exit()
 	if err != nil {
 		w.gen.tok.log.Warn("no session", zap.Error(err))
 		w.gen.suspect(rvOf(err))
@@ -178,14 +185,14 @@ func (w *worker) keepAlive() {
 		w.used = false
 		return
 	}
-	m := w.gen.owner.mod
-	if !m.enter(w.gen.life) {
+	life := w.gen.life
+	if !life.enter() {
 		return
 	}
 	w.since.Store(now())
-	_, err := m.ctx.GetSessionInfo(w.s.h)
+	_, err := w.s.ctx.GetSessionInfo(w.s.h)
 	w.since.Store(0)
-	m.exit()
+	life.exit()
 	if err != nil {
 		w.gen.suspect(rvOf(err))
 		w.replace()
