@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,9 @@ A log that the gateway is writing can be checked too. Exit code 1: it is not int
 		RunE: func(_ *cobra.Command, args []string) error {
 			o, err := verifyOptions(head, receipts)
 			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(args[0]); err != nil {
 				return err
 			}
 			r, err := audit.VerifyFile(args[0], o)

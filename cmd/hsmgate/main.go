@@ -52,7 +52,7 @@ private CA. A key is named by its id, its ARN, an alias (alias/release) or an al
 		Example:       "  hsmgate key create --spec ECC_NIST_P256 --alias alias/release\n  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n  hsmgate verify --key alias/release --signature app.sig app.tar.gz",
 		Version:       version,
 		SilenceErrors: true, SilenceUsage: true,
-		RunE:              needVerb,
+		Args: cobra.ArbitraryArgs, RunE: needVerb, // which names the one that is unknown
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.check() },
 	}
 	root.SetVersionTemplate("hsmgate {{.Version}}\n")

@@ -71,7 +71,11 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if d.token, err = hsm.Open(opening, token); err != nil {
-		return nil, fmt.Errorf("the token cannot be opened: %w", err)
+		err = fmt.Errorf("the token cannot be opened: %w", err)
+		if errors.Is(err, hsm.ErrUnavailable) {
+			err = &hintedError{err, "is the device there, and does the module find its own configuration? Its variables stand under 'environment' in the settings; 'hsmgated check' looks at everything"}
+		}
+		return nil, err
 	}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.service = gateway.New(gateway.Config{

@@ -90,7 +90,7 @@ Exit codes: 0 done; 1 failed, or 'check' found something missing; 2 wrong usage 
 configuration; 3 the token refused the PIN, which is never tried a second time.`,
 		Version:       versionText(),
 		SilenceErrors: true, SilenceUsage: true,
-		RunE: needVerb,
+		Args: cobra.ArbitraryArgs, RunE: needVerb, // which names the one that is unknown
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
