@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -75,3 +76,6 @@ func refusal(t testing.TB, a gatewaytest.Answer, status int, code api.Code) {
 		t.Errorf("the refusal comes as %q", got)
 	}
 }
+
+// onKey puts a key into a route.
+func onKey(path, key string) string { return strings.ReplaceAll(path, "{key}", key) }

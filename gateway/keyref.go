@@ -32,7 +32,7 @@ func (n Names) aliasARN(name string) string {
 // parse reads a key id, a key ARN, an alias name or an alias ARN. Each key has
 // one spelling in each form: nothing is folded, trimmed or decoded.
 func (n Names) parse(ref string) (keyRef, *api.Error) {
-	resource := ref
+	resource, byID := ref, false
 	if strings.HasPrefix(ref, "arn:") {
 		part := strings.SplitN(ref, ":", 6)
 		if len(part) != 6 || part[1] != "aws" || part[2] != "kms" {
@@ -46,13 +46,13 @@ func (n Names) parse(ref string) (keyRef, *api.Error) {
 		}
 		resource = part[5]
 		if id, ok := strings.CutPrefix(resource, "key/"); ok {
-			resource = id
+			resource, byID = id, true
 		} else if !strings.HasPrefix(resource, "alias/") {
 			return keyRef{}, api.Errorf(api.InvalidArn, "%q names neither a key (key/<id>) nor an alias (alias/<name>).", ref)
 		}
 	}
 	switch {
-	case strings.HasPrefix(resource, "alias/"):
+	case strings.HasPrefix(resource, "alias/") && !byID:
 		return keyRef{alias: resource, arn: n.aliasARN(resource)}, nil
 	case isKeyID(resource):
 		return keyRef{id: resource, arn: n.keyARN(resource)}, nil
