@@ -16,7 +16,7 @@ type headFile struct {
 	id    os.FileInfo
 	slot  int64 // the one to write next
 	dirty bool  // written since the last sync
-	err   error // of the last sync
+	err   error // of the last sync: the next batch makes the file anew
 	buf   []byte
 }
 
@@ -59,23 +59,23 @@ func (h *headFile) write(r Receipt) error {
 		return err
 	}
 	h.slot, h.dirty = 1-h.slot, true
-	now, err := os.Stat(HeadPath(h.disk.path))
-	if err == nil && !os.SameFile(now, h.id) {
-		err = errors.New(HeadPath(h.disk.path) + " was replaced")
-	}
-	return err
+	return nil
 }
 
-// sync makes the head durable. The file is synced outside the lock, so that the writer does not wait for it.
+// sync makes the head durable, and sees whether it is still the one at its path. The file is synced outside the lock, so that the writer does not wait for it.
 func (h *headFile) sync() error {
 	h.mu.Lock()
-	f, dirty := h.f, h.dirty
+	f, id, dirty := h.f, h.id, h.dirty
 	h.dirty = false
 	h.mu.Unlock()
 	if !dirty {
 		return nil
 	}
 	err := f.Sync()
+	now, statErr := os.Stat(HeadPath(h.disk.path))
+	if err = errors.Join(err, statErr); err == nil && !os.SameFile(now, id) {
+		err = errors.New(HeadPath(h.disk.path) + " was replaced")
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil && h.f == f {

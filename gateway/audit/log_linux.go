@@ -23,6 +23,7 @@ type Log struct {
 	sum      hash   // of its line
 	size     int64  // of the file up to it
 	batch    []*entry
+	crowd    int // length of the last batch
 	places   []placed
 	buf      []byte
 	broken   error  // why nothing can be written, or nil

@@ -113,36 +113,3 @@ func TestManyCallersShareBatches(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 }
-
-func BenchmarkAppend(b *testing.B) {
-	for _, callers := range []int{1, 8, 32} {
-		b.Run(fmt.Sprint(callers), func(b *testing.B) {
-			l := open(b, filepath.Join(b.TempDir(), "audit.log"), Options{})
-			r := sample(1)
-			ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-			defer cancel()
-			var wg sync.WaitGroup
-			begun := cpu(b)
-			b.ReportAllocs()
-			b.ResetTimer()
-			for c := range callers {
-				n := b.N / callers
-				if c == 0 {
-					n += b.N % callers
-				}
-				wg.Go(func() {
-					for range n {
-						if _, err := l.Append(ctx, r); err != nil {
-							b.Error(err)
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-			b.ReportMetric(float64(cpu(b)-begun)/float64(b.N)/1e3, "cpu-µs/op")
-			b.ReportMetric(float64(b.N)/float64(l.Stats().Batches), "records/batch")
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
-		})
-	}
-}

@@ -11,7 +11,11 @@ import (
 func chain(n int) (lines [][]byte, receipts []Receipt) {
 	var sum hash
 	for i := range n {
-		line := appendLine(nil, uint64(i+1), sum, appendBody(nil, sample(i)))
+		record := &Record{Time: sample(i).Time, Operation: "Sign", Outcome: "allowed", LatencyMicros: int64(i)}
+		if i%10 == 4 { // some long ones
+			record = sample(i)
+		}
+		line := appendLine(nil, uint64(i+1), sum, appendBody(nil, record))
 		sum = hashOf(line)
 		lines = append(lines, line)
 		receipts = append(receipts, Receipt{uint64(i + 1), sum.String()})

@@ -29,8 +29,28 @@ func (l *Log) run() {
 	}
 }
 
+// crowd is how many records a batch must have had for the next one to be gathered.
+const crowd = 12
+
+// gather lets a crowd of callers come together: a sync costs the processor as much as several records, however
+// many it serves. A few callers never wait for it, nor does a disk that is slower than Options.Gather; and when
+// nobody has come for a while there is nobody to wait for.
+func (l *Log) gather() {
+	seen := len(l.queue)
+	for time.Since(l.begun) < l.opts.Gather && seen < maxBatchRecords {
+		time.Sleep(l.opts.Gather / 4)
+		if len(l.queue) == seen {
+			return
+		}
+		seen = len(l.queue)
+	}
+}
+
 // commit makes e, and all that is queued behind it, durable with one write and one sync.
 func (l *Log) commit(e *entry) {
+	if l.crowd >= crowd {
+		l.gather()
+	}
 	l.batch = append(l.batch[:0], e)
 	bytes := len(e.body)
 	for len(l.batch) < maxBatchRecords && bytes < maxBatchBytes {
@@ -43,6 +63,7 @@ func (l *Log) commit(e *entry) {
 		}
 		break
 	}
+	l.crowd = len(l.batch)
 	l.begin()
 	err := l.ready()
 	if err == nil {

@@ -1,0 +1,35 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Adopt makes a log without a fitting head usable again: it verifies the chain from the first record to the last
+// and, if nothing is wrong in it, writes a head that names the last. Records that are missing at the end are
+// given up for lost by this, so a person has to ask for it. It refuses a log that another process writes.
+func Adopt(path string) (Report, error) {
+	f, err := openLog(path, false)
+	if err != nil {
+		return Report{}, &Error{Kind: ErrUnusable, Detail: "it cannot be opened", Cause: err}
+	}
+	defer func() { _ = f.Close() }() // nothing is written to it
+	d := &disk{f: f, path: path}
+	if err := d.usable(); err != nil {
+		return Report{}, err
+	}
+	here, err := d.here()
+	if err != nil {
+		return Report{}, err
+	}
+	r, err := Verify(io.NewSectionReader(f, 0, here.size), VerifyOptions{})
+	if err != nil {
+		return r, err
+	}
+	if !r.Intact() {
+		return r, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s: %d problems; the first: %v", path, len(r.Problems)+r.Omitted, r.Problems[0]),
+			Advice: "put the log back from a copy, or keep it aside and begin a new one at another path"}
+	}
+	return r, errors.Join(f.Sync(), replaceHead(path, r.End))
+}

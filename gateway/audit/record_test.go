@@ -1,0 +1,144 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// std is the line as encoding/json writes it.
+func std(t testing.TB, r Record) string {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func ours(r Record) string {
+	prev, _ := Receipt{Hash: r.Prev}.sum()
+	return string(appendLine(nil, r.Seq, prev, appendBody(nil, &r)))
+}
+
+// fill sets every text to s and every number to n.
+func fill(s string, n int64) Record {
+	var r Record
+	v := reflect.ValueOf(&r).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString(s)
+		case reflect.Int, reflect.Int64:
+			f.SetInt(n)
+		}
+	}
+	r.Seq, r.Prev, r.Time = 7, strings.Repeat("0a", 32), time.Date(2026, 1, 2, 3, 4, 5, 60, time.UTC)
+	return r
+}
+
+func TestLineIsThatOfEncodingJSON(t *testing.T) {
+	texts := []string{"", "a", "é😀", `"\/<>&'`, "\x00\x01\x1f\x7f\b\f\n\r\t", "\xff\xfe", "a\xc3", "\xed\xa0\x80", "\u2028\u2029", "\ufffd", "a\u2028\xffb\"", strings.Repeat("ü", MaxText/2)}
+	for c := range 256 {
+		texts = append(texts, "x"+string([]byte{byte(c)})+"y")
+	}
+	for _, s := range texts {
+		for _, n := range []int64{0, 1, -1, 1 << 40} {
+			r := fill(s, n)
+			if got, want := ours(r), std(t, r); got != want {
+				t.Fatalf("%q:\n got %s\nwant %s", s, got, want)
+			}
+		}
+	}
+}
+
+func TestLineReadsBack(t *testing.T) {
+	r := fill("text", 12)
+	r.Time = time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("east", 3600))
+	line := []byte(ours(r))
+	var back Record
+	if err := json.Unmarshal(line, &back); err != nil {
+		t.Fatal(err)
+	}
+	if !back.Time.Equal(r.Time) || back.Time.Location() != time.UTC {
+		t.Fatal(back.Time)
+	}
+	back.Time = r.Time
+	if back != r {
+		t.Fatalf("%+v", back)
+	}
+	if p, ok := parseLine(line); !ok || !p.whole || p.seq != 7 || p.time.Unix() != r.Time.Unix() || string(line[p.prevAt:p.prevAt+64]) != r.Prev {
+		t.Fatalf("%+v", p)
+	}
+}
+
+func TestLongTextIsCutAndSaysSo(t *testing.T) {
+	for shift := range utf8.UTFMax {
+		s := strings.Repeat("x", shift) + strings.Repeat("😀", MaxText)
+		line := ours(Record{Prev: hash{}.String(), Seq: 1, UserAgent: s, Time: sample(0).Time})
+		var back Record
+		if err := json.Unmarshal([]byte(line), &back); err != nil {
+			t.Fatal(err)
+		}
+		begin, _, ok := strings.Cut(back.UserAgent, " [cut, ")
+		if !ok || !strings.HasPrefix(s, begin) || len(begin) <= MaxText-utf8.UTFMax || len(begin) > MaxText {
+			t.Fatal(shift, len(begin), back.UserAgent[len(begin):])
+		}
+	}
+	if worst := len(ours(fill(strings.Repeat("\x01", 10*MaxText), -1<<62))); worst > maxLine {
+		t.Fatalf("a line can be %d bytes long, more than %d", worst, maxLine)
+	}
+}
+
+func TestTimeIsAlwaysThere(t *testing.T) {
+	before := time.Now()
+	for _, at := range []time.Time{{}, time.Date(12026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		p, ok := parseLine([]byte(ours(Record{Prev: hash{}.String(), Seq: 1, Time: at})))
+		if !ok || !p.whole || p.time.Before(before.Truncate(0)) {
+			t.Fatalf("%v: %+v", at, p)
+		}
+	}
+}
+
+func FuzzLine(f *testing.F) {
+	f.Add("a\xff\u2028\"\\\x00", int64(3))
+	f.Fuzz(func(t *testing.T, s string, n int64) {
+		if len(s) > MaxText {
+			t.Skip("longer texts are cut")
+		}
+		r := fill(s, n)
+		if got, want := ours(r), std(t, r); got != want {
+			t.Fatalf("got %s\nwant %s", got, want)
+		}
+	})
+}
+
+func FuzzParseLine(f *testing.F) {
+	lines, _ := chain(2)
+	f.Add(lines[0])
+	f.Add([]byte(`{"seq":18446744073709551616,"prev":"`))
+	f.Add(lines[1][:100])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, ok := parseLine(b)
+		if ok && (len(b) < p.prevAt+64 || string(b[p.prevAt:p.prevAt+64]) != p.prev.String()) {
+			t.Fatalf("prev %v", p.prev)
+		}
+		if ok && p.whole {
+			var m struct{ Seq uint64 }
+			if err := json.Unmarshal(b, &m); err != nil {
+				t.Fatalf("%q is taken for a record: %v", b, err)
+			}
+		}
+		// Whatever the bytes are, as a log they are reported on, and never taken for a whole one with that head.
+		head := Receipt{Seq: 3, Hash: strings.Repeat("ab", 32)}
+		if r := verify(t, b, VerifyOptions{Head: &head}); r.Intact() {
+			t.Fatalf("%q is intact", b)
+		}
+	})
+}
