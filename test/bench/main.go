@@ -1,7 +1,7 @@
 // The benchmark: what hsmgated makes of a token, against the bare token and against the least that a server could do.
 //
 //	go run ./test/bench                      a selection, in a few minutes
-//	go run ./test/bench --full               everything, with 10,000 keys, in about an hour and a half with --soak 10m
+//	go run ./test/bench --full               everything, with 10,000 keys, in about 25 minutes with --soak 10m
 //	go run ./test/bench --only p256,rsa4096  some algorithms
 //
 // docs/benchmarks.md says what the columns mean.
@@ -35,10 +35,14 @@ type options struct {
 	sessions    int
 	gomaxprocs  int
 	output      string
+	profile     string
 }
 
 func main() {
 	if mode := os.Getenv(modeVariable); mode != "" {
+		if path := os.Getenv(profileVariable); path != "" {
+			profileOnSignal(path)
+		}
 		os.Exit(serveCommands(mode))
 	}
 	o, err := parse(os.Args[1:])
@@ -70,6 +74,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.sessions, "sessions", 0, "sessions of the daemon and the floor (default: the daemon's, 4)")
 	f.IntVar(&o.gomaxprocs, "gomaxprocs", 0, "GOMAXPROCS of the daemon and the floor (default: the daemon's, twice the cores)")
 	f.StringVar(&o.dir, "dir", "", "folder for tokens and states (default: the system's temporary folder)")
+	f.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the floor and the daemon, taken after each row of the main table")
 	f.StringVar(&o.output, "output", "table", "table or json")
 	if err := f.Parse(args); err != nil {
 		return o, err

@@ -73,7 +73,27 @@ func (r *rig) measureRow(a algorithm, connections int) (row, error) {
 		return out, err
 	}
 	out.judge(a)
-	return out, nil
+	if r.o.profile == "" {
+		return out, nil
+	}
+	return out, r.profileRow(out, targets[1:])
+}
+
+// profileRow takes a profile of each server of a row.
+func (r *rig) profileRow(of row, servers []target) error {
+	for _, t := range servers {
+		pid, name := r.checked.PID(), "main"
+		switch t.name {
+		case targetFloor:
+			pid, name = r.floor.pid(), "floor"
+		case targetUnchecked:
+			pid, name = r.unchecked.PID(), "unchecked"
+		}
+		if err := r.profile(t, pid, r.profileFile(name), fmt.Sprintf("%s %d %s", of.Algorithm, of.Connections, t.name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // threadsFor is how many threads the bare loop has beside so many connections.

@@ -47,7 +47,13 @@ func newRig(o options) (r *rig, err error) {
 	}
 	r.atEnd(func() { os.RemoveAll(r.dir) })
 	progress("building hsmgated")
-	if r.bin, err = daemon.Build(r.dir); err != nil {
+	var flags []string
+	if o.profile != "" {
+		if flags, err = overlay(r.dir); err != nil {
+			return r, err
+		}
+	}
+	if r.bin, err = daemon.Build(r.dir, flags...); err != nil {
 		return r, err
 	}
 	if r.load, err = startChild("load"); err != nil {
@@ -72,8 +78,19 @@ func (r *rig) newState(name string) (*daemon.State, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return daemon.New(dir, r.bin, daemon.Options{MaxSessions: r.o.sessions, GOMAXPROCS: r.o.gomaxprocs})
+	return daemon.New(dir, r.bin, r.options(name))
 }
+
+func (r *rig) options(name string) daemon.Options {
+	o := daemon.Options{MaxSessions: r.o.sessions, GOMAXPROCS: r.o.gomaxprocs}
+	if r.o.profile != "" {
+		o.Env = []string{profileVariable + "=" + r.profileFile(name)}
+	}
+	return o
+}
+
+// profileFile is where a process writes its profile.
+func (r *rig) profileFile(name string) string { return filepath.Join(r.dir, name+".pprof") }
 
 func (r *rig) start(s *daemon.State) (*daemon.Process, error) {
 	p, err := s.Start()
@@ -107,7 +124,9 @@ func (r *rig) open(wanted []algorithm) (err error) {
 	if err := os.Mkdir(twinDir, 0o700); err != nil {
 		return err
 	}
-	twin, err := r.state.Twin(twinDir, daemon.Options{MaxSessions: r.o.sessions, GOMAXPROCS: r.o.gomaxprocs, SkipECDSACheck: true})
+	o := r.options("unchecked")
+	o.SkipECDSACheck = true
+	twin, err := r.state.Twin(twinDir, o)
 	if err != nil {
 		return err
 	}
@@ -127,6 +146,7 @@ func (r *rig) startBare(s *daemon.State, wanted []algorithm) (err error) {
 		return err
 	}
 	r.atEnd(r.bare.stop)
+	env = append(env, r.options("floor").Env...)
 	if r.floor, err = startChild("floor", env...); err != nil {
 		return err
 	}

@@ -38,7 +38,8 @@ type Options struct {
 	AuditTimeout   time.Duration
 	SkipECDSACheck bool
 	GOMAXPROCS     int
-	AuditFolder    string // "" is audit in the state folder
+	AuditFolder    string   // "" is audit in the state folder
+	Wrapper        []string // a command that the daemon's is appended to; it has to keep the process id
 }
 
 // State is a folder with everything that one daemon needs: token, configuration, database and audit log.
@@ -155,7 +156,8 @@ func (s *State) config() string  { return filepath.Join(s.Dir, "hsmgated.yaml") 
 
 // Command is hsmgated with these arguments, in the environment of the token.
 func (s *State) Command(args ...string) *exec.Cmd {
-	cmd := exec.Command(s.Bin, args...)
+	argv := append(append(append([]string{}, s.Options.Wrapper...), s.Bin), args...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "SOFTHSM2_CONF="+s.SoftHSMConf())
 	cmd.Env = append(cmd.Env, s.Options.Env...)
 	return cmd

@@ -155,6 +155,9 @@ type Answer struct {
 	Receipt string // of the audit record, "seq:hash"
 }
 
+// ErrNoAnswer is the error of a request that no part of an answer came to.
+var ErrNoAnswer = errors.New("no answer")
+
 // Do sends a request as the administrator: in as its JSON body, nil for none. An error says that no whole answer came.
 func (p *Process) Do(ctx context.Context, c *http.Client, method, path string, in any) (*Answer, error) {
 	var body io.Reader
@@ -173,7 +176,7 @@ func (p *Process) Do(ctx context.Context, c *http.Client, method, path string, i
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := c.Do(r)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header, Receipt: resp.Header.Get("Hsmgate-Audit-Record")}
