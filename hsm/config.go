@@ -48,19 +48,18 @@ type Config struct {
 
 // The defaults of Config.
 const (
-	defaultSessions    = 4
-	defaultQueue       = 1024
-	defaultWait        = 5 * time.Second
-	defaultCall        = 10 * time.Second
-	defaultKeepAlive   = 15 * time.Second
-	generateTimes      = 10 // making a key may take this many times CallTimeout
-	maxConfigSessions  = 1024
-	healthEvery        = time.Second
-	healthLeast        = 20 * time.Millisecond
-	recoverFirst       = 100 * time.Millisecond
-	recoverMost        = time.Second
-	missingEachCheck   = 4 // keys that are missing, looked for again in one health check
-	reopenForMissingIn = time.Minute
+	defaultSessions   = 4
+	defaultQueue      = 1024
+	defaultWait       = 5 * time.Second
+	defaultCall       = 10 * time.Second
+	defaultKeepAlive  = 15 * time.Second
+	generateTimes     = 10 // making a key may take this many times CallTimeout
+	maxConfigSessions = 1024
+	healthEvery       = time.Second
+	healthLeast       = 20 * time.Millisecond
+	recoverFirst      = 100 * time.Millisecond
+	recoverMost       = time.Second
+	missingEachCheck  = 4 // keys that are missing, looked for again in one health check
 )
 
 // withDefaults fills in what is not set and refuses what cannot be.

@@ -30,12 +30,14 @@ type generation struct {
 	done chan struct{} // closed at the end of the generation
 	once sync.Once
 
-	opened    int64 // when, in the clock of now()
-	index     index
-	resolving chan struct{} // room for one look-up in the token at a time
-	lost      chan struct{} // closed when a call says that the token is gone
-	lostOnce  sync.Once
-	doubt     atomic.Bool   // something gave reason to doubt the token since the last health check
+	name        string // the token's label and serial number
+	opened      int64  // when, in the clock of now()
+	provisional bool   // opened because the token was initialised by someone else: to be opened once more (secondLook)
+	index       index
+	resolving   chan struct{} // room for one look-up in the token at a time
+	lost        chan struct{} // closed when a call says that the token is gone
+	lostOnce    sync.Once
+	doubt       atomic.Bool // something gave reason to doubt the token since the last health check
 }
 
 // reserved sessions beside the pool: the spare one, the one that makes keys, crypto11's.
@@ -43,13 +45,14 @@ const reservedSessions = 2 + crypto11Sessions
 
 // openGeneration opens the token, its sessions and the index of its objects.
 func (t *Token) openGeneration(pin *string) (*generation, error) {
-	g := &generation{tok: t, number: t.stats.generation.Add(1), done: make(chan struct{}), resolving: make(chan struct{}, 1), opened: now(), lost: make(chan struct{}),
+	g := &generation{tok: t, number: t.stats.generation.Add(1), done: make(chan struct{}), resolving: make(chan struct{}, 1), lost: make(chan struct{}), opened: now(),
 		sign: t.newQueue(), make: t.newQueue(), probe: t.newQueue()}
 	o, err := t.mod.openOwner(t.choice, pin, g.end)
 	if err != nil {
 		return nil, err
 	}
 	g.owner, g.life = o, o.life
+	g.provisional = t.twice.Swap(false)
 	if err := g.start(); err != nil {
 		g.end()
 		g.workers.Wait()
@@ -67,6 +70,7 @@ func (g *generation) start() error {
 	if err != nil {
 		return err
 	}
+	g.name = info.Label + info.SerialNumber
 	spare, err := g.openWorker(g.probe)
 	if err != nil {
 		return err
@@ -142,7 +146,7 @@ func (g *generation) openWorker(q *queue) (*worker, error) {
 }
 
 func (g *generation) newWorker(q *queue) *worker {
-	return &worker{gen: g, queue: q, s: session{ctx: g.life.ctx, slot: g.owner.slot, list: g.life.list, login: !g.tok.cfg.NoLogin}}
+	return &worker{gen: g, queue: q, s: session{ctx: g.life.ctx, slot: g.owner.slot, list: g.life.list, name: &g.name, twice: &g.tok.twice, login: !g.tok.cfg.NoLogin}}
 }
 
 // replaceStuck gives up the workers whose call is past its deadline and puts others in their place; but never more than there were at first,
@@ -218,9 +222,6 @@ func (g *generation) forget(id []byte, handle uint) {
 		g.index.lose(id)
 	}
 }
-
-// had reports whether the token had the key since the generation began.
-func (g *generation) had(id []byte) bool { return g.index.lost(id) }
 
 // end lets nobody in any more; workers stop as soon as they are out of the module.
 func (g *generation) end() {

@@ -285,12 +285,12 @@ func (s *session) publicKey(e *entry) (crypto.PublicKey, error) {
 	return nil, nil
 }
 
+// signs reports whether there is a private key.
+func (e *entry) signs() bool { return e != nil && len(e.private) > 0 }
+
 // usable checks that the entry is one protected private key.
 func (e *entry) usable(id []byte, exceptions map[string]string) error {
 	name := hex.EncodeToString(id)
-	if len(e.private) == 0 {
-		return &Error{Kind: ErrKeyMissing, Op: "key", Detail: "the token holds a public key but no private one under CKA_ID " + name}
-	}
 	if len(e.private) > 1 || len(e.public) > 1 {
 		return &Error{Kind: ErrInvalid, Op: "key", Detail: fmt.Sprintf("the token holds %d private and %d public keys under CKA_ID %s, so none of them is used",
 			len(e.private), len(e.public), name), Advice: "delete or rename the one that does not belong"}

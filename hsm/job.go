@@ -211,5 +211,7 @@ type session struct {
 	h     pkcs11.SessionHandle
 	slot  uint
 	list  unsafe.Pointer
-	login bool // without a login nothing private is to be seen
+	twice *atomic.Bool // set: the next generation is provisional
+	name  *string      // the token's label and serial number when the generation began
+	login bool         // without a login nothing private is to be seen
 }

@@ -3,6 +3,7 @@ package hsm
 import (
 	"context"
 	"encoding/hex"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,7 +23,7 @@ func (t *Token) resolve(ctx context.Context, g *generation, k *Key) (*binding, e
 	if missed {
 		return nil, missing(k.id)
 	}
-	if e == nil {
+	if !e.signs() {
 		var err error
 		if e, err = t.seek(ctx, g, k.id); err != nil {
 			return nil, err
@@ -65,31 +66,58 @@ func (t *Token) seek(ctx context.Context, g *generation, id []byte) (*entry, err
 		t.wake()
 		return nil, t.explain(ctx, g, "key", err)
 	}
-	if e != nil {
+	if e.signs() {
 		g.index.put(id, e)
-		t.sought.Delete(string(id))
 		return e, nil
 	}
-	if t.reopenFor(g, id) {
+	if g.index.lost(id) {
+		t.search.again()
+		t.twice.Store(true)
+		t.searchAnew(g, id)
 		return nil, t.unavailable("key")
 	}
 	g.index.miss(id, false)
 	return nil, missing(id)
 }
 
-// reopenFor has the token opened anew for the sake of a key that is not there though it was: some modules see nothing of a token that went
-// away and came back until they are initialised again. Once for each key until it is found, so that a key which is really gone
-// causes no storm of these; and a generation that never had the key must be a minute old.
-func (t *Token) reopenFor(g *generation, id []byte) bool {
-	if !g.had(id) && time.Duration(now()-g.opened) < reopenForMissingIn {
+// search limits how often the token is opened anew for the sake of missing keys. Some modules see nothing of a token that went away and came
+// back, or was initialised, until they are initialised themselves; but a key that is really gone must not cause a storm of that.
+type search struct {
+	mu   sync.Mutex
+	made int           // since a key was last seen to go
+	next time.Duration // not before this, in the clock of now()
+}
+
+const (
+	searchMade  = 3
+	searchSpace = 2 * time.Second // then 4, then 8
+)
+
+// again: a key that was there has gone, so searching makes sense anew.
+func (s *search) again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made = 0
+}
+
+func (s *search) may() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := time.Duration(now())
+	if s.made >= searchMade || t < s.next {
 		return false
 	}
-	if _, done := t.sought.LoadOrStore(string(id), true); done {
-		return false
-	}
-	t.log.Warn("a key is not in the token: opening it anew", zap.String("cka_id", hex.EncodeToString(id)))
-	g.condemn()
+	s.next = t + searchSpace<<s.made
+	s.made++
 	return true
+}
+
+// searchAnew has the token opened anew to look for a key, if it may be done now.
+func (t *Token) searchAnew(g *generation, id []byte) {
+	if t.search.may() {
+		t.log.Warn("a key is not in the token: opening it anew", zap.String("cka_id", hex.EncodeToString(id)))
+		g.condemn()
+	}
 }
 
 // compare checks that the token's public key under the CKA_ID is the expected one. Where the token shows none, the check of the signature decides.

@@ -43,7 +43,6 @@ var classes = map[uint]class{
 	pkcs11.CKR_PIN_LEN_RANGE:              classPIN,
 	pkcs11.CKR_PIN_EXPIRED:                classPIN,
 	pkcs11.CKR_PIN_LOCKED:                 classPIN,
-	pkcs11.CKR_USER_PIN_NOT_INITIALIZED:   classPIN,
 	pkcs11.CKR_DEVICE_MEMORY:              classFull,
 	pkcs11.CKR_SESSION_COUNT:              classFull,
 	pkcs11.CKR_MECHANISM_INVALID:          classUnsupported,

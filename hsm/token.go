@@ -23,7 +23,8 @@ type Token struct {
 	oaep      rawOAEP
 	noAllowed atomic.Bool              // the token refuses CKA_ALLOWED_MECHANISMS
 	tests     atomic.Pointer[selfTest] // what the token can do
-	sought    sync.Map                 // CKA_ID -> true: the token was opened anew for the sake of this missing key
+	search    search
+	twice     atomic.Bool // the next generation is provisional
 
 	kick    chan struct{} // look at the token now
 	stop    chan struct{}

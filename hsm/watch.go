@@ -49,11 +49,20 @@ func (t *Token) watch(pin *string) {
 	}
 }
 
+// secondLook is when a token that was initialised by someone else is opened once more. We may have come in the middle of that: SoftHSM
+// then has the old token's key in memory, sees no new private key and would spoil the ones that it makes.
+const secondLook = 2 * time.Second
+
 // settle is what follows a good answer: back in service, and another look for the keys that were missing.
 func (t *Token) settle(g *generation) {
 	if t.away.Swap(nil) != nil {
 		t.log.Info("the token is back", zap.Stringer("in", g))
 	}
+	if g.provisional && now()-g.opened > int64(secondLook) {
+		g.condemn()
+		return
+	}
+	var still []byte
 	for _, id := range g.index.due(missingEachCheck) {
 		var e *entry
 		err := g.call(context.Background(), g.probe, t.limits(), func(s *session) (err error) {
@@ -63,10 +72,14 @@ func (t *Token) settle(g *generation) {
 		if err != nil {
 			return
 		}
-		if e != nil {
+		if e.signs() {
 			g.index.put(id, e)
-			t.sought.Delete(string(id))
+		} else {
+			still = id
 		}
+	}
+	if still != nil {
+		t.searchAnew(g, still)
 	}
 }
 
@@ -128,8 +141,13 @@ func (s *session) healthy() error {
 	away := func(rv uint) error {
 		return &Error{Kind: ErrUnavailable, RV: rv, Detail: "the token is away", Advice: "try again shortly"}
 	}
-	if _, err := s.ctx.GetTokenInfo(s.slot); err != nil {
+	tok, err := s.ctx.GetTokenInfo(s.slot)
+	if err != nil {
 		return away(rvOf(err))
+	}
+	if *s.name != "" && *s.name != tok.Label+tok.SerialNumber { // someone initialised it: our login and handles are of the old one
+		s.twice.Store(true)
+		return away(pkcs11.CKR_TOKEN_NOT_RECOGNIZED)
 	}
 	info, err := s.ctx.GetSessionInfo(s.h)
 	if err != nil {
