@@ -40,6 +40,9 @@ const (
 	Region  = "eu-central-1"
 )
 
+// lifetime of a credential outlasts every wait for a deletion.
+const lifetime = 90 * 24 * time.Hour
+
 // Credentials are what a caller needs for either face.
 type Credentials struct {
 	ARN             string
@@ -153,9 +156,9 @@ func (g *Gateway) Principal(name string, role policy.Role, keys ...string) Crede
 	p, err := g.Identities.CreatePrincipal(ctx, name, role, keys, now)
 	must(g.t, err)
 	c := Credentials{ARN: p.ARN}
-	c.Token, err = g.Identities.IssueBearer(ctx, p.ARN, time.Hour, now)
+	c.Token, err = g.Identities.IssueBearer(ctx, p.ARN, lifetime, now)
 	must(g.t, err)
-	c.AccessKeyID, c.SecretAccessKey, err = g.Identities.IssueAccessKey(ctx, p.ARN, time.Hour, now)
+	c.AccessKeyID, c.SecretAccessKey, err = g.Identities.IssueAccessKey(ctx, p.ARN, lifetime, now)
 	must(g.t, err)
 	return c
 }
