@@ -51,6 +51,15 @@ func NewKey(id []byte, spec KeySpec, spki []byte) (*Key, error) {
 // Public returns the public key: *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or *secp256k1.PublicKey.
 func (k *Key) Public() crypto.PublicKey { return k.pub }
 
+// SPKI returns the public key as the DER of SubjectPublicKeyInfo.
+func (k *Key) SPKI() ([]byte, error) {
+	der, err := marshalPublic(k.pub)
+	if err != nil {
+		return nil, &Error{Kind: ErrInvalid, Op: "key", Detail: err.Error()}
+	}
+	return der, nil
+}
+
 // ID returns the CKA_ID. Do not change it.
 func (k *Key) ID() []byte { return k.id }
 
