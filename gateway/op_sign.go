@@ -89,6 +89,9 @@ func (s *Service) prepare(c *Call, a api.SigningAlgorithm, t api.MessageType, gr
 	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
 		return err
 	}
+	if t == api.ExternalMu {
+		return api.Errorf(api.Validation, "MessageType %s is for ML-DSA keys. Use RAW or DIGEST.", t)
+	}
 	return checkSigning(c.key, a)
 }
 
@@ -186,18 +189,15 @@ func messageInput(message []byte, t api.MessageType, a api.SigningAlgorithm) ([]
 		return again[:], nil
 	}
 	hash := mechanisms[a].Hash
-	switch t {
-	case "", api.Raw:
-		h := hash.New()
-		h.Write(message)
-		return h.Sum(nil), nil
-	case api.Digest:
+	if t == api.Digest {
 		if len(message) != hash.Size() {
 			return nil, badDigest(a)
 		}
 		return message, nil
 	}
-	return nil, api.Errorf(api.Validation, "MessageType %s is for ML-DSA keys. Use RAW or DIGEST.", t)
+	h := hash.New()
+	h.Write(message)
+	return h.Sum(nil), nil
 }
 
 func badDigest(a api.SigningAlgorithm) *api.Error {

@@ -69,6 +69,7 @@ func TestKeyStates(t *testing.T) {
 	}
 }
 
+// with adds a member to a body.
 func with(members map[string]any, name string, value any) map[string]any {
 	all := map[string]any{name: value}
 	for n, v := range members {

@@ -1,0 +1,52 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+)
+
+// TestDryRun: everything is checked and nothing done; what would fail fails as
+// without it.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	signing, decrypting := g.CreateKey(api.P256, api.SignVerify).KeyId, g.CreateKey(api.RSA2048, api.EncryptDecrypt).KeyId
+	signature := sign(t, g, signing, api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256})
+	_ = g.Token.Close() // a dry run does not need it
+	message := map[string]any{"DryRun": true, "Message": []byte("m"), "SigningAlgorithm": api.ECDSASHA256}
+	oaepMembers := map[string]any{"DryRun": true, "EncryptionAlgorithm": api.OAEPSHA256}
+	for _, c := range []struct {
+		path string
+		good map[string]any
+		bad  string // the member that is then changed
+		to   any
+		code api.Code
+	}{
+		{"/v1/keys/" + signing + "/sign", message, "SigningAlgorithm", "ECDSA_SHA_384", api.InvalidKeyUsage},
+		{"/v1/keys/" + signing + "/verify", with(message, "Signature", signature), "MessageType", "DIGEST", api.Validation},
+		{"/v1/keys/" + decrypting + "/encrypt", with(oaepMembers, "Plaintext", []byte("m")), "Plaintext", make([]byte, 191), api.Validation},
+		{"/v1/keys/" + decrypting + "/decrypt", with(oaepMembers, "CiphertextBlob", make([]byte, 256)), "EncryptionAlgorithm", "SYMMETRIC_DEFAULT", api.InvalidKeyUsage},
+	} {
+		a := g.Send(g.Admin.Token, "POST", c.path, c.good)
+		refusal(t, a, 412, api.DryRunOperation)
+		if !strings.Contains(string(a.Body), "The request would have succeeded, but the DryRun option is set.") {
+			t.Errorf("%s", a.Body)
+		}
+		refusal(t, g.Send(g.Admin.Token, "POST", c.path, withChanged(c.good, c.bad, c.to)), 400, c.code)
+		refusal(t, g.Send(g.Admin.Token, "POST", c.path, withChanged(c.good, "GrantTokens", []string{"x"})), 400, api.InvalidGrantToken)
+	}
+	for _, r := range g.Records() {
+		if r.ErrorCode == string(api.DryRunOperation) && (r.SignatureHash != "" || r.Outcome != "invalid") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func withChanged(members map[string]any, name string, value any) map[string]any {
+	all := with(members, name, value)
+	all[name] = value
+	return all
+}
