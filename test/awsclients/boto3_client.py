@@ -57,6 +57,9 @@ for line in sys.stdin:
     except botocore.exceptions.ClientError as e:
         error = e.response["Error"]
         reply = {"code": error["Code"], "message": error.get("Message", ""), "class": type(e).__name__}
+    except botocore.exceptions.ParamValidationError as e:
+        too_old = "Unknown parameter in input" in str(e)
+        reply = {"code": "client too old", "message": str(e)} if too_old else {"bug": str(e)}
     except Exception as e:
         reply = {"bug": "%s: %s" % (type(e).__name__, e)}
     print(json.dumps(reply, default=shown), flush=True)

@@ -45,6 +45,9 @@ func commandLine(t *testing.T, name, path string) client {
 		if err == nil {
 			return parseResult(t, out.Bytes()), nil
 		}
+		if strings.Contains(problem.String(), "Unknown options: ") {
+			return nil, &failure{code: tooOld, message: problem.String()}
+		}
 		var exit *exec.ExitError
 		m := cliError.FindStringSubmatch(problem.String())
 		if !errors.As(err, &exit) || m == nil {

@@ -36,6 +36,10 @@ type client struct {
 // the client gave it, "" where it has none.
 type failure struct{ code, message, class string }
 
+// tooOld is the code of a call that the client did not make, since it does not
+// know a member.
+const tooOld = "client too old"
+
 func (f *failure) Error() string { return f.code + ": " + f.message }
 
 // result holds the members of a response as a client shows them in JSON.

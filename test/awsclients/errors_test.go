@@ -26,7 +26,8 @@ var modelled = map[string]bool{
 	"KMSInvalidStateException": true, "NotFoundException": true, "UnsupportedOperationException": true,
 }
 
-// shownByCLI are the errors that the AWS CLI is shown.
+// shownByCLI are the errors that the AWS CLI is shown: it reads all alike, and
+// takes up to a second of CPU for each.
 var shownByCLI = []string{"unknown key", "not allowed", "unknown enum", "dry run", "not served"}
 
 // testErrors meets each class of error that a caller can cause, and looks
@@ -79,11 +80,14 @@ func (b *bench) testErrors(t *testing.T) {
 		"no usage":         {b.admin, "CreateKey", params{"KeySpec": "RSA_2048"}, "ValidationException", "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."},
 		"not served":       {b.admin, "GenerateRandom", params{"NumberOfBytes": 16}, "UnknownOperationException", "GenerateRandom is an operation of AWS KMS that this gateway does not have."},
 	} {
+		if !b.fast && !slices.Contains(shownByCLI, name) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
-			if !b.fast && !slices.Contains(shownByCLI, name) {
-				t.Skip("the AWS CLI reads all errors alike, and takes a second for each")
-			}
 			err := b.refused(t, c.as, c.op, c.in)
+			if err.code == tooOld && name == "dry run" {
+				t.Skip("this client is older than DryRun (July 2023)")
+			}
 			wantError(t, err, c.code, c.message)
 			if modelled[c.code] && b.fast && err.class != c.code {
 				t.Errorf("the client took %v for a %q", err, err.class)

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	_ "crypto/sha256" // the hashes that algorithms name
 	_ "crypto/sha512"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,8 +28,7 @@ func openssl(t *testing.T, files map[string][]byte, args ...string) ([]byte, err
 	var problem bytes.Buffer
 	cmd.Stderr, cmd.Stdout = &problem, &problem
 	if err := cmd.Run(); err != nil {
-		t.Logf("openssl %s: %v: %s", strings.Join(args, " "), err, problem.Bytes())
-		return nil, err
+		return nil, fmt.Errorf("openssl %s: %w: %s", strings.Join(args, " "), err, problem.Bytes())
 	}
 	out, err := os.ReadFile(filepath.Join(dir, "OUT"))
 	if err != nil && !os.IsNotExist(err) {
@@ -65,8 +65,8 @@ func digest(h crypto.Hash, message []byte) []byte {
 	return hash.Sum(nil)
 }
 
-// opensslVerifies says whether OpenSSL takes a signature over message for good.
-func opensslVerifies(t *testing.T, algorithm string, spki, message, signature []byte) bool {
+// opensslVerifies is nil when OpenSSL takes a signature over message for good.
+func opensslVerifies(t *testing.T, algorithm string, spki, message, signature []byte) error {
 	t.Helper()
 	s, ok := schemes[algorithm]
 	if !ok {
@@ -79,7 +79,7 @@ func opensslVerifies(t *testing.T, algorithm string, spki, message, signature []
 		args = append(args, "message")
 	}
 	_, err := openssl(t, files, args...)
-	return err == nil
+	return err
 }
 
 // opensslKey is a private key that OpenSSL made.

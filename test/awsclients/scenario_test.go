@@ -94,7 +94,7 @@ func (b *bench) specs() []string {
 	if b.fast {
 		return []string{"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1", "ECC_NIST_EDWARDS25519"}
 	}
-	return []string{"RSA_2048", "ECC_NIST_P384"}
+	return []string{"RSA_2048"}
 }
 
 // affordable leaves a slow client the first few of a list: the AWS CLI takes up
@@ -147,10 +147,10 @@ func (b *bench) signOnce(t *testing.T, arn string, spki []byte, algorithm, messa
 	if out.str(t, "KeyId") != arn || out.str(t, "SigningAlgorithm") != algorithm {
 		t.Errorf("%v", out)
 	}
-	if !opensslVerifies(t, algorithm, spki, message, signature) {
-		t.Errorf("OpenSSL refuses %s %s", algorithm, messageType)
+	if err := opensslVerifies(t, algorithm, spki, message, signature); err != nil {
+		t.Errorf("%s %s: %v", algorithm, messageType, err)
 	}
-	if opensslVerifies(t, algorithm, spki, append(message, '!'), signature) {
+	if opensslVerifies(t, algorithm, spki, append(slices.Clone(message), '!'), signature) == nil {
 		t.Errorf("OpenSSL takes %s %s for another message", algorithm, messageType)
 	}
 	in["Signature"] = signature
