@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"errors"
 	"fmt"
 	"io"
 )
@@ -31,5 +30,8 @@ func Adopt(path string) (Report, error) {
 		return r, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s: %d problems; the first: %v", path, len(r.Problems)+r.Omitted, r.Problems[0]),
 			Advice: "put the log back from a copy, or keep it aside and begin a new one at another path"}
 	}
-	return r, errors.Join(f.Sync(), replaceHead(path, r.End))
+	if err := f.Sync(); err != nil {
+		return r, err
+	}
+	return r, replaceHead(path, r.End)
 }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"errors"
 	"os"
 	"syscall"
 )
@@ -41,7 +40,7 @@ func (d *disk) do(s step, n int, run func(n int) error) error {
 		return run(n)
 	}
 	if done := int(f.part * float64(n)); done > 0 || f.part == 1 {
-		return errors.Join(f.err, run(done))
+		return both(f.err, run(done))
 	}
 	return f.err
 }

@@ -1,6 +1,9 @@
 package audit
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Kinds of error, for errors.Is. Every error of Open and Append is an *Error of one of these kinds.
 var (
@@ -31,6 +34,17 @@ func (e *Error) Error() string {
 		s += "; " + e.Advice
 	}
 	return s
+}
+
+// both says two errors on one line.
+func both(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return fmt.Errorf("%w; and %w", a, b)
 }
 
 // Unwrap lets errors.Is see the kind and the cause.

@@ -65,30 +65,30 @@ func ReadHead(path string) (Receipt, error) {
 	return best, nil
 }
 
-const headAdvice = "put the head file back from a copy; or verify the log against a head kept elsewhere and then adopt it as it is (hsmgate audit adopt)"
+const headAdvice = "put the head file back from a copy; or verify the log against a head kept elsewhere and then adopt it as it is (hsmgated audit adopt)"
 
 // replaceHead makes a new head file and puts it in place of the old one, durably.
-func replaceHead(path string, r Receipt) (err error) {
+func replaceHead(path string, r Receipt) error {
 	name := HeadPath(path)
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".new-") // mode 0600
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // whoever holds the log's lock is alone here
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if _, err = f.Write(appendSlot(appendSlot(nil, r), r)); err != nil {
+	_, err = f.Write(appendSlot(appendSlot(nil, r), r))
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // a half-made one does no harm: the next one overwrites it
 		return err
 	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), syncDir(filepath.Dir(name)))
+	return syncDir(filepath.Dir(name))
 }
 
 // syncDir makes the names in a folder durable.

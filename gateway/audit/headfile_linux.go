@@ -73,7 +73,7 @@ func (h *headFile) sync() error {
 	}
 	err := f.Sync()
 	now, statErr := os.Stat(HeadPath(h.disk.path))
-	if err = errors.Join(err, statErr); err == nil && !os.SameFile(now, id) {
+	if err = both(err, statErr); err == nil && !os.SameFile(now, id) {
 		err = errors.New(HeadPath(h.disk.path) + " was replaced")
 	}
 	h.mu.Lock()

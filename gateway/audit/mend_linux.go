@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -62,10 +63,7 @@ func (l *Log) fail(what string, cause error) error {
 	if !errors.As(cause, &known) {
 		cause = l.refusal(what, cause, diskAdvice)
 	}
-	if err := l.cutBack(); err != nil {
-		cause = errors.Join(cause, err)
-	}
-	l.breaks(cause)
+	l.breaks(both(cause, l.cutBack()))
 	return l.broken
 }
 
@@ -113,16 +111,19 @@ func (l *Log) deleted() error {
 	return l.refusal("it was deleted", nil, "its records are safe in "+l.rescued+": move that file to its path")
 }
 
-func (l *Log) rescue(name string) (err error) {
+func (l *Log) rescue(name string) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(f, io.NewSectionReader(l.disk.f, 0, l.size))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(name))
+	if err == nil {
+		err = f.Sync()
 	}
-	return nil
+	if err = both(err, f.Close()); err != nil {
+		return both(err, os.Remove(name)) // half a copy would be taken for a whole one
+	}
+	return syncDir(filepath.Dir(name))
 }
 
 // mend brings the file back to the last durable record, or says why it cannot.
@@ -162,11 +163,15 @@ func (l *Log) takeOver() error {
 		return l.refusal("another file stands at its path", err, "put the log itself back")
 	}
 	d := &disk{f: f, path: l.disk.path, fault: l.disk.fault}
-	if err = errors.Join(d.usable(), l.wholeIn(f)); err == nil {
+	if err = d.usable(); err == nil {
+		err = l.wholeIn(f)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
-		return errors.Join(l.refusal("another file stands at its path", err, "put the log itself back"), f.Close())
+		_ = f.Close() // it was only read
+		return l.refusal("another file stands at its path", err, "put the log itself back")
 	}
 	old := l.disk.f
 	l.disk, l.dirty, l.hurt = d, false, false

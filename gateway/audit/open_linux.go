@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -26,8 +27,8 @@ type Options struct {
 	Gather time.Duration
 	// OnRecovered, if set, is called by Open when it has cut off the beginning of a line at the end of the log.
 	OnRecovered func(Recovery)
-	// OnState, if set, is called, by the writing goroutine, when the log breaks (with the reason) and when it is
-	// mended (with nil). It must not call Append.
+	// OnState, if set, is called when the log begins to refuse, or for another reason than before (with the reason),
+	// and when it is mended (with nil). Writing waits for it, and it must not call the log's methods.
 	OnState func(error)
 
 	fault func(step) failure // tests make a step fail
@@ -77,7 +78,7 @@ func openOrCreate(path string) (*os.File, error) {
 		head, headErr := ReadHead(path)
 		if headErr == nil && head.Seq > 0 {
 			return nil, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s is not there and its head says %d: records 1 to %d are missing", path, head.Seq, head.Seq),
-				Advice: "put the log back; to begin a new one, move the head file away"}
+				Advice: "put the log back" + rescuedBeside(path) + "; to begin a new one, move the head file away"}
 		}
 		if headErr != nil && !errors.Is(headErr, fs.ErrNotExist) {
 			return nil, headErr
@@ -89,6 +90,14 @@ func openOrCreate(path string) (*os.File, error) {
 			Advice: "the folder must exist and folder and file must be writable by this user"}
 	}
 	return f, nil
+}
+
+// rescuedBeside names the copies that a process made of this log when it was deleted under it.
+func rescuedBeside(path string) string {
+	if found, err := filepath.Glob(path + ".rescued-*"); err == nil && len(found) > 0 {
+		return ", which was saved in " + strings.Join(found, ", ")
+	}
+	return ""
 }
 
 func defaultTo[T int | time.Duration](v, d T) T {
@@ -147,7 +156,7 @@ func (l *Log) settle(t tail) error {
 
 func checkTail(path string, t tail, walk error, head Receipt) error {
 	const advice = "run hsmgate audit verify, keep a copy of what is there, and put the log back from a copy; " +
-		"to go on with what is there, adopt it (hsmgate audit adopt)"
+		"to go on with what is there, adopt it (hsmgated audit adopt)"
 	switch {
 	case walk != nil:
 		return &Error{Kind: ErrDamaged, Detail: path, Cause: walk, Advice: advice}

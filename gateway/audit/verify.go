@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"io"
 	"os"
 )
@@ -96,7 +97,7 @@ func (w *window) fill() error {
 	for w.n < len(w.ring) && !w.ended {
 		l := &w.ring[(w.first+w.n)%len(w.ring)]
 		text, ended, err := w.lines.next(l.text[:0])
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			w.ended = true
 			return nil
 		}

@@ -160,6 +160,9 @@ func TestVerifyFindsEveryTruncation(t *testing.T) {
 	head := receipts[records-1]
 	seq, start := uint64(1), 0
 	for cut := range whole {
+		if raceEnabled && cut%7 != 0 && cut > start && whole[cut] != '\n' {
+			continue
+		}
 		last := fmt.Sprintf("truncated %d-%d", seq, records)
 		if seq == records {
 			last = fmt.Sprintf("truncated %d", seq)

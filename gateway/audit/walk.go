@@ -12,7 +12,7 @@ func walk(r io.Reader) (seq uint64, sum hash, err error) {
 	lines := newLineReader(r)
 	for {
 		line, whole, err := lines.next(nil)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return seq, sum, nil
 		}
 		p, ok := parseLine(line)

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"errors"
 	"time"
 )
 
@@ -143,7 +142,9 @@ func (l *Log) end(err error) {
 	l.watch.Stop()
 	l.mu.Lock()
 	l.flight, l.writing = nil, false
-	l.stalled.Store(false)
+	if l.stalled.Swap(false) && l.opts.OnState != nil {
+		l.opts.OnState(l.broken)
+	}
 	l.shown.Head, l.shown.Size, l.shown.Broken = l.last(), l.size, l.broken
 	if err == nil && len(l.places) > 0 {
 		l.shown.Batches++
@@ -183,8 +184,10 @@ func (l *Log) stall() {
 		l.watch.Reset(rest)
 		return
 	}
-	l.stalled.Store(true)
 	err := l.stalledError()
+	if !l.stalled.Swap(true) && l.opts.OnState != nil {
+		l.opts.OnState(err)
+	}
 	for _, e := range l.flight {
 		e.answer(outcome{err: err}) // the writer still reads it
 	}
@@ -205,6 +208,6 @@ func (l *Log) finish() {
 	l.batch, l.places = l.batch[:0], l.places[:0]
 	l.begin()
 	l.nextTry = time.Time{}
-	l.broken = errors.Join(l.ready(), l.headFile.close(), l.disk.f.Close())
+	l.broken = both(both(l.ready(), l.headFile.close()), l.disk.f.Close())
 	l.end(nil)
 }

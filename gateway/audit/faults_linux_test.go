@@ -27,7 +27,7 @@ func fifo(t testing.TB) string {
 var quick = Options{Retry: time.Nanosecond, Timeout: 20 * time.Second}
 
 // refused checks that the next record is refused, as not durable and with the text, and that the log says so.
-func refused(t testing.TB, l *Log, text string) error {
+func refused(t testing.TB, l *Log, text string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -39,7 +39,9 @@ func refused(t testing.TB, l *Log, text string) error {
 	if l.Ready() == nil || l.Stats().Broken == nil {
 		t.Fatal("a log that refuses says that it is ready")
 	}
-	return err
+	if strings.Contains(err.Error(), "\n") {
+		t.Fatalf("a text of several lines: %q", err)
+	}
 }
 
 // mended polls until the log takes records again, and appends some.
@@ -199,6 +201,24 @@ func TestTheFileIsTouched(t *testing.T) {
 	}
 }
 
+// The process ends before anybody has put a deleted log back: the next one says where its content is.
+func TestDeletedAndRestarted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := open(t, path, quick)
+	want := add(t, l, 0, 3)
+	must(t, os.Remove(path))
+	if err := l.Close(); !errors.Is(err, ErrNotDurable) {
+		t.Fatal(err)
+	}
+	_, err := Open(path, Options{})
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "records 1 to 3 are missing") || !strings.Contains(err.Error(), path+".rescued-3") {
+		t.Fatal(err)
+	}
+	must(t, os.Rename(path+".rescued-3", path))
+	l = open(t, path, quick)
+	checkFile(t, path, append(want, add(t, l, 3, 1)...))
+}
+
 // What looks mended is not: the content is not the log's.
 func TestAForgedFileIsNotTaken(t *testing.T) {
 	for name, forge := range map[string]func(b []byte) []byte{
@@ -271,6 +291,15 @@ func TestTheHeadFileIsTouched(t *testing.T) {
 	if h, err := ReadHead(path); err != nil || h != want[4] {
 		t.Fatal(h, err)
 	}
+	must(t, os.Remove(HeadPath(path)))
+	must(t, os.Mkdir(HeadPath(path), 0o700)) // where no head can be put
+	if err := l.headFile.sync(); err == nil {
+		t.Fatal("a folder is taken for the head file")
+	}
+	want = append(want, add(t, l, 5, 1)...)
+	refused(t, l, "its head file cannot be written")
+	must(t, os.Remove(HeadPath(path)))
+	checkFile(t, path, mended(t, l, want))
 }
 
 func must(t testing.TB, err error) {

@@ -3,21 +3,11 @@ package audit
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 )
-
-func sample(i int) *Record {
-	return &Record{Time: time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC).Add(time.Duration(i) * time.Millisecond), RequestID: fmt.Sprintf("9b2c7d52-6a3e-4c11-8d2b-%012d", i),
-		Face: "rest", Principal: "arn:aws:iam::000000000000:user/release", SourceAddress: "127.0.0.1:4242", UserAgent: "curl/7.88.1",
-		Operation: "Sign", Resource: "alias/release", KeyID: "1234abcd-12ab-34cd-56ef-1234567890ab", KeyARN: "arn:aws:kms:eu-central-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-		KeyVersion: 1, Algorithm: "ECDSA_SHA_256", MessageType: "DIGEST", Digest: "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-		SignatureHash: "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752", Outcome: "allowed", LatencyMicros: 412}
-}
 
 func open(t testing.TB, path string, o Options) *Log {
 	t.Helper()

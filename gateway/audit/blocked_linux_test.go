@@ -93,7 +93,8 @@ func TestBlockedDiskAndPatientCallers(t *testing.T) {
 
 // When the disk comes back, the log does.
 func TestBlockedDiskComesBack(t *testing.T) {
-	l, path, _, gate := blocked(t, Options{Timeout: 50 * time.Millisecond, Retry: 10 * time.Millisecond})
+	told := make(chan error, 10)
+	l, path, _, gate := blocked(t, Options{Timeout: 50 * time.Millisecond, Retry: 10 * time.Millisecond, OnState: func(err error) { told <- err }})
 	if _, err := l.Append(context.Background(), sample(9)); !errors.Is(err, ErrNotDurable) {
 		t.Fatal(err)
 	}
@@ -107,6 +108,9 @@ func TestBlockedDiskComesBack(t *testing.T) {
 	}
 	must(t, err)
 	must(t, l.Close())
+	if first, then := <-told, <-told; !errors.Is(first, ErrNotDurable) || then != nil {
+		t.Fatal(first, then)
+	}
 	if got, err := VerifyFile(path, VerifyOptions{Receipts: []Receipt{r}}); err != nil || !got.Intact() || got.Receipts != 1 {
 		t.Fatalf("%+v %v", got, err)
 	}
