@@ -53,7 +53,7 @@ func bareCommand(line json.RawMessage) (any, error) {
 		if sessions[i], err = bare.session(); err != nil {
 			return nil, err
 		}
-		defer bare.ctx.CloseSession(sessions[i])
+		defer func() { _ = bare.ctx.CloseSession(sessions[i]) }()
 	}
 	m, input := a.mechanism()
 	in := a.random()

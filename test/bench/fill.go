@@ -48,7 +48,7 @@ func (r *rig) fill(s *daemon.State, count int) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(empty)
+	defer func() { _ = os.RemoveAll(empty) }()
 	if err := copyFiles(filepath.Join(empty, "empty"), token, func(string) bool { return true }); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (r *rig) fill(s *daemon.State, count int) error {
 func fillCopy(s *daemon.State, folder, token string, n int) error {
 	tokens := filepath.Join(folder, "tokens")
 	copied := filepath.Join(tokens, filepath.Base(token))
-	defer os.RemoveAll(tokens)
+	defer func() { _ = os.RemoveAll(tokens) }()
 	if err := copyFiles(copied, filepath.Join(folder, "empty"), func(string) bool { return true }); err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/miekg/pkcs11"
@@ -81,6 +83,9 @@ func floorCommand(line json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	go http.Serve(l, e) //nolint:gosec // no timeouts: it serves the benchmark's own load, and ends with it
+	server := &http.Server{Handler: e, ReadHeaderTimeout: time.Minute}
+	go func() {
+		fmt.Fprintln(os.Stderr, "bench: the floor ended:", server.Serve(l))
+	}()
 	return "http://" + l.Addr().String(), nil
 }

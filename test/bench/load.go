@@ -32,7 +32,7 @@ func loadCommand(line json.RawMessage) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		conns[i] = &connection{c: c, r: bufio.NewReader(c), latencies: make([]int32, 0, 1<<14)}
 	}
 	var all sync.WaitGroup

@@ -28,7 +28,6 @@ type options struct {
 	full        bool
 	connections []int
 	keys        []int
-	creating    bool
 	soak        time.Duration
 	window      time.Duration
 	rounds      int
@@ -69,8 +68,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&connections, "connections", "", "numbers of connections, with commas (default 32, and 1 and 8 for p256 and rsa2048-pkcs1; --full: 1,8,32)")
 	f.StringVar(&keys, "keys", "", "numbers of keys in the token, with commas (default 10,1000; --full: 10,1000,10000)")
 	f.DurationVar(&o.soak, "soak", 0, "watch the daemon's memory over this long a load, such as 10m")
-	f.DurationVar(&o.window, "window", 700*time.Millisecond, "how long each target is measured in each round")
-	f.IntVar(&o.rounds, "rounds", 3, "rounds")
+	f.DurationVar(&o.window, "window", 300*time.Millisecond, "how long each target is measured in each round")
+	f.IntVar(&o.rounds, "rounds", 8, "rounds")
 	f.IntVar(&o.sessions, "sessions", 0, "sessions of the daemon and the floor (default: the daemon's, 4)")
 	f.IntVar(&o.gomaxprocs, "gomaxprocs", 0, "GOMAXPROCS of the daemon and the floor (default: the daemon's, twice the cores)")
 	f.StringVar(&o.dir, "dir", "", "folder for tokens and states (default: the system's temporary folder)")

@@ -28,25 +28,27 @@ type figures struct {
 	PerSecond float64 `json:"perSecond"`
 	P50       float64 `json:"p50Millis"`
 	P99       float64 `json:"p99Millis"`
-	CPU       float64 `json:"cpuMicros"` // user and system time of the serving process, per operation
+	CPU       float64 `json:"cpuMicros"` // user and system time of the serving process, per operation: the median of the rounds
 }
 
 func figuresOf(samples []sample) figures {
 	var f figures
-	var wall, cpu time.Duration
+	var wall time.Duration
 	var latencies []int32
+	var cpu []float64
 	for _, s := range samples {
 		f.Ops += s.Ops
 		wall += s.Wall
-		cpu += s.CPU
 		latencies = append(latencies, s.Latencies...)
+		cpu = append(cpu, float64(s.CPU.Nanoseconds())/1000/float64(max(s.Ops, 1)))
 	}
 	if f.Ops == 0 {
 		return f
 	}
 	slices.Sort(latencies)
+	slices.Sort(cpu)
 	f.PerSecond = float64(f.Ops) / wall.Seconds()
-	f.CPU = float64(cpu.Microseconds()) / float64(f.Ops)
+	f.CPU = (cpu[len(cpu)/2] + cpu[(len(cpu)-1)/2]) / 2
 	f.P50, f.P99 = quantile(latencies, 0.50), quantile(latencies, 0.99)
 	return f
 }
@@ -94,12 +96,12 @@ func (r *rig) bareTarget(c *child, key signKey, a algorithm, threads int) target
 	}}
 }
 
-// httpTarget is a server under load. make makes one request with a new digest.
-func (r *rig) httpTarget(name string, pid, connections int, make func() (*http.Request, error)) target {
+// httpTarget is a server under load. newRequest makes one with a new digest.
+func (r *rig) httpTarget(name string, pid, connections int, newRequest func() (*http.Request, error)) target {
 	return target{name, func(window time.Duration) (s sample, err error) {
 		run := loadRun{Connections: connections, Window: window}
 		for range max(64, connections) {
-			req, err := make()
+			req, err := newRequest()
 			if err != nil {
 				return s, err
 			}

@@ -214,9 +214,10 @@ func (r *rig) measureCreating(rep *report, s *keysState, a algorithm) error {
 		return out, err
 	}}
 	window := r.o.window
-	r.o.window = max(4*window, 4*createEvery) // room for several keys
+	rounds := r.o.rounds
+	r.o.window, r.o.rounds = max(4*window, 4*createEvery), max(rounds/2, 1) // room for several keys
 	found, err := r.interleave([]target{sign, both})
-	r.o.window = window
+	r.o.window, r.o.rounds = window, rounds
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -45,7 +44,7 @@ func newRig(o options) (r *rig, err error) {
 	if r.dir, err = os.MkdirTemp(o.dir, "hsmgate-bench-"); err != nil {
 		return r, err
 	}
-	r.atEnd(func() { os.RemoveAll(r.dir) })
+	r.atEnd(func() { _ = os.RemoveAll(r.dir) })
 	progress("building hsmgated")
 	var flags []string
 	if o.profile != "" {
@@ -199,14 +198,6 @@ func newKey(p *daemon.Process, a algorithm) (signKey, error) {
 
 func signRequest(a algorithm, in []byte) api.SignRequest {
 	return api.SignRequest{Message: in, MessageType: a.messageType(), SigningAlgorithm: a.signing}
-}
-
-func hostOf(base string) string {
-	u, err := url.Parse(base)
-	if err != nil {
-		return base
-	}
-	return u.Host
 }
 
 func progress(format string, args ...any) {

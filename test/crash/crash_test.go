@@ -33,7 +33,7 @@ func build(m *testing.M) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	if hsmgated, err = daemon.Build(dir); err != nil {
 		return 1, err
 	}

@@ -57,7 +57,7 @@ func (s *State) Start() (*Process, error) {
 				url <- at
 			}
 		}
-		p.cmd.Wait()
+		_ = p.cmd.Wait() // how it ended is in ProcessState
 		close(p.done)
 	}()
 	select {
@@ -100,7 +100,7 @@ func (p *Process) WaitReady(limit time.Duration) error {
 	for {
 		resp, err := http.Get(p.URL + "/readyz")
 		if err == nil {
-			io.Copy(io.Discard, resp.Body)
+			_, _ = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
