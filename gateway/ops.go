@@ -79,6 +79,9 @@ func (op *Op) orAlias() *Op {
 	return op
 }
 
+// Permission is what the policy is asked for: kms:Name.
+func (op *Op) Permission() string { return op.permission }
+
 // OpNamed returns the operation with that name.
 func OpNamed(name string) (*Op, bool) {
 	op, ok := opsByName[name]
