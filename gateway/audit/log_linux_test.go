@@ -79,6 +79,33 @@ func TestAppendAndReopen(t *testing.T) {
 	}
 }
 
+// A log can be verified while it is being written.
+func TestVerifyUnderLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := open(t, path, Options{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for l.Head().Seq < 500 {
+				if _, err := l.Append(context.Background(), sample(1)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for before := l.Head(); before.Seq < 500; before = l.Head() {
+		var receipts []Receipt
+		if before.Seq > 0 {
+			receipts = append(receipts, before)
+		}
+		if r, err := VerifyFile(path, VerifyOptions{Receipts: receipts}); err != nil || !r.Intact() || r.Receipts != len(receipts) {
+			t.Fatalf("%+v %v", r, err)
+		}
+	}
+	wg.Wait()
+}
+
 func TestManyCallersShareBatches(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	l := open(t, path, Options{})

@@ -104,6 +104,7 @@ func (w *window) fill() error {
 		if err != nil {
 			return err
 		}
+		w.ended = !ended // what a writer adds to it meanwhile is not another line
 		w.count++
 		w.n++
 		*l = line{number: w.count, text: text, ended: ended, sum: hashOf(text)}

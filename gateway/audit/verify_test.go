@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 )
@@ -178,6 +179,32 @@ func TestVerifyFindsEveryTruncation(t *testing.T) {
 		}
 		if whole[cut] == '\n' {
 			seq, start = seq+1, cut+1
+		}
+	}
+}
+
+// growing is a file whose last line is being written while it is read: each Read gives one piece.
+type growing struct{ pieces [][]byte }
+
+func (g *growing) Read(b []byte) (int, error) {
+	if len(g.pieces) == 0 {
+		return 0, io.EOF
+	}
+	p := g.pieces[0]
+	g.pieces = g.pieces[1:]
+	if p == nil {
+		return 0, io.EOF
+	}
+	return copy(b, p), nil
+}
+
+func TestVerifyWhileTheLogGrows(t *testing.T) {
+	lines, receipts := chain(3)
+	b := join(lines)
+	for cut := len(lines[0]) + 1; cut < len(b)-len(lines[2])-1; cut++ {
+		r, err := Verify(&growing{[][]byte{b[:cut], nil, b[cut:]}}, VerifyOptions{Head: &receipts[0]})
+		if err != nil || !r.Intact() || r.Records != 1 {
+			t.Fatalf("%+v %v", r, err)
 		}
 	}
 }
