@@ -50,10 +50,14 @@ func (t *Token) Supports(spec KeySpec, use Use) error {
 }
 
 // SupportsSign is nil when the token can sign by m with a key of this spec, or does not let itself be tested (Unknown); ErrInvalid when the two
-// do not go together, ErrUnsupported otherwise.
+// do not go together, ErrUnsupported otherwise. Ed25519ph must have been seen to work: a token may ignore the parameter and sign the digest by
+// plain Ed25519.
 func (t *Token) SupportsSign(spec KeySpec, m SignMechanism) error {
 	if signers[signerKey{spec, m}] == nil {
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("%s is no mechanism for a key of type %s", m, spec)}
+	}
+	if tests := t.tests.Load(); m.Scheme == Ed25519ph && tests != nil && tests.byName[abilityName(spec, m)].State != Yes {
+		return &Error{Kind: ErrUnsupported, Op: "supports", Detail: "the token has not been seen to sign by " + m.String(), Advice: "use ED25519_SHA_512"}
 	}
 	return t.able(abilityName(spec, m))
 }

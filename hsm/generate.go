@@ -87,7 +87,8 @@ func (t *Token) makeKey(g *generation, s *session, m *template) (spki []byte, er
 	return spki, nil
 }
 
-// makePair has the pair made, without CKA_ALLOWED_MECHANISMS where the token does not know it, and with each name of Ed25519.
+// makePair has the pair made, without CKA_ALLOWED_MECHANISMS where the token does not know it, and with each name of Ed25519. NSS takes
+// CKA_ALLOWED_MECHANISMS for a session key, and fails with CKR_GENERAL_ERROR for one that it has to store.
 func (t *Token) makePair(o *owner, s *session, m *template) error {
 	names := [][]byte{nil}
 	if m.spec == Edwards25519 {
@@ -104,13 +105,26 @@ func (t *Token) makePair(o *owner, s *session, m *template) error {
 			if !allowed {
 				try.omit = withAttribute(m.omit, pkcs11.CKA_ALLOWED_MECHANISMS)
 			}
-			if err = o.generate(s, &try); classify(rvOf(err)) != classUnsupported {
-				if err == nil && !allowed {
-					t.noAllowed.Store(true)
-				}
+			err = o.generate(s, &try)
+			if err == nil && !allowed {
+				t.noAllowed.Store(true)
+			}
+			if c := classify(rvOf(err)); c != classUnsupported && (c != classOther || !allowed) {
+				return err
+			}
+			if left := s.clear(m.id); left != nil {
 				return err
 			}
 		}
+	}
+	return err
+}
+
+// clear destroys whatever a failed attempt left under a CKA_ID that was free before.
+func (s *session) clear(id []byte) error {
+	e, err := s.lookUp(id)
+	if err == nil && e != nil {
+		err = s.destroy(e)
 	}
 	return err
 }
@@ -156,10 +170,7 @@ func (t *Token) afterFailure(g *generation, s *session, id []byte, err error) er
 
 // discard destroys whatever is under a CKA_ID that was free before.
 func (t *Token) discard(g *generation, s *session, id []byte) error {
-	e, err := s.lookUp(id)
-	if err == nil && e != nil {
-		err = s.destroy(e)
-	}
+	err := s.clear(id)
 	g.index.miss(id, true)
 	if err != nil {
 		t.log.Error("a key that nobody is to use could not be destroyed", zap.String("cka_id", hex.EncodeToString(id)), zap.Error(err))

@@ -42,7 +42,10 @@ func (t *Token) Sign(ctx context.Context, k *Key, m SignMechanism, in []byte) ([
 		sig = bytes.Clone(out.out)
 	}
 	out.free()
-	return sig, t.check(k, b, m, in, sig)
+	if err := t.check(k, b, m, in, sig); err != nil {
+		return nil, err
+	}
+	return sig, nil
 }
 
 // check lets only a right signature pass; nil sig is none.
@@ -58,7 +61,8 @@ func (t *Token) check(k *Key, b *binding, m SignMechanism, in, sig []byte) error
 	t.stats.checkFailures.Add(1)
 	k.bound.CompareAndSwap(b, nil)
 	t.log.Error("a signature did not verify and was thrown away", zap.String("cka_id", hex.EncodeToString(k.id)), zap.Stringer("mechanism", m))
-	return otherKey("sign", k.id)
+	return &Error{Kind: ErrKeyMissing, Op: "sign", Detail: "its signature does not verify with the expected public key and was thrown away: the token " +
+		"holds another key under this CKA_ID (" + hex.EncodeToString(k.id) + "), or computes wrongly", Advice: "was the token initialised again, or restored from another backup?"}
 }
 
 // otherKey is the answer where the token holds another key than the expected one.

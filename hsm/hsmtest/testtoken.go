@@ -158,15 +158,18 @@ func testDecrypt(t *testing.T, tok *hsm.Token, h crypto.Hash) {
 	}
 }
 
-// testMissing asks for a key that the token never had.
+// testMissing asks for a key that is not there any more.
 func testMissing(t *testing.T, tok *hsm.Token) {
-	k := makeKey(t, tok, hsm.NISTP256, hsm.UseSign)
-	ctx := context.Background()
-	if err := tok.Destroy(ctx, k.ID()); err != nil {
-		t.Fatal(err)
+	spec := hsm.NISTP256
+	if tok.Supports(spec, hsm.UseSign) != nil {
+		spec = hsm.RSA2048
 	}
-	if err := tok.Destroy(ctx, k.ID()); err != nil {
-		t.Errorf("destroying what is not there: %v", err)
+	k := makeKey(t, tok, spec, hsm.UseSign)
+	ctx := context.Background()
+	for range 2 { // the second time there is nothing to destroy
+		if err := tok.Destroy(ctx, k.ID()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := tok.Ready(ctx); err != nil {
 		t.Error(err)

@@ -1,0 +1,244 @@
+package hsm_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
+)
+
+// faulty is SoftHSM behind testdata/fault.c, in a process of the test's own.
+type faulty struct {
+	t            *testing.T
+	module, file string
+}
+
+func newFaulty(t *testing.T) *faulty {
+	t.Helper()
+	dir := t.TempDir()
+	f := &faulty{t, filepath.Join(dir, "fault.so"), filepath.Join(dir, "fault")}
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Fatal("no C compiler, though cgo needs one too")
+	}
+	run(t, cc, "-shared", "-fPIC", "-O1", "-o", f.module, "testdata/fault.c", "-ldl")
+	os.Setenv("HSM_FAULT_MODULE", hsmtest.SoftHSM(t))
+	os.Setenv("HSM_FAULT_FILE", f.file)
+	return f
+}
+
+// set names the fault; empty is none.
+func (f *faulty) set(name string) {
+	f.t.Helper()
+	if err := os.WriteFile(f.file+".new", []byte(name), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := os.Rename(f.file+".new", f.file); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// objects counts everything in the token by pkcs11-tool, which knows nothing of us.
+func (f *faulty) objects(serial string) int {
+	f.t.Helper()
+	out := run(f.t, "pkcs11-tool", "--module", hsmtest.SoftHSM(f.t), "--login", "--pin", hsmtest.PIN, "--token-label", serial, "--list-objects")
+	return bytes.Count(out, []byte("Key Object"))
+}
+
+// Each way in which a creation can go wrong: the call is refused, and nothing is left in the token.
+func TestFailedCreationLeavesNothing(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	tok := hsmtest.Open(t, hsmtest.TokenIn(t, f.module))
+	info, err := tok.Info(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		fault string
+		want  error
+	}{
+		{"extractable", hsm.ErrUnprotected},
+		{"decrypts", hsm.ErrUnprotected},
+		{"blind", hsm.ErrUnprotected},
+		{"fails-after", hsm.ErrFailed},
+	} {
+		for _, spec := range []hsm.KeySpec{hsm.RSA2048, hsm.NISTP256, hsm.Edwards25519} { // by crypto11, and by miekg/pkcs11
+			f.set(c.fault)
+			id := hsm.NewID()
+			_, err := tok.Generate(ctx, spec, hsm.UseSign, id, "faulty")
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s, %s: %v, want %v", c.fault, spec, err, c.want)
+			}
+			f.set("")
+			if n := f.objects(info.Label); n != 0 {
+				t.Fatalf("%s, %s: %d objects are left", c.fault, spec, n)
+			}
+			if _, err := tok.Generate(ctx, spec, hsm.UseSign, id, "sound"); err != nil {
+				t.Errorf("%s, %s: the same CKA_ID afterwards: %v", c.fault, spec, err)
+			}
+			if _, err := tok.Generate(ctx, spec, hsm.UseSign, id, "twice"); !errors.Is(err, hsm.ErrInvalid) {
+				t.Errorf("a CKA_ID in use: %v", err)
+			}
+			if err := tok.Destroy(ctx, id); err != nil {
+				t.Error(err)
+			}
+			if n := f.objects(info.Label); n != 0 {
+				t.Fatalf("%s, %s: %d objects are left after destruction", c.fault, spec, n)
+			}
+		}
+	}
+}
+
+// A caller who stops waiting for a key gets none, and none is left.
+func TestAbandonedCreationLeavesNothing(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	tok := hsmtest.Open(t, hsmtest.TokenIn(t, f.module))
+	f.set("slow-generate")
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	id := hsm.NewID()
+	if _, err := tok.Generate(short, hsm.NISTP256, hsm.UseSign, id, "slow"); !errors.Is(err, hsm.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an impatient caller: %v", err)
+	}
+	f.set("")
+	info, err := tok.Info(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tok.Generate(ctx, hsm.NISTP256, hsm.UseSign, hsm.NewID(), "next"); err != nil { // one at a time: the other has ended
+		t.Fatal(err)
+	}
+	if n := f.objects(info.Label); n != 2 {
+		t.Errorf("%d objects in the token, want the 2 of the next key", n)
+	}
+}
+
+// A call that never comes back costs its own caller the deadline and nobody else anything; the pool is whole again, and the late answer reaches
+// nobody.
+func TestOneCallHangs(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	c := hsmtest.TokenIn(t, f.module)
+	c.MaxSessions, c.CallTimeout = 2, 300*time.Millisecond
+	tok := hsmtest.Open(t, c)
+	k := hsmtest.NewKey(t, tok, hsm.NISTP256, hsm.UseSign)
+	sign := func() error {
+		_, err := tok.Sign(ctx, k, p256, digest(crypto.SHA256, "a"))
+		return err
+	}
+	if err := sign(); err != nil {
+		t.Fatal(err)
+	}
+	f.set("hang-one")
+	if err := sign(); !errors.Is(err, hsm.ErrTimeout) || !errors.Is(err, hsm.ErrUnavailable) {
+		t.Fatalf("a call that hangs: %v", err)
+	}
+	for range 50 {
+		if err := sign(); err != nil {
+			t.Fatalf("beside a call that hangs: %v", err)
+		}
+	}
+	hsmtest.Eventually(t, back, "another session takes the place", func() error {
+		if s := tok.Stats(); s.Stuck != 1 || s.Sessions != 2 || !tok.Hung(time.Second) {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	f.set("go-on")
+	hsmtest.Eventually(t, back, "the stuck call is over", func() error {
+		if s := tok.Stats(); s.Stuck != 0 || s.Busy != 0 || tok.Hung(time.Second) {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	if err := sign(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A wrong signature never leaves; the check may be left out for ECDSA alone, and not for the first signature of a key.
+func TestWrongSignature(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	c := hsmtest.TokenIn(t, f.module)
+	for _, skip := range []bool{false, true} {
+		c.SkipECDSACheck = skip
+		tok := hsmtest.Open(t, c)
+		for _, spec := range []hsm.KeySpec{hsm.NISTP256, hsm.RSA2048, hsm.Edwards25519} {
+			m := map[hsm.KeySpec]hsm.SignMechanism{hsm.NISTP256: p256, hsm.RSA2048: rsaPKCS1, hsm.Edwards25519: ed25519m}[spec]
+			k := hsmtest.NewKey(t, tok, spec, hsm.UseSign)
+			in := digest(crypto.SHA256, "a")
+			for _, first := range []bool{true, false} {
+				f.set("wrong-signature")
+				sig, err := tok.Sign(ctx, k, m, in)
+				if skip && spec == hsm.NISTP256 && !first {
+					if err != nil {
+						t.Errorf("unchecked: %v", err)
+					}
+				} else if !errors.Is(err, hsm.ErrKeyMissing) || sig != nil {
+					t.Errorf("%s, skip %v: a wrong signature: %x, %v", spec, skip, sig, err)
+				}
+				f.set("")
+				if _, err := tok.Sign(ctx, k, m, in); err != nil {
+					t.Errorf("%s: afterwards: %v", spec, err)
+				}
+			}
+		}
+		if s := tok.Stats(); s.CheckFailures < 5 {
+			t.Errorf("stats: %+v", s)
+		}
+	}
+}
+
+// A module that refuses session keys cannot be tested at start: 'unknown', and everything that it can do works all the same.
+func TestNoSessionKeys(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	f.set("no-session-keys")
+	c := hsmtest.TokenIn(t, f.module)
+	tok := hsmtest.Open(t, c)
+	for _, a := range tok.Abilities() {
+		if a.State != hsm.Unknown || a.Detail == "" {
+			t.Errorf("%+v", a)
+		}
+	}
+	hsmtest.TestToken(t, c)
+}
+
+// The token allows six sessions: of these one is the spare, one makes keys and two are crypto11's.
+func TestFewSessions(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	f.set("six-sessions")
+	tok := hsmtest.Open(t, hsmtest.TokenIn(t, f.module))
+	if s := tok.Stats(); s.Sessions != 2 {
+		t.Errorf("stats: %+v", s)
+	}
+	k := hsmtest.NewKey(t, tok, hsm.NISTP256, hsm.UseSign)
+	if _, err := tok.Sign(ctx, k, p256, digest(crypto.SHA256, "a")); err != nil {
+		t.Error(err)
+	}
+}

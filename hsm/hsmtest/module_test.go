@@ -1,0 +1,69 @@
+package hsmtest
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// The conformance kit on any module:
+//
+//	go test ./hsm/hsmtest -run TestModule -v -args -module /usr/lib/libvendor.so -label token -pin-file /run/pin
+//
+// It makes and destroys keys of every type that the token has; give it a token of its own.
+var (
+	module   = flag.String("module", "", "path of the PKCS#11 library to test")
+	initArgs = flag.String("init-args", "", "pReserved for C_Initialize")
+	label    = flag.String("label", "", "label of the token")
+	serial   = flag.String("serial", "", "serial number of the token")
+	pinFile  = flag.String("pin-file", "", "file with the PIN, mode 0600")
+	noLogin  = flag.Bool("no-login", false, "the token has no login")
+)
+
+func TestModule(t *testing.T) {
+	if *module == "" {
+		t.Skip("no -module given")
+	}
+	TestToken(t, hsm.Config{Module: *module, InitArgs: *initArgs, Label: *label, Serial: *serial, PINFile: *pinFile, NoLogin: *noLogin})
+}
+
+func TestSoftHSM(t *testing.T) {
+	t.Parallel()
+	TestToken(t, NewToken(t))
+}
+
+// first returns the first of the paths that exists.
+func first(t *testing.T, hint string, paths ...string) string {
+	t.Helper()
+	for _, path := range paths {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	t.Skip(hint)
+	return ""
+}
+
+// NSS is another kind of module: configured by pReserved, with a database for a token.
+func TestNSS(t *testing.T) {
+	t.Parallel()
+	lib := first(t, "NSS is not installed: apt-get install libnss3 libnss3-tools", "/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
+		"/usr/lib/aarch64-linux-gnu/libsoftokn3.so", "/usr/lib64/libsoftokn3.so")
+	if _, err := exec.LookPath("certutil"); err != nil {
+		t.Skip("certutil is not installed: apt-get install libnss3-tools")
+	}
+	dir := filepath.Join(t.TempDir(), "db")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	pin := PINFile(t, PIN)
+	if out, err := exec.Command("certutil", "-N", "-d", "sql:"+dir, "-f", pin).CombinedOutput(); err != nil {
+		t.Fatalf("certutil: %v\n%s", err, out)
+	}
+	TestToken(t, hsm.Config{Module: lib, Label: "NSS Certificate DB", PINFile: pin,
+		InitArgs: "configdir='sql:" + dir + "' certPrefix='' keyPrefix='' secmod='secmod.db' flags="})
+}

@@ -1,0 +1,93 @@
+// A PKCS#11 library that hands every call on to a real one ($HSM_FAULT_MODULE) and makes the one fault that the file $HSM_FAULT_FILE names at
+// that moment. For tests of what a sound token never does.
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef unsigned long ul;
+typedef struct { ul type; void *value; ul len; } attr;
+typedef struct { unsigned char major, minor; void *fn[68]; } list;
+enum { GET_TOKEN_INFO = 6, GET_ATTRIBUTE = 24, SIGN = 43, GENERATE_PAIR = 59 };
+enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_EXTRACTABLE = 0x162 };
+
+static list *real, mine;
+
+static int fault(const char *name) {
+	char word[32] = "";
+	const char *path = getenv("HSM_FAULT_FILE");
+	FILE *f = path ? fopen(path, "r") : NULL;
+	if (f == NULL) return 0;
+	if (fscanf(f, "%31s", word) != 1) word[0] = 0;
+	fclose(f);
+	return strcmp(word, name) == 0;
+}
+
+static attr *find(attr *a, ul n, ul type) {
+	for (ul i = 0; i < n; i++) if (a[i].type == type) return &a[i];
+	return NULL;
+}
+
+static int is(attr *a, int want) { return a && a->len == 1 && *(unsigned char *)a->value == want; }
+
+static ul generate(ul s, void *m, attr *pub, ul npub, attr *priv, ul npriv, ul *hpub, ul *hpriv) {
+	ul (*next)(ul, void *, attr *, ul, attr *, ul, ul *, ul *) = real->fn[GENERATE_PAIR];
+	static unsigned char yes = 1;
+	attr copy[64];
+	int token = is(find(priv, npriv, CKA_TOKEN), 1);
+	if (npriv > 64) return 5;
+	memcpy(copy, priv, npriv * sizeof *priv);
+	if (!token && fault("no-session-keys")) return 0xD1; // CKR_TEMPLATE_INCONSISTENT
+	if (token && fault("extractable")) find(copy, npriv, CKA_EXTRACTABLE)->value = &yes;
+	if (token && fault("decrypts")) find(copy, npriv, CKA_DECRYPT)->value = &yes;
+	ul rv = next(s, m, pub, npub, copy, npriv, hpub, hpriv);
+	if (rv == 0 && token && fault("fails-after")) return 6; // CKR_FUNCTION_FAILED, and the pair is there
+	if (rv == 0 && token && fault("slow-generate")) while (fault("slow-generate")) usleep(2000);
+	return rv;
+}
+
+static ul get_attribute(ul s, ul h, attr *a, ul n) {
+	ul (*next)(ul, ul, attr *, ul) = real->fn[GET_ATTRIBUTE];
+	if (find(a, n, CKA_SENSITIVE) && fault("blind")) return 0x12; // CKR_ATTRIBUTE_TYPE_INVALID
+	return next(s, h, a, n);
+}
+
+static ul sign(ul s, unsigned char *in, ul n, unsigned char *out, ul *len) {
+	ul (*next)(ul, unsigned char *, ul, unsigned char *, ul *) = real->fn[SIGN];
+	ul rv = next(s, in, n, out, len);
+	if (rv == 0 && out && fault("wrong-signature")) out[*len - 1] ^= 1;
+	if (rv == 0 && out && fault("hang-one")) { // the first call that finds it so; the others go on
+		static int hanging;
+		if (__sync_bool_compare_and_swap(&hanging, 0, 1)) {
+			while (!fault("go-on")) usleep(2000);
+			hanging = 0;
+		}
+	}
+	return rv;
+}
+
+static ul token_info(ul slot, unsigned char *info) {
+	ul (*next)(ul, unsigned char *) = real->fn[GET_TOKEN_INFO];
+	ul rv = next(slot, info);
+	if (rv == 0 && fault("six-sessions")) {
+		ul *max = (ul *)(info + 32 + 32 + 16 + 16 + sizeof(ul)); // ulMaxSessionCount follows the four texts and the flags
+		*max = 6;
+	}
+	return rv;
+}
+
+ul C_GetFunctionList(list **out) {
+	if (real == NULL) {
+		void *lib = dlopen(getenv("HSM_FAULT_MODULE"), RTLD_NOW);
+		ul (*get)(list **) = lib ? dlsym(lib, "C_GetFunctionList") : NULL;
+		if (get == NULL || get(&real) != 0) return 5;
+		mine = *real;
+		mine.fn[GENERATE_PAIR] = generate;
+		mine.fn[GET_ATTRIBUTE] = get_attribute;
+		mine.fn[SIGN] = sign;
+		mine.fn[GET_TOKEN_INFO] = token_info;
+	}
+	*out = &mine;
+	return 0;
+}
