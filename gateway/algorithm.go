@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"crypto"
-	_ "crypto/sha1" // OAEP with SHA-1 is an algorithm of AWS KMS
+	_ "crypto/sha1" //nolint:gosec // OAEP with SHA-1 is an algorithm of AWS KMS; there it need not resist collisions
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"slices"

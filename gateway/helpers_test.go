@@ -15,7 +15,7 @@ import (
 // run runs a command and returns what it printed; the test fails with it.
 func run(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput() //nolint:gosec // a test's own command
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
@@ -25,7 +25,7 @@ func run(t testing.TB, name string, args ...string) string {
 // refuses runs a command that must fail.
 func refuses(t testing.TB, name string, args ...string) {
 	t.Helper()
-	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err == nil { //nolint:gosec // a test's own command
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err == nil {
 		t.Fatalf("%s %v was content:\n%s", name, args, out)
 	}
 }

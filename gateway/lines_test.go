@@ -21,7 +21,7 @@ import (
 func TestEveryCallLeavesOneLine(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "operations.log")
-	out, err := os.Create(path) //nolint:gosec // a file of this test
+	out, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestEveryCallLeavesOneLine(t *testing.T) {
 	if want := uint64(callers*each + 2); report.Records != want { // and two of CreateKey
 		t.Errorf("%d records, want %d", report.Records, want)
 	}
-	content, err := os.ReadFile(path) //nolint:gosec // a file of this test
+	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ import (
 func curl(t testing.TB, g *gatewaytest.Gateway, token, path string, args ...string) string {
 	t.Helper()
 	all := append([]string{"--silent", "--show-error", "--noproxy", "*", "-H", "Authorization: Bearer " + token}, args...)
-	out, err := exec.CommandContext(t.Context(), "curl", append(all, g.URL+path)...).Output() //nolint:gosec // a test's own command
+	out, err := exec.CommandContext(t.Context(), "curl", append(all, g.URL+path)...).Output()
 	if err != nil {
 		t.Fatalf("curl %v: %v", args, err)
 	}
@@ -54,7 +54,7 @@ func TestBigFileIsSignedInLittleMemory(t *testing.T) {
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
 	const size = 300 << 20
 	path := filepath.Join(t.TempDir(), "package.deb")
-	f, err := os.Create(path) //nolint:gosec // a file of this test
+	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func pipe(t *testing.T, in []byte, name string, args ...string) string {
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "{}", path)
 	}
-	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput() //nolint:gosec // a test's own command
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}

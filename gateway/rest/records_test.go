@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
@@ -16,9 +17,9 @@ func TestStrangersLeaveNoRecord(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
-	g.Advance(-2 * 3600e9)
+	g.Advance(-100 * 24 * time.Hour) // longer than a credential lives
 	expired := g.Principal("expired", policy.RoleAdministrator).Token
-	g.Advance(2 * 3600e9)
+	g.Advance(100 * 24 * time.Hour)
 	wrongSecret := g.Admin.Token[:len(g.Admin.Token)-1] + "a"
 	if wrongSecret == g.Admin.Token {
 		wrongSecret = g.Admin.Token[:len(g.Admin.Token)-1] + "b"
@@ -67,7 +68,7 @@ func TestStrangersLeaveNoRecord(t *testing.T) {
 	if now := len(g.Records()); now != before {
 		t.Errorf("strangers left %d records", now-before)
 	}
-	two, err := http.NewRequestWithContext(t.Context(), "GET", g.URL+"/v1/keys", nil)
+	two, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/v1/keys", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestStrangersLeaveNoRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	if answer.StatusCode != 401 {
+	if answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("two headers Authorization: %d", answer.StatusCode)
 	}
 }

@@ -163,7 +163,8 @@ func (f *face) routeError(err error, ec echo.Context) {
 
 func unrouted(ec echo.Context, err error) *api.Error {
 	r := ec.Request()
-	if he, ok := err.(*echo.HTTPError); ok && he.Code == http.StatusMethodNotAllowed {
+	var he *echo.HTTPError
+	if errors.As(err, &he) && he.Code == http.StatusMethodNotAllowed {
 		return api.Errorf(api.MethodNotAllowed, "%s is not a method of %s. See /openapi.yaml.", cut(r.Method, 16), cut(r.URL.Path, 256))
 	}
 	return api.Errorf(api.UnknownOperation, "Nothing is at %s. See /openapi.yaml; a slash in a key's ARN or an alias name is written %%2F in a path.", cut(r.URL.Path, 256))
