@@ -1,6 +1,7 @@
 package awskms
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strings"
@@ -66,27 +67,27 @@ func New(c Config) http.Handler {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
-	out, err := h.guarded(w, r, id)
+	out, err := h.guarded(r, id)
 	answer(w, id, out, err)
 }
 
 // guarded turns a panic, which is a fault of the gateway, into an answer that
 // clients can read.
-func (h *handler) guarded(w http.ResponseWriter, r *http.Request, id string) (out any, err *api.Error) {
+func (h *handler) guarded(r *http.Request, id string) (out any, err *api.Error) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Log.Error("panic", zap.String("requestId", id), zap.String("face", face), zap.Any("panic", p), zap.Stack("stack"))
 			out, err = nil, api.Errorf(api.Internal, "An internal error occurred. An operator finds its cause in the log under request %s.", id)
 		}
 	}()
-	return h.serve(w, r, id)
+	return h.serve(r, id)
 }
 
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (any, *api.Error) {
+func (h *handler) serve(r *http.Request, id string) (any, *api.Error) {
 	if r.Method != http.MethodPost || (r.URL.Path != "/" && r.URL.Path != "") {
 		return nil, api.Errorf(api.UnknownOperation, "AWS KMS requests are POST /, not %s %.100q.", r.Method, r.URL.Path)
 	}
-	body, err := readBody(w, r)
+	body, err := readBody(r)
 	if err != nil {
 		h.logRefusal(r, id, &refusal{reason: reasonBody, Error: err})
 		return nil, err
@@ -124,25 +125,22 @@ func firstError(op *gateway.Op, body []byte, unknown, refused *api.Error) *api.E
 }
 
 // readBody reads the body, whose announced size is looked at first.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *api.Error) {
+func readBody(r *http.Request) ([]byte, *api.Error) {
 	if r.ContentLength > MaxBody {
 		return nil, tooLarge()
 	}
-	if r.ContentLength >= 0 {
-		body := make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(r.Body, body); err != nil {
-			return nil, cutShort(err)
-		}
-		return body, nil
-	}
-	body, err := io.ReadAll(io.LimitReader(http.MaxBytesReader(w, r.Body, MaxBody+1), MaxBody+1))
+	var body bytes.Buffer
+	// Room for what is announced, but not for more than a usual request
+	// before any of it has come.
+	body.Grow(int(min(max(r.ContentLength, 0), 16<<10)) + bytes.MinRead)
+	_, err := body.ReadFrom(io.LimitReader(r.Body, MaxBody+1))
 	switch {
 	case err != nil:
 		return nil, cutShort(err)
-	case len(body) > MaxBody:
+	case body.Len() > MaxBody:
 		return nil, tooLarge()
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 func tooLarge() *api.Error {

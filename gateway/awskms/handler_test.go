@@ -311,6 +311,34 @@ func TestChunkedBody(t *testing.T) {
 	}
 }
 
+// Over TLS, clients may choose HTTP/2, where the host has another place.
+func TestHTTP2(t *testing.T) {
+	f := newFace(t)
+	server := httptest.NewUnstartedServer(f.Handler)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	r, err := http.NewRequest(http.MethodPost, server.URL+"/", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = f.sign(nil, "TrentService.ListKeys", "{}").Header
+	sum := sha256.Sum256([]byte("{}"))
+	credentials := aws.Credentials{AccessKeyID: f.Admin.AccessKeyID, SecretAccessKey: f.Admin.SecretAccessKey}
+	if err := v4.NewSigner().SignHTTP(context.Background(), credentials, r, hex.EncodeToString(sum[:]), "kms", gatewaytest.Region, f.Now()); err != nil {
+		t.Fatal(err)
+	}
+	response, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+		t.Errorf("%s %d %s", response.Proto, response.StatusCode, body)
+	}
+}
+
 // A client that goes away within its body gets an answer, if it listens still,
 // and leaves no record.
 func TestBodyCutShort(t *testing.T) {

@@ -16,7 +16,7 @@ func TestCurl(t *testing.T) {
 	g := gatewaytest.New(t)
 	call := func(secret, target, body string) (status, answer string) {
 		t.Helper()
-		out, err := exec.CommandContext(t.Context(), program(t, "curl", "curl"), "-sS", "--noproxy", "*", //nolint:gosec // arguments of this test
+		out, err := exec.CommandContext(t.Context(), program(t, "curl", "curl"), "-sS", "--noproxy", "*",
 			"--aws-sigv4", "aws:amz:"+gatewaytest.Region+":kms", "--user", g.Admin.AccessKeyID+":"+secret,
 			"-H", "Content-Type: application/x-amz-json-1.1", "-H", "X-Amz-Target: TrentService."+target,
 			"-d", body, "-w", "\n%{http_code}", g.URL+"/").CombinedOutput()

@@ -19,7 +19,7 @@ func goSDK() client {
 		t.Helper()
 		c := newGoClient(as)
 		if size, ok := in["PageSize"].(int); ok {
-			return pages(t, c, op, int32(size)) //nolint:gosec // a few
+			return pages(t, c, op, int32(size))
 		}
 		method := reflect.ValueOf(c).MethodByName(op)
 		input := reflect.New(method.Type().In(1).Elem())

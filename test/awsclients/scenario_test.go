@@ -3,7 +3,7 @@ package awsclients
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // the length of its digests alone
+	"crypto/sha1"
 	"crypto/sha256"
 	"slices"
 	"strings"
