@@ -5,17 +5,13 @@ FROM golang:1.26-bookworm AS build
 WORKDIR /src
 # A module mirror of your own, where the default one is out of reach; empty is Go's default.
 ARG GOPROXY=
-ENV GOFLAGS="-trimpath -buildvcs=false"
+# Modules and SQLite, which takes a minute to compile, change with go.mod alone: a layer of their own keeps them.
 COPY go.mod go.sum ./
-RUN go mod download
-# SQLite takes a minute to compile and changes with go.mod alone: a layer of its own keeps it.
-RUN go build github.com/mattn/go-sqlite3 github.com/miekg/pkcs11
-COPY cmd cmd
-COPY gateway gateway
-COPY hsm hsm
+RUN go mod download && go build -trimpath github.com/mattn/go-sqlite3 github.com/miekg/pkcs11
 ARG VERSION=unknown
-RUN go build -ldflags "-s -w -X main.version=$VERSION" -o /out/hsmgated ./cmd/hsmgated \
- && CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$VERSION" -o /out/hsmgate ./cmd/hsmgate
+COPY . .
+RUN go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/hsmgated ./cmd/hsmgated \
+ && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/hsmgate ./cmd/hsmgate
 
 FROM debian:bookworm-slim
 RUN apt-get update \
@@ -27,6 +23,7 @@ RUN apt-get update \
 COPY --from=build /out/ /usr/local/bin/
 COPY softhsm-config/ /usr/local/share/hsmgate/
 USER 10001:10001
+WORKDIR /tmp
 VOLUME /var/lib/hsmgate
 EXPOSE 8080
 # /readyz asks the token itself.

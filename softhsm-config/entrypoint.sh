@@ -22,6 +22,9 @@ fi
 rm -f "$refused"
 "$(dirname "$0")/make-token.sh" "$state"
 
+echo "hsmgate: what is printed below works inside the container: docker compose exec hsmgate sh"
+echo "hsmgate: outside, take the credentials first: docker compose exec -T hsmgate cat $state/admin.env >admin.env && . ./admin.env"
+
 # In a container, loopback is its own; what may reach it is decided by the published port (127.0.0.1 in
 # docker-compose.yml), so plain HTTP is allowed on the container's address.
 hsmgated quickstart --state "$state" --addr "${HSMGATE_ADDR:-0.0.0.0:8080}" --insecure-http &
