@@ -141,7 +141,7 @@ func newCredentialRevoke() *cobra.Command {
 	i := &identities{}
 	c := &cobra.Command{
 		Use: "revoke ID", Short: "Remove a bearer token or an access key for ever", Args: exactlyOne("the id of a credential, as 'credential list' shows it"),
-		Example: "  hsmgated credential revoke --state ./var AKIAQWERTYUIOPASDFGH",
+		Example: "  hsmgated credential revoke --state ./var utq5y6mbqch63api",
 		RunE: i.with(func(ctx context.Context, args []string) error {
 			err := i.DeleteBearer(ctx, args[0])
 			if errors.Is(err, store.ErrNotFound) {

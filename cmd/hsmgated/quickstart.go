@@ -23,9 +23,8 @@ const firstAlias = "alias/release"
 // needs. make-token.sh makes the token in it, quickstart the rest.
 type stateFolder string
 
-func (s stateFolder) config() string  { return filepath.Join(string(s), "hsmgated.yaml") }
-func (s stateFolder) pin() string     { return filepath.Join(string(s), "pin") }
-func (s stateFolder) softhsm() string { return filepath.Join(string(s), "softhsm2.conf") }
+func (s stateFolder) config() string { return filepath.Join(string(s), "hsmgated.yaml") }
+func (s stateFolder) pin() string    { return filepath.Join(string(s), "pin") }
 
 func newQuickstart() *cobra.Command {
 	var state, addr, module string

@@ -37,7 +37,7 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	gate := &gate{next: handler}
+	gate := &gate{next: handler, bodyIdle: bodyIdle}
 	server := &http.Server{
 		Handler: gate, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: zap.NewStdLog(zap.New(d.log.Core()).Named("http")),
@@ -88,6 +88,7 @@ func (d *daemon) handler() (http.Handler, error) {
 // ends those that stand still.
 type gate struct {
 	next     http.Handler
+	bodyIdle time.Duration
 	stopping atomic.Bool
 }
 
@@ -102,20 +103,21 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// An error means that the connection is gone, which the next write tells.
 	_ = conn.SetWriteDeadline(time.Now().Add(answerTimeout))
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &movingBody{r.Body, conn}
+		r.Body = &movingBody{r.Body, conn, g.bodyIdle}
 	}
 	g.next.ServeHTTP(w, r)
 }
 
-// movingBody is a request body of which some byte has to come every bodyIdle.
+// movingBody is a request body of which some byte has to come every idle.
 type movingBody struct {
 	io.ReadCloser
 	conn *http.ResponseController
+	idle time.Duration
 }
 
 func (b *movingBody) Read(p []byte) (int, error) {
 	now := time.Now()
-	_ = b.conn.SetReadDeadline(now.Add(bodyIdle))
+	_ = b.conn.SetReadDeadline(now.Add(b.idle))
 	n, err := b.ReadCloser.Read(p)
 	if err != nil { // the end, too: what the server reads next is not the body's affair
 		_ = b.conn.SetReadDeadline(time.Time{})

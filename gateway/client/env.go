@@ -10,7 +10,7 @@ import (
 	"os"
 )
 
-// ErrConfig: the environment does not say which gateway, or as whom.
+// ErrConfig is the error of an environment that does not say which gateway, or as whom.
 var ErrConfig = errors.New("the environment does not name the gateway")
 
 // FromEnv makes a client from HSMGATE_URL and HSMGATE_TOKEN, and HSMGATE_CA_FILE

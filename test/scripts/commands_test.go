@@ -64,7 +64,7 @@ func cmdDaemon(ts *testscript.TestScript, neg bool, args []string) {
 		select {
 		case err := <-r.done:
 			r.done <- err
-			return permanent{fmt.Errorf("the daemon ended: %v\n%s", err, ts.ReadFile(name+".err"))}
+			return permanent{fmt.Errorf("the daemon ended: %w\n%s", err, ts.ReadFile(name+".err"))}
 		default:
 		}
 		_, rest, ok := strings.Cut(ts.ReadFile(name+".out"), " serves ")

@@ -3,6 +3,7 @@
 package scripts
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -23,12 +24,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func buildAndRun(m *testing.M) (int, error) {
-	var err error
+func buildAndRun(m *testing.M) (code int, err error) {
 	if bin, err = os.MkdirTemp("", "hsmgate-bin-"); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(bin)
+	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
 	for name, cgo := range map[string]string{"hsmgated": "1", "hsmgate": "0"} {
 		build := exec.Command("go", "build", "-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", filepath.Join(bin, name), "github.com/hsmgate/hsmgate/cmd/"+name)
 		build.Env = append(os.Environ(), "CGO_ENABLED="+cgo)

@@ -1,0 +1,204 @@
+package client_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/client"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+)
+
+func key(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }
+
+// TestEveryOperation calls each operation of the table on a real gateway.
+func TestEveryOperation(t *testing.T) {
+	g := gatewaytest.New(t)
+	c := client.New(g.URL, g.Admin.Token)
+	var receipts []string
+	c.OnReceipt = func(r string) { receipts = append(receipts, r) }
+	ctx := t.Context()
+	called := make(map[string]bool)
+	ok := func(name string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		called[name] = true
+	}
+
+	made, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, Description: "d"})
+	ok("CreateKey", err)
+	id, arn := made.KeyMetadata.KeyId, made.KeyMetadata.Arn
+	_, err = c.CreateAlias(ctx, &api.CreateAliasRequest{AliasName: "alias/team/release", TargetKeyId: id})
+	ok("CreateAlias", err)
+	for _, ref := range []string{id, arn, "alias/team/release", strings.Replace(arn, "key/"+id, "alias/team/release", 1)} {
+		d, err := c.DescribeKey(ctx, &api.DescribeKeyRequest{KeyTarget: key(ref)})
+		ok("DescribeKey", err)
+		if d.KeyMetadata.KeyId != id || d.KeyMetadata.Description != "d" {
+			t.Errorf("%s is described as %+v", ref, d.KeyMetadata)
+		}
+	}
+	one := 1
+	keys, err := c.ListKeys(ctx, &api.ListKeysRequest{Limit: &one})
+	ok("ListKeys", err)
+	if len(keys.Keys) != 1 || keys.Keys[0].KeyArn != arn {
+		t.Errorf("keys %+v", keys)
+	}
+
+	pub, err := c.GetPublicKey(ctx, &api.GetPublicKeyRequest{KeyTarget: key(id)})
+	ok("GetPublicKey", err)
+	parsed, err := x509.ParsePKIXPublicKey(pub.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("file"))
+	signed, err := c.Sign(ctx, &api.SignRequest{KeyTarget: key(id), Message: digest[:], MessageType: api.Digest, SigningAlgorithm: api.ECDSASHA256})
+	ok("Sign", err)
+	if !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), digest[:], signed.Signature) {
+		t.Error("the signature is not good")
+	}
+	file, err := c.SignFile(ctx, "alias/team/release", "", strings.NewReader("file"))
+	ok("Sign", err)
+	if file.SigningAlgorithm != api.ECDSASHA256 || !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), digest[:], file.Signature) {
+		t.Errorf("the file's signature is not good: %+v", file)
+	}
+	_, err = c.Verify(ctx, &api.VerifyRequest{KeyTarget: key(id), Message: []byte("file"), Signature: file.Signature, SigningAlgorithm: api.ECDSASHA256})
+	ok("Verify", err)
+	_, err = c.VerifyFile(ctx, id, "", strings.NewReader("file"), signed.Signature)
+	ok("Verify", err)
+	if _, err := c.VerifyFile(ctx, id, "", strings.NewReader("other"), signed.Signature); client.Code(err) != api.KMSInvalidSignature {
+		t.Errorf("a bad signature: %v", err)
+	}
+
+	_, err = c.DisableKey(ctx, &api.DisableKeyRequest{KeyTarget: key(id)})
+	ok("DisableKey", err)
+	if _, err := c.SignFile(ctx, id, api.ECDSASHA256, strings.NewReader("file")); client.Code(err) != api.Disabled {
+		t.Errorf("a disabled key: %v", err)
+	}
+	_, err = c.EnableKey(ctx, &api.EnableKeyRequest{KeyTarget: key(id)})
+	ok("EnableKey", err)
+	days := 7
+	_, err = c.ScheduleKeyDeletion(ctx, &api.ScheduleKeyDeletionRequest{KeyTarget: key(id), PendingWindowInDays: &days})
+	ok("ScheduleKeyDeletion", err)
+	_, err = c.CancelKeyDeletion(ctx, &api.CancelKeyDeletionRequest{KeyTarget: key(id)})
+	ok("CancelKeyDeletion", err)
+
+	box, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: api.RSA2048, KeyUsage: api.EncryptDecrypt})
+	ok("CreateKey", err)
+	sealed, err := c.Encrypt(ctx, &api.EncryptRequest{KeyTarget: key(box.KeyMetadata.KeyId), Plaintext: []byte("secret"), EncryptionAlgorithm: api.OAEPSHA256})
+	ok("Encrypt", err)
+	opened, err := c.Decrypt(ctx, &api.DecryptRequest{KeyTarget: key(box.KeyMetadata.KeyId), CiphertextBlob: sealed.CiphertextBlob, EncryptionAlgorithm: api.OAEPSHA256})
+	ok("Decrypt", err)
+	if string(opened.Plaintext) != "secret" {
+		t.Errorf("decrypted %q", opened.Plaintext)
+	}
+	if _, err := c.SignFile(ctx, box.KeyMetadata.KeyId, "", strings.NewReader("file")); client.Code(err) != api.InvalidKeyUsage {
+		t.Errorf("a key that does not sign: %v", err)
+	}
+	listAndUpdateAliases(t, c, id, ok)
+
+	for _, op := range gateway.Ops {
+		if !called[op.Name] {
+			t.Errorf("the client has no %s, or this test does not call it", op.Name)
+		}
+	}
+	records := g.Records()
+	for n, r := range receipts {
+		if len(records) == 0 || !strings.Contains(r, ":") {
+			t.Fatalf("receipt %d is %q", n, r)
+		}
+	}
+	if want := fmt.Sprintf("%d:", records[len(records)-1].Seq); !strings.HasPrefix(receipts[len(receipts)-1], want) {
+		t.Errorf("the last receipt is %s, the last record %s", receipts[len(receipts)-1], want)
+	}
+}
+
+// listAndUpdateAliases goes on with the key that alias/team/release names.
+func listAndUpdateAliases(t *testing.T, c *client.Client, id string, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	second, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify})
+	ok("CreateKey", err)
+	other := second.KeyMetadata.KeyId
+	_, err = c.UpdateAlias(ctx, &api.UpdateAliasRequest{AliasName: "alias/team/release", TargetKeyId: other})
+	ok("UpdateAlias", err)
+	_, err = c.CreateAlias(ctx, &api.CreateAliasRequest{AliasName: "alias/a", TargetKeyId: id})
+	ok("CreateAlias", err)
+	one := 1
+	page, err := c.ListAliases(ctx, &api.ListAliasesRequest{Limit: &one})
+	ok("ListAliases", err)
+	if len(page.Aliases) != 1 || !page.Truncated || page.Aliases[0].AliasName != "alias/a" {
+		t.Fatalf("first page %+v", page)
+	}
+	page, err = c.ListAliases(ctx, &api.ListAliasesRequest{Limit: &one, Marker: page.NextMarker})
+	ok("ListAliases", err)
+	if len(page.Aliases) != 1 || page.Truncated || page.Aliases[0].TargetKeyId != other {
+		t.Errorf("second page %+v", page)
+	}
+	page, err = c.ListAliases(ctx, &api.ListAliasesRequest{KeyId: id})
+	ok("ListAliases", err)
+	if len(page.Aliases) != 1 || page.Aliases[0].AliasName != "alias/a" {
+		t.Errorf("aliases of the key %+v", page)
+	}
+	_, err = c.DeleteAlias(ctx, &api.DeleteAliasRequest{AliasName: "alias/team/release"})
+	ok("DeleteAlias", err)
+	if _, err := c.DeleteAlias(ctx, &api.DeleteAliasRequest{AliasName: "alias/team/release"}); client.Code(err) != api.NotFound {
+		t.Errorf("an alias that is gone: %v", err)
+	}
+}
+
+// TestPublicKeyForms: what the gateway makes of a public key.
+func TestPublicKeyForms(t *testing.T) {
+	g := gatewaytest.New(t)
+	c := client.New(g.URL, g.Admin.Token)
+	id := g.CreateKey(api.RSA2048, api.SignVerify).KeyId
+	der, err := c.PublicKeyAs(t.Context(), id, "application/octet-stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k, err := x509.ParsePKIXPublicKey(der); err != nil {
+		t.Error(err)
+	} else if _, ok := k.(*rsa.PublicKey); !ok {
+		t.Errorf("a %T", k)
+	}
+	for mediaType, want := range map[string]string{
+		"application/x-pem-file": "-----BEGIN PUBLIC KEY-----\n", "application/jwk+json": `{`, "text/x-ssh-public-key": "ssh-rsa ",
+	} {
+		text, err := c.PublicKeyAs(t.Context(), id, mediaType)
+		if err != nil || !strings.HasPrefix(string(text), want) {
+			t.Errorf("%s: %.60q, %v", mediaType, text, err)
+		}
+	}
+	if _, err := c.PublicKeyAs(t.Context(), "alias/nope", "application/jwk+json"); client.Code(err) != api.NotFound {
+		t.Errorf("an unknown key: %v", err)
+	}
+}
+
+// TestRefusals: each kind of refusal arrives with its code.
+func TestRefusals(t *testing.T) {
+	g := gatewaytest.New(t)
+	ctx := t.Context()
+	stranger := client.New(g.URL, "hsmgate_nobody")
+	if _, err := stranger.ListKeys(ctx, &api.ListKeysRequest{}); client.Code(err) != api.UnrecognizedClient {
+		t.Errorf("a stranger: %v", err)
+	}
+	user := client.New(g.URL, g.Principal("ci", "user").Token)
+	if _, err := user.ListKeys(ctx, &api.ListKeysRequest{}); client.Code(err) != api.AccessDenied {
+		t.Errorf("a user: %v", err)
+	}
+	admin := client.New(g.URL, g.Admin.Token)
+	big := 1001
+	if _, err := admin.ListKeys(ctx, &api.ListKeysRequest{Limit: &big}); client.Code(err) != api.Validation {
+		t.Errorf("a page too large: %v", err)
+	}
+	if _, err := admin.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: "RSA_1024", KeyUsage: api.SignVerify}); client.Code(err) != api.Validation {
+		t.Errorf("a key spec that there is not: %v", err)
+	}
+}
