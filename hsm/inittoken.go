@@ -22,7 +22,7 @@ func InitToken(module, initArgs, label, soPIN, userPIN string) (serial string, e
 			return err
 		}
 		if err := ctx.InitToken(slot, soPIN, label); err != nil {
-			return err
+			return fail("", rvOf(err), "C_InitToken")
 		}
 		if slot, serial, err = tokenNamed(ctx, label); err != nil {
 			return err
@@ -79,8 +79,11 @@ func setUserPIN(ctx *pkcs11.Ctx, slot uint, soPIN, userPIN string) error {
 	}
 	defer ctx.CloseSession(s)
 	if err := ctx.Login(s, pkcs11.CKU_SO, soPIN); err != nil {
-		return err
+		return fail("", rvOf(err), "C_Login of the security officer")
 	}
 	defer ctx.Logout(s)
-	return ctx.InitPIN(s, userPIN)
+	if err := ctx.InitPIN(s, userPIN); err != nil {
+		return fail("", rvOf(err), "C_InitPIN")
+	}
+	return nil
 }

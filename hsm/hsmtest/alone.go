@@ -25,14 +25,14 @@ func Alone(t *testing.T, env ...string) bool {
 	}
 	t.Parallel()
 	cmd := exec.Command(os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.v", "-test.timeout=180s")
-	cmd.Env = append(append(os.Environ(), env...), childVar+"="+t.Name())
+	cmd.Env = append(append(os.Environ(), env...), childVar+"="+t.Name(), "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err != nil:
 		t.Errorf("in its own process: %v\n%s", err, out)
-	case bytes.Contains(out, []byte("--- SKIP: "+t.Name())):
+	case bytes.Contains(out, []byte("\n--- SKIP: "+t.Name()+" (")):
 		t.Skipf("%s", out)
-	case !bytes.Contains(out, []byte("--- PASS: "+t.Name())):
+	case !bytes.Contains(out, []byte("\n--- PASS: "+t.Name()+" (")):
 		t.Errorf("the test did not run in its own process:\n%s", out)
 	default:
 		t.Logf("in its own process:\n%s", out)

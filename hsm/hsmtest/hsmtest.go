@@ -59,7 +59,7 @@ func Folder(t testing.TB) string {
 	folder.Lock()
 	defer folder.Unlock()
 	if folder.users == 0 {
-		path, err := os.MkdirTemp("", "hsmgate-softhsm-")
+		path, err := os.MkdirTemp("", "softhsm-of-test-")
 		if err != nil {
 			t.Fatal(err)
 		}
