@@ -1,8 +1,12 @@
 package gateway
 
 import (
+	"sync"
+
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
 // NewLog makes the operations log: a JSON object on each line, times in RFC 3339.
@@ -12,4 +16,38 @@ func NewLog(w zapcore.WriteSyncer, level zapcore.LevelEnabler) *zap.Logger {
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.TimeKey, encoder.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.Lock(w), level))
+}
+
+// fieldsPool keeps the fields of a line: cores encode them before they return.
+var fieldsPool = sync.Pool{New: func() any { f := make([]zap.Field, 0, 20); return &f }}
+
+// logCall writes the one line of the operations log.
+func (s *Service) logCall(c *Call, err *api.Error) {
+	r := &c.record
+	kept := fieldsPool.Get().(*[]zap.Field)
+	defer fieldsPool.Put(kept)
+	fields := append((*kept)[:0],
+		zap.String("requestId", c.RequestID), zap.String("face", c.Face),
+		zap.String("operation", r.Operation), zap.String("principal", r.Principal),
+		zap.String("sourceAddress", r.SourceAddress), zap.String("outcome", r.Outcome),
+		zap.Int64("latencyMicros", r.LatencyMicros), zap.Uint64("auditSeq", c.Receipt.Seq))
+	if r.KeyID != "" {
+		fields = append(fields, zap.String("keyId", r.KeyID), zap.Int("keyVersion", r.KeyVersion))
+	}
+	if r.Algorithm != "" {
+		fields = append(fields, zap.String("algorithm", r.Algorithm))
+	}
+	if err == nil {
+		s.log.Info("call", fields...)
+		return
+	}
+	fields = append(fields, zap.String("error", string(err.Code)), zap.String("message", err.Message))
+	if err.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", err.Cause))
+	}
+	if r.Outcome == string(api.Failed) {
+		s.log.Error("call", fields...)
+		return
+	}
+	s.log.Info("call", fields...)
 }

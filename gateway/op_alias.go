@@ -38,7 +38,7 @@ func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasR
 	case errors.Is(err, store.ErrExists):
 		return nil, api.Errorf(api.AlreadyExists, "An alias with the name %s already exists", s.names.aliasARN(in.AliasName))
 	case errors.Is(err, store.ErrNotFound): // the key was deleted meanwhile
-		return nil, api.Errorf(api.NotFound, "Key '%s' does not exist", s.names.keyARN(c.key.ID))
+		return nil, api.Errorf(api.NotFound, "Key '%s' does not exist", c.record.KeyARN)
 	}
 	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteAlias(ctx, in.AliasName) })
 	return s.aliasDone(c, in.AliasName, err)
@@ -46,7 +46,7 @@ func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasR
 
 func (s *Service) roomForAlias(c *Call) *api.Error {
 	if s.store.AliasCount(c.key.ID) >= maxAliases {
-		return api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", s.names.keyARN(c.key.ID), maxAliases)
+		return api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", c.record.KeyARN, maxAliases)
 	}
 	return nil
 }

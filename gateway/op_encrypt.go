@@ -27,7 +27,7 @@ func (s *Service) Encrypt(_ context.Context, c *Call, in *api.EncryptRequest) (*
 	if cause != nil {
 		return nil, s.tokenError(c, cause)
 	}
-	return &api.EncryptResponse{CiphertextBlob: ciphertext, KeyId: s.names.keyARN(c.key.ID), EncryptionAlgorithm: algorithm}, nil
+	return &api.EncryptResponse{CiphertextBlob: ciphertext, KeyId: c.record.KeyARN, EncryptionAlgorithm: algorithm}, nil
 }
 
 // Decrypt decrypts inside the token.
@@ -50,7 +50,7 @@ func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) 
 	if cause != nil {
 		return nil, s.tokenError(c, cause)
 	}
-	return &api.DecryptResponse{KeyId: s.names.keyARN(c.key.ID), Plaintext: plaintext, EncryptionAlgorithm: algorithm}, nil
+	return &api.DecryptResponse{KeyId: c.record.KeyARN, Plaintext: plaintext, EncryptionAlgorithm: algorithm}, nil
 }
 
 // prepareEncryption checks what Encrypt and Decrypt have in common.

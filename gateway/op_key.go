@@ -176,7 +176,7 @@ func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyR
 	}
 	v := s.useVersion(c)
 	out := &api.GetPublicKeyResponse{
-		KeyId: s.names.keyARN(c.key.ID), PublicKey: v.PublicKey, KeyUsage: api.KeyUsage(c.key.Usage),
+		KeyId: c.record.KeyARN, PublicKey: v.PublicKey, KeyUsage: api.KeyUsage(c.key.Usage),
 		KeySpec: api.KeySpec(c.key.Spec), CustomerMasterKeySpec: api.KeySpec(c.key.Spec),
 	}
 	out.SigningAlgorithms, out.EncryptionAlgorithms = s.algorithms(c.key)
@@ -215,7 +215,7 @@ func (s *Service) setState(ctx context.Context, c *Call, state string, deletionA
 
 // stateError answers a change that another call has overtaken.
 func (s *Service) stateError(c *Call, cause error) *api.Error {
-	arn := s.names.keyARN(c.key.ID)
+	arn := c.record.KeyARN
 	now, ok := s.store.Key(c.key.ID)
 	switch {
 	case errors.Is(cause, store.ErrNotFound), errors.Is(cause, store.ErrState) && !ok:
@@ -238,7 +238,7 @@ func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *api.Sche
 		return nil, err
 	}
 	return &api.ScheduleKeyDeletionResponse{
-		KeyId: s.names.keyARN(c.key.ID), DeletionDate: api.NewTime(date),
+		KeyId: c.record.KeyARN, DeletionDate: api.NewTime(date),
 		KeyState: api.PendingDeletion, PendingWindowInDays: days,
 	}, nil
 }
@@ -248,5 +248,5 @@ func (s *Service) CancelKeyDeletion(ctx context.Context, c *Call, _ *api.CancelK
 	if err := s.setState(ctx, c, store.StateDisabled, time.Time{}); err != nil {
 		return nil, err
 	}
-	return &api.CancelKeyDeletionResponse{KeyId: s.names.keyARN(c.key.ID)}, nil
+	return &api.CancelKeyDeletionResponse{KeyId: c.record.KeyARN}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
@@ -46,8 +45,8 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 		return nil, s.tokenError(c, cause)
 	}
 	sum := sha256.Sum256(signature)
-	c.record.SignatureHash = "sha256:" + hex.EncodeToString(sum[:])
-	return &api.SignResponse{KeyId: s.names.keyARN(c.key.ID), Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
+	c.record.SignatureHash = named(crypto.SHA256, sum[:])
+	return &api.SignResponse{KeyId: c.record.KeyARN, Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
 }
 
 // Verify checks a signature with the public key, outside the token. A bad
@@ -63,7 +62,7 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 	mechanism := mechanisms[in.SigningAlgorithm]
 	c.record.Digest = digestOf(mechanism, input)
 	sum := sha256.Sum256(in.Signature)
-	c.record.SignatureHash = "sha256:" + hex.EncodeToString(sum[:])
+	c.record.SignatureHash = named(crypto.SHA256, sum[:])
 	if in.DryRun {
 		return nil, dryRun()
 	}
@@ -72,9 +71,9 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 		return nil, err
 	}
 	if key.Verify(mechanism, input, in.Signature) != nil {
-		return nil, api.Errorf(api.KMSInvalidSignature, "The signature was not made by %s with %s over this message.", s.names.keyARN(c.key.ID), in.SigningAlgorithm)
+		return nil, api.Errorf(api.KMSInvalidSignature, "The signature was not made by %s with %s over this message.", c.record.KeyARN, in.SigningAlgorithm)
 	}
-	return &api.VerifyResponse{KeyId: s.names.keyARN(c.key.ID), SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm}, nil
+	return &api.VerifyResponse{KeyId: c.record.KeyARN, SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm}, nil
 }
 
 // prepare checks what Sign and Verify have in common and names it in the record.
@@ -212,6 +211,13 @@ func digestOf(m hsm.SignMechanism, input []byte) string {
 		sum := sha512.Sum512(input)
 		input, hash = sum[:], crypto.SHA512
 	}
-	name := strings.ToLower(strings.ReplaceAll(hash.String(), "-", ""))
-	return name + ":" + hex.EncodeToString(input)
+	return named(hash, input)
+}
+
+var hashNames = map[crypto.Hash]string{crypto.SHA256: "sha256:", crypto.SHA384: "sha384:", crypto.SHA512: "sha512:"}
+
+// named writes a hash as the record has it, for example sha256:ab12….
+func named(hash crypto.Hash, sum []byte) string {
+	text := make([]byte, 0, 7+2*sha512.Size)
+	return string(hex.AppendEncode(append(text, hashNames[hash]...), sum))
 }

@@ -42,6 +42,7 @@ func TestOvertakenChangesAreClearErrors(t *testing.T) {
 		}
 		op, _ := OpNamed(c.op)
 		call := &Call{op: op, key: seen}
+		call.record.KeyARN = ownARN
 		refused := s.setState(t.Context(), call, store.StateEnabled, time.Time{})
 		if refused == nil || refused.Code != c.code || refused.Message != c.text || call.undo != nil {
 			t.Errorf("%s while the key became %s: %v", c.op, c.meanwhile, refused)

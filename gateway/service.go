@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -190,7 +189,10 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	id := ref.id
 	if c.key = s.resolve(ref); c.key != nil {
 		id = c.key.ID
-		c.record.KeyID, c.record.KeyARN = id, s.names.keyARN(id)
+		c.record.KeyID, c.record.KeyARN = id, ref.arn
+		if ref.alias != "" {
+			c.record.KeyARN = s.names.keyARN(id)
+		}
 	}
 	if denied := s.decide(c, id, ref.arn); denied != nil {
 		return denied
@@ -198,7 +200,7 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if c.key == nil {
 		return ref.missing()
 	}
-	return c.op.States.check(s.names.keyARN(id), api.KeyState(c.key.State))
+	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.State))
 }
 
 func (s *Service) decide(c *Call, keyID, resource string) *api.Error {
@@ -238,94 +240,4 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	s.logCall(c, err)
 	s.metrics.observe(c.op, api.Outcome(r.Outcome), time.Since(start))
 	return err
-}
-
-// notRecorded tells the caller that nothing was given out, since no record of
-// it could be kept.
-func notRecorded(cause error) *api.Error {
-	return &api.Error{
-		Code:       api.ServiceUnavailable,
-		Message:    "The audit record could not be made durable, so the result was thrown away. An operator has to look at the audit log; then try again.",
-		RetryAfter: time.Second,
-		Cause:      cause,
-	}
-}
-
-// logCall writes the one line of the operations log.
-func (s *Service) logCall(c *Call, err *api.Error) {
-	r := &c.record
-	fields := make([]zap.Field, 0, 20)
-	fields = append(fields,
-		zap.String("requestId", c.RequestID), zap.String("face", c.Face),
-		zap.String("operation", r.Operation), zap.String("principal", r.Principal),
-		zap.String("sourceAddress", r.SourceAddress), zap.String("outcome", r.Outcome),
-		zap.Int64("latencyMicros", r.LatencyMicros), zap.Uint64("auditSeq", c.Receipt.Seq))
-	if r.KeyID != "" {
-		fields = append(fields, zap.String("keyId", r.KeyID), zap.Int("keyVersion", r.KeyVersion))
-	}
-	if r.Algorithm != "" {
-		fields = append(fields, zap.String("algorithm", r.Algorithm))
-	}
-	if err == nil {
-		s.log.Info("call", fields...)
-		return
-	}
-	fields = append(fields, zap.String("error", string(err.Code)), zap.String("message", err.Message))
-	if err.Cause != nil {
-		fields = append(fields, zap.NamedError("cause", err.Cause))
-	}
-	if r.Outcome == string(api.Failed) {
-		s.log.Error("call", fields...)
-		return
-	}
-	s.log.Info("call", fields...)
-}
-
-// tokenError turns an error of the token into what the caller is told.
-func (s *Service) tokenError(c *Call, cause error) *api.Error {
-	e := s.classify(c, cause)
-	e.Cause = cause
-	return e
-}
-
-func (s *Service) classify(c *Call, cause error) *api.Error {
-	arn := ""
-	if c.key != nil {
-		arn = s.names.keyARN(c.key.ID)
-	}
-	switch {
-	case errors.Is(cause, context.Canceled):
-		return api.Errorf(api.DependencyTimeout, "The caller went away before the token answered.")
-	case errors.Is(cause, hsm.ErrBusy):
-		return &api.Error{Code: api.Throttling, RetryAfter: time.Second,
-			Message: "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."}
-	case errors.Is(cause, hsm.ErrUnavailable), errors.Is(cause, hsm.ErrPINRefused), errors.Is(cause, context.DeadlineExceeded):
-		return &api.Error{Code: api.KeyUnavailable, RetryAfter: time.Second,
-			Message: "The token that holds the key does not answer now. Try again."}
-	case errors.Is(cause, hsm.ErrKeyMissing):
-		return api.Errorf(api.KMSInvalidState, "%s is unavailable: its key material is missing from the token, or the token holds another key in its place.", arn)
-	case errors.Is(cause, hsm.ErrUnprotected):
-		return api.Errorf(api.KMSInvalidState, "%s is unavailable: the token does not protect its private key (it is extractable or not sensitive), so it is not used.", arn)
-	case errors.Is(cause, hsm.ErrUnsupported):
-		return api.Errorf(api.UnsupportedOperation, "The token cannot do this: %s", detail(cause))
-	case errors.Is(cause, hsm.ErrBadCiphertext):
-		return api.Errorf(api.InvalidCiphertext, "The ciphertext was not made for this key and algorithm, or was changed.")
-	case errors.Is(cause, hsm.ErrTokenFull):
-		return api.Errorf(api.LimitExceeded, "The token has no room for another key.")
-	}
-	return internal(c.RequestID, cause)
-}
-
-func detail(cause error) string {
-	var e *hsm.Error
-	if errors.As(cause, &e) && e.Detail != "" {
-		return e.Detail
-	}
-	return "the mechanism is missing."
-}
-
-// internal hides a cause that is no business of the caller.
-func internal(requestID string, cause error) *api.Error {
-	return &api.Error{Code: api.Internal, Cause: cause,
-		Message: "An internal error occurred. An operator finds its cause in the log under request " + requestID + "."}
 }

@@ -73,7 +73,7 @@ type Gateway struct {
 type Options struct {
 	Token   hsm.Config   // default: a new SoftHSM token
 	Trusted []*net.IPNet // proxies whose X-Forwarded-For is believed
-	Log     *zap.Logger  // beside Gateway.Lines
+	Log     *zap.Logger  // in place of Gateway.Lines
 }
 
 // New starts a gateway and stops it with the test.
@@ -96,10 +96,10 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	}
 	dir := t.TempDir()
 	core, lines := observer.New(zapcore.InfoLevel)
-	if o.Log != nil {
-		core = zapcore.NewTee(core, o.Log.Core())
-	}
 	log := zap.New(core)
+	if o.Log != nil {
+		log = o.Log
+	}
 	g := &Gateway{t: t, Lines: lines, AuditPath: filepath.Join(dir, "audit.log"), TokenAt: o.Token}
 	ctx := context.Background()
 

@@ -42,7 +42,7 @@ func (f *face) encode(ec echo.Context, _ *gateway.Op, out any) error {
 // wanted is the first media type of Accept that some operation can answer in,
 // or "" for JSON.
 func wanted(r *http.Request) string {
-	for _, part := range strings.Split(r.Header.Get("Accept"), ",") {
+	for part := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
 		mediaType, _, err := mime.ParseMediaType(part)
 		if err != nil {
 			continue

@@ -1,0 +1,15 @@
+package gateway
+
+import (
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// ECDSASHA256 is what the token is asked for that algorithm.
+var ECDSASHA256 = mechanisms[api.ECDSASHA256]
+
+// TokenKey is the token's key of a key's first version.
+func TokenKey(k *store.Key) (*hsm.Key, error) {
+	return hsm.NewKey(k.Versions[0].ObjectID, hsm.KeySpec(k.Spec), k.Versions[0].PublicKey)
+}
