@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -76,16 +77,16 @@ func askReady(ctx context.Context, c *Config) error {
 // localURL is the address that the daemon of this configuration serves: the one
 // that it wrote down itself, since quickstart may have been given another.
 func localURL(c *Config) (string, error) {
-	scheme := "http://"
-	if c.tls() {
-		scheme = "https://"
-	}
-	if written, ok := envValue(c.FirstAdministrator.EnvFile, "HSMGATE_URL"); ok && !c.tls() {
+	written, ok := envValue(c.FirstAdministrator.EnvFile, "HSMGATE_URL")
+	if ok && !c.tls() {
 		return written, nil
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return "", err
+	}
+	if u, err := url.Parse(written); ok && err == nil { // its host is the certificate's, which may lead elsewhere
+		port = u.Port()
 	}
 	if port == "0" {
 		return "", errors.New("the port is chosen at each start, and no env_file tells it")
@@ -93,7 +94,10 @@ func localURL(c *Config) (string, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return scheme + net.JoinHostPort(host, port), nil
+	if c.tls() {
+		return "https://" + net.JoinHostPort(host, port), nil
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
 }
 
 // pinned accepts exactly the certificate in the file, whatever name it is for.

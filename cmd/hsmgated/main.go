@@ -95,7 +95,7 @@ configuration; 3 the token refused the PIN, which is never tried a second time.`
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newQuickstart(), newCheck(), newToken(), newPrincipal(), newCredential(), newHealthcheck(),
+	root.AddCommand(newServe(), newQuickstart(), newCheck(), newToken(), newAudit(), newPrincipal(), newCredential(), newHealthcheck(),
 		&cobra.Command{Use: "version", Short: "Print the version", Args: noArgs, Run: func(*cobra.Command, []string) { fmt.Println(versionText()) }})
 	return root
 }

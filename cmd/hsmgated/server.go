@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/awskms"
 	"github.com/hsmgate/hsmgate/gateway/rest"
 )
@@ -76,8 +79,13 @@ func (d *daemon) handler() (http.Handler, error) {
 		return nil, err
 	}
 	address := rest.ClientAddress(trusted)
+	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hsmgate_aws_authentication_failures_total", Help: "AWS requests refused before they were calls, by reason."},
+		[]string{"reason"})
+	d.registry.MustRegister(failures)
 	aws := awskms.New(awskms.Config{
 		Service: d.service, Identities: d.identities, Region: d.config.Region, Address: address, Log: d.log,
+		AuthFailures: func(reason string) { failures.WithLabelValues(reason).Inc() },
 	})
 	return rest.New(rest.Config{
 		Service: d.service, Identities: d.identities, AWS: aws, Log: d.log, Registry: d.registry, Address: address,
@@ -94,9 +102,7 @@ type gate struct {
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.stopping.Load() && r.URL.Path != "/healthz" {
-		w.Header().Set("Connection", "close")
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "the gateway is stopping: try again", http.StatusServiceUnavailable)
+		refuse(w, r)
 		return
 	}
 	conn := http.NewResponseController(w)
@@ -106,6 +112,25 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = &movingBody{r.Body, conn, g.bodyIdle}
 	}
 	g.next.ServeHTTP(w, r)
+}
+
+// refuse answers in the form of the face that was asked, so that every client
+// reads 'try again'.
+func refuse(w http.ResponseWriter, r *http.Request) {
+	const text = "The gateway is stopping. Try again."
+	code := string(api.ServiceUnavailable)
+	mediaType, body := "application/problem+json", map[string]any{
+		"type": "urn:hsmgate:error:" + code, "title": api.ServiceUnavailable.Title(), "status": http.StatusServiceUnavailable,
+		"detail": text, "code": code,
+	}
+	if r.URL.Path == "/" {
+		mediaType, body = "application/x-amz-json-1.1", map[string]any{"__type": code, "message": text}
+	}
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Content-Type", mediaType)
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_ = json.NewEncoder(w).Encode(body) // a caller who is gone needs no answer
 }
 
 // movingBody is a request body of which some byte has to come every idle.

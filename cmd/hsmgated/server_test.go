@@ -194,6 +194,11 @@ func TestStopping(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" || !resp.Close {
 		t.Errorf("stopping: %s, Retry-After %q, closed %v", resp.Status, resp.Header.Get("Retry-After"), resp.Close)
 	}
+	for path, want := range map[string]string{"/": "application/x-amz-json-1.1", "/v1/keys": "application/problem+json"} {
+		if have := get(path).Header.Get("Content-Type"); have != want {
+			t.Errorf("%s answers in %s, want %s", path, have, want)
+		}
+	}
 	if resp := get("/healthz"); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("the process is still healthy: %s", resp.Status)
 	}
