@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,4 +50,20 @@ func withChanged(members map[string]any, name string, value any) map[string]any 
 	all := with(members, name, value)
 	all[name] = value
 	return all
+}
+
+// TestDryRunKnowsTheToken: what the token cannot do would not have succeeded.
+func TestDryRunKnowsTheToken(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	key := g.CreateKey(api.Ed25519, api.SignVerify)
+	in := api.SignRequest{Message: make([]byte, 64), MessageType: api.Digest, SigningAlgorithm: api.Ed25519PHSHA512, DryRun: true}
+	a := g.Send(g.Admin.Token, "POST", "/v1/keys/"+key.KeyId+"/sign", in)
+	if slices.Contains(key.SigningAlgorithms, api.Ed25519PHSHA512) {
+		refusal(t, a, 412, api.DryRunOperation)
+		return
+	}
+	refusal(t, a, 400, api.UnsupportedOperation)
+	in.DryRun = false
+	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+key.KeyId+"/sign", in), 400, api.UnsupportedOperation)
 }

@@ -72,7 +72,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 				s.log.Debug("the audit log is still broken", zap.Error(err.Cause))
 			}
 		case <-tick.C:
-			if s.token.Stats().Available {
+			if s.token.Stats().Available && s.recordable() == nil {
 				s.destroyDue(ctx)
 			}
 		}

@@ -34,6 +34,9 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	mechanism := mechanisms[in.SigningAlgorithm]
 	c.record.Digest = digestOf(mechanism, input)
 	if in.DryRun {
+		if cause := s.token.SupportsSign(hsm.KeySpec(c.key.Spec), mechanism); cause != nil {
+			return nil, s.tokenError(c, cause)
+		}
 		return nil, dryRun()
 	}
 	key, err := s.tokenKey(c)

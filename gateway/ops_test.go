@@ -239,3 +239,22 @@ func (p *parts) failed(t *testing.T, op *gateway.Op, e example) {
 		t.Errorf("%s with the token away: %d %s", op.Name, a.Status, a.Body)
 	}
 }
+
+// TestPanicLeavesOneRecord: a mistake of ours is an internal error to the
+// caller, and its cause is in the log alone.
+func TestPanicLeavesOneRecord(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	op, _ := gateway.OpNamed("Sign")
+	c := &gateway.Call{RequestID: "r-1", Face: "rest", Principal: policy.Principal{ARN: g.Admin.ARN, Role: policy.RoleAdministrator}}
+	out, err := g.Service.Do(t.Context(), c, op, func(any) *api.Error { panic("a mistake") })
+	if out != nil || err == nil || err.Code != api.Internal || strings.Contains(err.Message, "mistake") || !strings.Contains(err.Message, "r-1") {
+		t.Errorf("%v %v", out, err)
+	}
+	if records := g.Records(); len(records) != 1 || records[0].Outcome != "failed" || records[0].ErrorCode != string(api.Internal) {
+		t.Errorf("%+v", records)
+	}
+	if g.Lines.FilterMessage("panic").Len() != 1 {
+		t.Error("the cause is not in the log")
+	}
+}

@@ -89,7 +89,11 @@ func (c *Call) undoBy(s *Service, change func(context.Context) error) {
 		if err := change(ctx); err != nil {
 			s.log.Error("a change without an audit record could not be taken back",
 				zap.String("requestId", c.RequestID), zap.String("operation", c.op.Name), zap.String("resource", c.record.Resource), zap.Error(err))
+			return
 		}
+		// The record may have reached the disk all the same, after its time was over.
+		s.log.Warn("a change without an audit record was taken back",
+			zap.String("requestId", c.RequestID), zap.String("operation", c.op.Name), zap.String("resource", c.record.Resource))
 	}
 }
 

@@ -51,6 +51,7 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		id := uuid.NewString()
 		ec.Set("requestId", id)
 		ec.Response().Header().Set("X-Request-Id", id)
+		ec.Response().Header().Set("Cache-Control", "no-store") // a plaintext has no place in a cache
 		defer func() {
 			if p := recover(); p != nil {
 				f.Log.Error("panic", zap.String("requestId", id), zap.Any("panic", p), zap.Stack("stack"))
