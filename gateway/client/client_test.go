@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha512"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +28,7 @@ func serve(t *testing.T, h http.HandlerFunc) *Client {
 func problem(w http.ResponseWriter, status int, code api.Code) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	io.WriteString(w, `{"type":"x","title":"t","status":1,"detail":"what is wrong","code":"`+string(code)+`","requestId":"r-1"}`)
+	fmt.Fprint(w, `{"type":"x","title":"t","status":1,"detail":"what is wrong","code":"`+string(code)+`","requestId":"r-1"}`)
 }
 
 func TestProblem(t *testing.T) {
@@ -58,7 +59,7 @@ func TestForeignAnswers(t *testing.T) {
 			t.Errorf("status %d: code %q, want %q", status, Code(err), want)
 		}
 	}
-	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") })
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") })
 	if _, err := c.ListKeys(t.Context(), &api.ListKeysRequest{}); err == nil || !strings.Contains(err.Error(), "not what hsmgate answers") {
 		t.Errorf("a page that is not JSON: %v", err)
 	}
@@ -102,7 +103,7 @@ func TestRecovers(t *testing.T) {
 			problem(w, 503, api.KeyUnavailable)
 			return
 		}
-		io.WriteString(w, `{"Keys":[{"KeyId":"k"}]}`)
+		fmt.Fprint(w, `{"Keys":[{"KeyId":"k"}]}`)
 	})
 	c.MaxWait = 20 * time.Millisecond
 	out, err := c.ListKeys(t.Context(), &api.ListKeysRequest{})
@@ -208,7 +209,7 @@ func TestPaths(t *testing.T) {
 	var got, auth, agent string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got, auth, agent = r.URL.EscapedPath(), r.Header.Get("Authorization"), r.UserAgent()
-		io.WriteString(w, "{}")
+		fmt.Fprint(w, "{}")
 	})
 	c.URL += "/"
 	for ref, want := range map[string]string{
