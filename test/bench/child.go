@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -57,6 +58,7 @@ type child struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *json.Decoder
+	once sync.Once
 }
 
 func startChild(mode string, env ...string) (*child, error) {
@@ -100,18 +102,12 @@ func (c *child) ask(command, result any) error {
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
 
-// stop ends the process by the end of its input.
+// stop ends the process by the end of its input. It may be called more than once.
 func (c *child) stop() {
-	c.in.Close()
-	ended := make(chan struct{})
-	go func() {
+	c.once.Do(func() {
+		c.in.Close()
+		late := time.AfterFunc(10*time.Second, func() { _ = c.cmd.Process.Kill() })
 		_ = c.cmd.Wait() // its answers were read; how it ends says nothing more
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-time.After(10 * time.Second):
-		_ = c.cmd.Process.Kill()
-		<-ended
-	}
+		late.Stop()
+	})
 }

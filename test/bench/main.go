@@ -140,18 +140,9 @@ func (o options) keyCounts() []int {
 
 // run measures everything that is asked for and prints it.
 func run(ctx context.Context, o options) error {
-	r, err := newRig(o)
+	rep, err := measure(ctx, o)
 	if err != nil {
 		return err
-	}
-	defer r.close()
-	// An interrupt ends the processes, and with them whatever is being measured.
-	defer context.AfterFunc(ctx, func() { r.load.stop() })()
-	var rep report
-	for _, part := range []func(*report) error{r.measureAlgorithms, r.measureKeys, r.measureSoak} {
-		if err := part(&rep); err != nil {
-			return errors.Join(ctx.Err(), err)
-		}
 	}
 	if o.output == "json" {
 		e := json.NewEncoder(os.Stdout)
@@ -160,4 +151,21 @@ func run(ctx context.Context, o options) error {
 	}
 	rep.print(os.Stdout)
 	return nil
+}
+
+func measure(ctx context.Context, o options) (report, error) {
+	var rep report
+	r, err := newRig(o)
+	if err != nil {
+		return rep, err
+	}
+	defer r.close()
+	// An interrupt ends the load, and with it whatever is being measured.
+	defer context.AfterFunc(ctx, r.load.stop)()
+	for _, part := range []func(*report) error{r.measureAlgorithms, r.measureKeys, r.measureSoak} {
+		if err := part(&rep); err != nil {
+			return rep, errors.Join(ctx.Err(), err)
+		}
+	}
+	return rep, nil
 }

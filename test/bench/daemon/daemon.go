@@ -38,6 +38,7 @@ type Options struct {
 	AuditTimeout   time.Duration
 	SkipECDSACheck bool
 	GOMAXPROCS     int
+	LogLevel       string   // of the operations log
 	AuditFolder    string   // "" is audit in the state folder
 	Wrapper        []string // a command that the daemon's is appended to; it has to keep the process id
 }
@@ -126,6 +127,9 @@ func (s *State) Configure() error {
 	config := map[string]any{
 		"listen": "127.0.0.1:0", "token": token, "audit": log,
 		"first_administrator": map[string]any{"name": "admin", "env_file": "admin.env"},
+	}
+	if s.Options.LogLevel != "" {
+		config["log"] = map[string]any{"level": s.Options.LogLevel}
 	}
 	if s.Options.GOMAXPROCS != 0 {
 		config["gomaxprocs"] = s.Options.GOMAXPROCS
