@@ -88,13 +88,13 @@ func Folder(t testing.TB) string {
 // NewToken makes a fresh SoftHSM token for this test and returns the Config that opens it. Tests may run in parallel.
 func NewToken(t testing.TB) hsm.Config {
 	t.Helper()
-	Folder(t)
 	return TokenIn(t, SoftHSM(t))
 }
 
 // TokenIn is NewToken by another library that leads to SoftHSM, for example a spy.
 func TokenIn(t testing.TB, module string) hsm.Config {
 	t.Helper()
+	Folder(t)
 	label := "test-" + hex.EncodeToString(hsm.NewID()[:8])
 	serial, err := hsm.InitToken(module, "", label, SOPIN, PIN)
 	if err != nil {
