@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
@@ -183,17 +182,29 @@ func (s *Service) allKeys() []*store.Key {
 	}
 }
 
-// ErrTokenAway is the kind of Ready's error when it is the token that is missing.
-var ErrTokenAway = errors.New("the token does not answer")
+// NotReady says why calls are not served. What may be told to anybody; Cause is
+// for the log.
+type NotReady struct {
+	What  string
+	Cause error
+}
 
-// Ready is nil when a call would be served now: the token answers and the audit
-// log takes records.
-func (s *Service) Ready(ctx context.Context) error {
+func (e *NotReady) Error() string { return e.What + ": " + e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *NotReady) Unwrap() error { return e.Cause }
+
+// Ready is nil when a call would be served now: the audit log takes records, the
+// database is followed and the token answers.
+func (s *Service) Ready(ctx context.Context) *NotReady {
 	if err := s.audit.Ready(); err != nil {
-		return fmt.Errorf("audit log: %w", err)
+		return &NotReady{"the audit log takes no records", err}
+	}
+	if err := s.store.Ready(); err != nil {
+		return &NotReady{"the database cannot be read", err}
 	}
 	if err := s.token.Ready(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrTokenAway, err)
+		return &NotReady{"the token does not answer", err}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -37,13 +36,9 @@ func (f *face) readyz(ec echo.Context) error {
 	defer cancel()
 	if err := f.Service.Ready(ctx); err != nil {
 		f.Log.Warn("not ready", zap.Error(err)) // strangers read the answer, so the whole reason is only here
-		detail := "the audit log takes no records"
-		if errors.Is(err, gateway.ErrTokenAway) {
-			detail = "the token does not answer"
-		}
 		ec.Response().Header().Set("Retry-After", "1")
 		return writeJSON(ec, http.StatusServiceUnavailable, "application/json",
-			health{"not ready", detail + "; an operator finds the reason in the log"})
+			health{"not ready", err.What + "; an operator finds the reason in the log"})
 	}
 	return writeJSON(ec, http.StatusOK, "application/json", health{Status: "ready"})
 }
