@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
@@ -58,7 +59,7 @@ private CA. A key is named by its id, its ARN, an alias (alias/release) or an al
 	root.SetVersionTemplate("hsmgate {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.PersistentFlags().StringVar(&a.format, "output", "text", "text or json")
-	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "for the whole command, trying again included")
+	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "how long to wait for an answer of the gateway")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newKey(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newAudit(a), newVersion(a))
 	return root
@@ -73,19 +74,22 @@ func newVersion(a *app) *cobra.Command {
 	}
 }
 
-// client makes the client of the environment, and the context of the command.
-func (a *app) client(cmd *cobra.Command) (*client.Client, context.Context, context.CancelFunc, error) {
+// client makes the client of the environment.
+func (a *app) client() (*client.Client, error) {
 	c, err := client.FromEnv()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
+	if c.HTTP == nil {
+		c.HTTP = &http.Client{Transport: http.DefaultTransport}
+	}
+	c.HTTP.Timeout = a.timeout // of one answer: to hash a large file takes its time
 	if u, err := url.Parse(c.URL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		warn("the token goes to %s unencrypted: whoever reads the traffic has it", u.Host)
 	}
 	c.UserAgent = "hsmgate/" + version
 	c.OnReceipt = func(r string) { a.receipt = r }
-	ctx, cancel := context.WithTimeout(cmd.Context(), a.timeout)
-	return c, ctx, cancel, nil
+	return c, nil
 }
 
 func isLoopback(host string) bool {
@@ -96,12 +100,11 @@ func isLoopback(host string) bool {
 // calls makes the RunE of a verb that calls the gateway.
 func (a *app) calls(f func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		c, ctx, cancel, err := a.client(cmd)
+		c, err := a.client()
 		if err != nil {
 			return err
 		}
-		defer cancel()
-		return f(ctx, c, args)
+		return f(cmd.Context(), c, args)
 	}
 }
 

@@ -45,9 +45,9 @@ func (f *findings) certificate(c *Config) {
 	until := leaf.NotAfter.UTC().Format(time.RFC3339)
 	switch left := time.Until(leaf.NotAfter); {
 	case left < 0:
-		f.add(stateNeeded, what, "renew it, then restart the daemon", "it ended at %s", until)
+		f.add(stateNeeded, what, "renew it; a running daemon takes the new one at once", "it ended at %s", until)
 	case left < certificateDays:
-		f.add(stateNote, what, "renew it, then restart the daemon", "it ends at %s", until)
+		f.add(stateNote, what, "renew it; a running daemon takes the new one at once", "it ends at %s", until)
 	default:
 		f.add(stateOK, what, "", "for %s, until %s", strings.Join(leaf.DNSNames, ", "), until)
 	}

@@ -66,7 +66,8 @@ type Config struct {
 
 // TLS holds the server's certificate. TLS 1.2 is the oldest version served.
 type TLS struct {
-	// CertFile holds the certificate and its intermediates, PEM.
+	// CertFile holds the certificate and its intermediates, PEM. A renewed one
+	// is taken without a restart.
 	CertFile string `yaml:"cert_file"`
 	// KeyFile holds the certificate's private key, PEM.
 	KeyFile string `yaml:"key_file"`

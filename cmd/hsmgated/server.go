@@ -68,8 +68,9 @@ func (d *daemon) accept(server *http.Server) error {
 	if !d.config.tls() {
 		return server.Serve(d.listener)
 	}
-	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	return server.ServeTLS(d.listener, d.config.TLS.CertFile, d.config.TLS.KeyFile)
+	cert := &certificate{files: d.config.TLS, log: d.log}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	return server.ServeTLS(d.listener, "", "")
 }
 
 // handler makes both faces.

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"crypto/tls"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// certificate is the server's certificate, read anew when its file has changed,
+// so that a renewal needs no restart.
+type certificate struct {
+	files TLS
+	log   *zap.Logger
+
+	mu   sync.Mutex
+	pair *tls.Certificate
+	at   time.Time // modification of the file that pair is from
+}
+
+// get answers a handshake. While the files do not make a pair, as between the
+// writing of one and of the other, the certificate before them is served.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	info, err := os.Stat(c.files.CertFile)
+	if err == nil && c.pair != nil && info.ModTime().Equal(c.at) {
+		return c.pair, nil
+	}
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.LoadX509KeyPair(c.files.CertFile, c.files.KeyFile)
+	}
+	switch {
+	case err == nil:
+		c.pair, c.at = &pair, info.ModTime()
+	case c.pair == nil:
+		return nil, err
+	default:
+		c.log.Error("the renewed TLS certificate cannot be used: the one before it is served", zap.Error(err))
+	}
+	return c.pair, nil
+}
