@@ -20,8 +20,6 @@ import (
 // patience bounds every wait: a machine under load is slow, a hung test is not.
 const patience = 60 * time.Second
 
-func contains(s, part string) bool { return strings.Contains(s, part) }
-
 // cmdToken makes a SoftHSM token in a state folder: token DIR
 func cmdToken(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg, len(args) == 1, "token DIR")
