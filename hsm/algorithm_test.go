@@ -239,8 +239,8 @@ func TestDERSignature(t *testing.T) {
 		{"7f0000000000ff00", "300b02047f000000020300ff00"},
 	} {
 		var raw, want []byte
-		fmt.Sscanf(c.raw, "%x", &raw)
-		fmt.Sscanf(c.want, "%x", &want)
+		_, _ = fmt.Sscanf(c.raw, "%x", &raw)
+		_, _ = fmt.Sscanf(c.want, "%x", &want)
 		if got := hsm.DERSignature(raw); !bytes.Equal(got, want) {
 			t.Errorf("%s: %x, want %x", c.raw, got, want)
 		}

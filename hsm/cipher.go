@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rsa"
+	"errors"
 	"sync/atomic"
 
 	"github.com/miekg/pkcs11"
@@ -36,7 +37,7 @@ func (t *Token) Decrypt(ctx context.Context, k *Key, h crypto.Hash, ct []byte) (
 	raw := t.oaep.of(h)
 	if !raw.Load() {
 		pt, err := t.decryptOAEP(ctx, k, h, ct)
-		if err != errNoOAEP {
+		if !errors.Is(err, errNoOAEP) {
 			return pt, err
 		}
 		raw.Store(true)
@@ -68,7 +69,7 @@ func (t *Token) decryptRaw(ctx context.Context, k *Key, h crypto.Hash, ct []byte
 		}
 		return msg, nil
 	})
-	if err == errNoOAEP {
+	if errors.Is(err, errNoOAEP) {
 		return nil, &Error{Kind: ErrUnsupported, Op: "decrypt", Detail: "the token has neither this OAEP nor CKM_RSA_X_509, or not for this key"}
 	}
 	return pt, err

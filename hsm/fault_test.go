@@ -31,8 +31,12 @@ func newFaulty(t *testing.T) *faulty {
 		t.Fatal("no C compiler, though cgo needs one too")
 	}
 	run(t, cc, "-shared", "-fPIC", "-O1", "-o", f.module, "testdata/fault.c", "-ldl")
-	os.Setenv("HSM_FAULT_MODULE", hsmtest.SoftHSM(t))
-	os.Setenv("HSM_FAULT_FILE", f.file)
+	if err := os.Setenv("HSM_FAULT_MODULE", hsmtest.SoftHSM(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Setenv("HSM_FAULT_FILE", f.file); err != nil {
+		t.Fatal(err)
+	}
 	return f
 }
 

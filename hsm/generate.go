@@ -31,7 +31,7 @@ func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, 
 		spki, err = t.makeKey(g, s, &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted()})
 		return err
 	}
-	undo := func(s *session) { t.discard(g, s, id) }
+	undo := func(s *session) { _ = t.discard(g, s, id) } // which logs what it cannot do
 	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
 	if err := g.callUndo(ctx, g.make, l, made, undo); err != nil {
 		return nil, t.explain(ctx, g, "generate", err)

@@ -77,11 +77,11 @@ func setUserPIN(ctx *pkcs11.Ctx, slot uint, soPIN, userPIN string) error {
 	if err != nil {
 		return err
 	}
-	defer ctx.CloseSession(s)
+	defer func() { _ = ctx.CloseSession(s) }()
 	if err := ctx.Login(s, pkcs11.CKU_SO, soPIN); err != nil {
 		return fail("", rvOf(err), "C_Login of the security officer")
 	}
-	defer ctx.Logout(s)
+	defer func() { _ = ctx.Logout(s) }()
 	if err := ctx.InitPIN(s, userPIN); err != nil {
 		return fail("", rvOf(err), "C_InitPIN")
 	}

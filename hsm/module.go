@@ -47,8 +47,8 @@ func openModule(path, initArgs string) (*module, error) {
 	modulesMu.Lock()
 	defer modulesMu.Unlock()
 	key := path
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		key = real // two names of one file are one library
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		key = target // two names of one file are one library
 	}
 	if m := modules[key]; m != nil {
 		if m.initArgs != initArgs {

@@ -78,14 +78,14 @@ func (o *owner) openCrypto11(pin *string) error {
 		return openError(o.slots, err)
 	}
 	if err := o.choose(); err != nil {
-		module.Close()
+		_ = module.Close()
 		return err
 	}
 	if pin == nil {
 		o.c11 = module
 		return nil
 	}
-	defer module.Close()
+	defer func() { _ = module.Close() }()
 	slot := int(o.slot)
 	o.c11, err = crypto11.Configure(&crypto11.Config{Path: o.mod.path, SlotNumber: &slot, Pin: *pin, MaxSessions: crypto11Sessions})
 	if err != nil {
@@ -103,7 +103,7 @@ func (o *owner) openMiekg(pin *string, first bool) (err error) {
 		}
 		defer func() {
 			if err != nil {
-				ctx.Finalize()
+				_ = ctx.Finalize()
 			}
 		}()
 	}
@@ -118,11 +118,11 @@ func (o *owner) openMiekg(pin *string, first bool) (err error) {
 		return nil
 	}
 	err = ctx.Login(o.hold, pkcs11.CKU_USER, *pin)
-	if err == pkcs11.Error(pkcs11.CKR_USER_ALREADY_LOGGED_IN) { // whatever the PIN was: it proves nothing, and needs nothing
+	if rvOf(err) == pkcs11.CKR_USER_ALREADY_LOGGED_IN { // whatever the PIN was: it proves nothing, and needs nothing
 		err = nil
 	}
 	if err != nil {
-		ctx.CloseSession(o.hold)
+		_ = ctx.CloseSession(o.hold)
 		return openError(o.slots, err)
 	}
 	return nil
@@ -161,12 +161,12 @@ func (o *owner) choose() error {
 // close gives the token up, and finalises the library if it was the last: with the gate shut then.
 func (o *owner) close() {
 	if o.c11 != nil {
-		o.c11.Close()
+		_ = o.c11.Close()
 		return
 	}
-	o.life.ctx.CloseSession(o.hold)
+	_ = o.life.ctx.CloseSession(o.hold)
 	if len(o.mod.owners) == 0 {
-		o.life.ctx.Finalize()
+		_ = o.life.ctx.Finalize()
 	}
 }
 
@@ -189,7 +189,7 @@ func (m *module) withModule(f func(*pkcs11.Ctx) error) error {
 			return err
 		}
 		defer func() {
-			m.life.ctx.Finalize()
+			_ = m.life.ctx.Finalize()
 			m.nextLife()
 		}()
 	}

@@ -53,7 +53,7 @@ func (s *session) shows(h pkcs11.ObjectHandle, w wanted) (ok bool, shown string,
 	switch c := classify(rvOf(err)); {
 	case c == classLost || c == classSession || c == classKeyGone:
 		return false, "", err
-	case err != nil || len(b) != 1:
+	case c != classOK || len(b) != 1: // the module does not have the attribute, or does not show it
 		return !w.must, "unreadable", nil
 	case isTrue(b) == w.want && (w.want || isFalse(b)):
 		return true, "", nil

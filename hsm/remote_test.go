@@ -64,7 +64,7 @@ func (r *remote) signal(s syscall.Signal) {
 func (r *remote) kill() {
 	r.t.Helper()
 	r.signal(syscall.SIGKILL)
-	r.cmd.Wait() // killed: the error says so
+	_ = r.cmd.Wait() // killed: the error says so
 }
 
 // newRemote makes a token with a key, in a process of its own (the environment names the socket), and serves it.
@@ -72,7 +72,9 @@ func newRemote(t *testing.T) (*remote, hsm.Config) {
 	t.Helper()
 	c := hsmtest.NewToken(t)
 	r := &remote{t: t, socket: filepath.Join(t.TempDir(), "socket")}
-	os.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+r.socket)
+	if err := os.Setenv("P11_KIT_SERVER_ADDRESS", "unix:path="+r.socket); err != nil {
+		t.Fatal(err)
+	}
 	r.start()
 	t.Cleanup(func() {
 		r.signal(syscall.SIGCONT)

@@ -3,6 +3,7 @@ package hsm
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"sync"
 	"time"
 
@@ -145,7 +146,8 @@ func (t *Token) compare(ctx context.Context, g *generation, k *Key, e *entry) er
 
 // callError turns the error of a job's function, which is the module's, into ours; one that is ours stays.
 func callError(op string, err error) error {
-	if e, ok := err.(*Error); ok {
+	var e *Error
+	if errors.As(err, &e) {
 		return withOp(op, e)
 	}
 	return fail(op, rvOf(err), "")

@@ -28,7 +28,7 @@ func signMechanisms(spec KeySpec) []SignMechanism {
 
 // signatures signs by every mechanism of the spec and checks in Go: a token may take a parameter and ignore it (SoftHSM with Ed25519ph).
 func (r *trial) signatures(s *session, spec KeySpec, pub crypto.PublicKey, e *entry) error {
-	defer s.destroy(e)
+	defer func() { _ = s.destroy(e) }()
 	for _, m := range signMechanisms(spec) {
 		in := bytes.Repeat([]byte{0xA5}, inputSize(m))
 		sig, rv := s.trySign(uint(e.private[0]), signers[signerKey{spec, m}], in)
@@ -74,7 +74,7 @@ func (r *trial) cipher(s *session) error {
 	if err != nil || !ok {
 		return err
 	}
-	defer s.destroy(e)
+	defer func() { _ = s.destroy(e) }()
 	key := &Key{spec: RSA2048, pub: pub}
 	for name, h := range map[string]crypto.Hash{oaepSHA1: crypto.SHA1, oaepSHA256: crypto.SHA256} {
 		want := []byte("hsmgate self-test")

@@ -33,8 +33,12 @@ func newSpy(t *testing.T) *spy {
 	if s.module == "" {
 		t.Skip("pkcs11-spy is not installed: apt-get install opensc-pkcs11")
 	}
-	os.Setenv("PKCS11SPY", hsmtest.SoftHSM(t))
-	os.Setenv("PKCS11SPY_OUTPUT", s.file)
+	if err := os.Setenv("PKCS11SPY", hsmtest.SoftHSM(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Setenv("PKCS11SPY_OUTPUT", s.file); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 

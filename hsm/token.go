@@ -65,7 +65,7 @@ func Open(ctx context.Context, c Config) (*Token, error) {
 	case <-ctx.Done():
 		go func() { // the module hangs, or is slow: give up what comes of it
 			if <-opened == nil {
-				t.Close()
+				_ = t.Close()
 			}
 		}()
 		return nil, &Error{Kind: ErrTimeout, Op: "open", Detail: "the module does not answer", cause: ctx.Err()}
@@ -81,7 +81,7 @@ func (t *Token) first(pin *string) error {
 	t.gen.Store(g)
 	if err := t.selfTest(g); err != nil {
 		close(t.stopped)
-		t.Close()
+		_ = t.Close()
 		return err
 	}
 	go t.watch(pin)

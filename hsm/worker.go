@@ -100,7 +100,7 @@ func (j *job) finish() bool {
 // again runs a job once more, with a new session: the old one turned out to be dead.
 func (w *worker) again(j *job) {
 	w.gen.tok.stats.replaced.Add(1)
-	w.s.ctx.CloseSession(w.s.h)
+	_ = w.s.ctx.CloseSession(w.s.h)
 	if h, err := w.s.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err == nil {
 		w.s.h = h
 		j.out = j.out[:cap(j.out)]
@@ -155,7 +155,7 @@ func (w *worker) closeSession() {
 	w.open = false
 	if life := w.gen.life; life.enter() {
 		w.since.Store(now())
-		w.s.ctx.CloseSession(w.s.h)
+		_ = w.s.ctx.CloseSession(w.s.h)
 		w.since.Store(0)
 		life.exit()
 	}

@@ -71,7 +71,9 @@ func Folder(t testing.TB) string {
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		os.Setenv("SOFTHSM2_CONF", conf) // read by the library at C_Initialize: one for the process
+		if err := os.Setenv("SOFTHSM2_CONF", conf); err != nil { // read by the library at C_Initialize: one for the process
+			t.Fatal(err)
+		}
 		folder.path = path
 	}
 	folder.users++
@@ -79,7 +81,7 @@ func Folder(t testing.TB) string {
 		folder.Lock()
 		defer folder.Unlock()
 		if folder.users--; folder.users == 0 {
-			os.RemoveAll(folder.path)
+			_ = os.RemoveAll(folder.path)
 		}
 	})
 	return filepath.Join(folder.path, "tokens")
