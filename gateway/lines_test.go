@@ -26,7 +26,8 @@ func TestEveryCallLeavesOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = out.Close() })
-	g := gatewaytest.NewWith(t, gatewaytest.Options{Log: gateway.NewLog(out, zap.InfoLevel)})
+	log := gateway.NewLog(out, zap.InfoLevel)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Log: log})
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
 	const callers, each = 16, 625
 	var wg sync.WaitGroup
@@ -54,6 +55,9 @@ func TestEveryCallLeavesOneLine(t *testing.T) {
 	report := intact(t, g)
 	if want := uint64(callers*each + 2); report.Records != want { // and two of CreateKey
 		t.Errorf("%d records, want %d", report.Records, want)
+	}
+	if err := log.Sync(); err != nil {
+		t.Fatal(err)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -93,12 +94,20 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// setEnvironment sets what the PKCS#11 module reads, and the number of threads.
+// gcPercent trades some 30 MB for a third of the garbage collector's work: what
+// lives in the heap is small.
+const gcPercent = 400
+
+// setEnvironment sets what the PKCS#11 module reads, the number of threads and
+// how often garbage is collected.
 func setEnvironment(c *Config) error {
 	for name, value := range c.Environment {
 		if err := os.Setenv(name, value); err != nil {
 			return fmt.Errorf("environment: %s: %w", name, err)
 		}
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		n := c.GOMAXPROCS

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/hsmgate/hsmgate/gateway"
 )
 
 func newServe() *cobra.Command {
@@ -36,10 +38,12 @@ func newServe() *cobra.Command {
 // serve opens everything, calls hello when the daemon is ready to serve, and
 // serves until ctx ends.
 func serve(ctx context.Context, c *Config, hello func(context.Context, *daemon) error) (err error) {
-	log, err := newLog(c.Log.Level)
+	level, err := zapcore.ParseLevel(c.Log.Level)
 	if err != nil {
 		return err
 	}
+	log := gateway.NewLog(os.Stderr, level)
+	defer func() { err = errors.Join(err, log.Sync()) }()
 	d, err := openDaemon(ctx, c, log)
 	if err != nil {
 		return err
@@ -64,18 +68,6 @@ func serve(ctx context.Context, c *Config, hello func(context.Context, *daemon) 
 		return err
 	}
 	return d.serve(ctx, func() { log.Info("serving", zap.String("url", d.url), zap.String("version", version)) })
-}
-
-// newLog makes the log of operations. It never samples: each call is one line.
-func newLog(level string) (*zap.Logger, error) {
-	l, err := zapcore.ParseLevel(level)
-	if err != nil {
-		return nil, err
-	}
-	encoder := zap.NewProductionEncoderConfig()
-	encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	encoder.TimeKey = "time"
-	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.Lock(os.Stderr), l)), nil
 }
 
 // configOf loads the configuration named by --config, or that of a state folder
