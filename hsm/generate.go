@@ -11,7 +11,7 @@ import (
 
 // Generate makes a protected key pair in the token under this CKA_ID and label, and returns its public key (DER of SubjectPublicKeyInfo).
 // What protects the private key is read back from the token attribute by attribute; a key that fails, or whose creation fails half-way,
-// or whose caller has gone, is destroyed. Making and destroying goes one at a time, since it slows signing down.
+// or whose caller has gone, is destroyed; so id has to be one that nobody else uses (NewID). Making and destroying goes one at a time, since it slows signing down.
 //
 // Errors: ErrInvalid (spec and use that do not go together, a CKA_ID in use), ErrUnsupported, ErrUnprotected (the token made a key that is
 // not as asked for), ErrTokenFull, ErrBusy, ErrTimeout, ErrUnavailable, ErrFailed.
@@ -50,22 +50,25 @@ func (t *Token) omitted() map[uint]bool {
 
 // makeKey makes the pair, reads it back and puts it into the index.
 func (t *Token) makeKey(g *generation, s *session, m *template) (spki []byte, err error) {
-	if e, err := s.lookUp(m.id); err != nil {
-		return nil, err
-	} else if e != nil {
+	if e, _ := g.index.get(m.id); e != nil {
 		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID " + hex.EncodeToString(m.id) + " is in use"}
 	}
+	ours := true
 	defer func() {
-		if err != nil {
+		if err != nil && ours {
 			err = t.afterFailure(g, s, m.id, err)
 		}
 	}()
 	if err := t.makePair(g.owner, s, m); err != nil {
 		return nil, err
 	}
-	e, err := s.lookUp(m.id)
+	e, err := s.lookUp(m.id) // crypto11 does not tell the handles
 	if err != nil {
 		return nil, err
+	}
+	if e != nil && len(e.private) > 1 {
+		ours = false // another process made a key with the same CKA_ID: which is which cannot be told, so neither is destroyed
+		return nil, e.usable(m.id, nil)
 	}
 	if e == nil || len(e.private) != 1 || len(e.public) != 1 {
 		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: "the token does not show the one private and the one public key that it was to make"}

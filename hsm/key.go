@@ -16,6 +16,9 @@ type Key struct {
 	pub  crypto.PublicKey
 
 	bound atomic.Pointer[binding] // the handle, in one generation
+
+	checks atomic.Uint32 // signatures checked, until the key has its table
+	table  atomic.Pointer[p256Table]
 }
 
 // binding ties a key to its object in one generation; it means nothing in another.

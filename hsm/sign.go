@@ -53,7 +53,7 @@ func (t *Token) check(k *Key, b *binding, m SignMechanism, in, sig []byte) error
 	if m.Scheme == ECDSA && t.cfg.SkipECDSACheck && b.verified.Load() && sig != nil {
 		return nil
 	}
-	if sig != nil && verify(k.pub, m, in, sig) {
+	if sig != nil && k.signed(m, in, sig) {
 		b.verified.Store(true)
 		return nil
 	}
