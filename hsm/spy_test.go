@@ -227,3 +227,25 @@ func startReinitLoad(t *testing.T, tok *hsm.Token, k *hsm.Key, in []byte) (end f
 		<-ended
 	}
 }
+
+// Idle sessions are used now and then, so that an HSM does not close them (crypto11 10, autograph 132); sessions in use need not be.
+func TestKeepAlive(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	s := newSpy(t)
+	c := hsmtest.TokenIn(t, s.module)
+	c.KeepAlive = 50 * time.Millisecond
+	tok := hsmtest.Open(t, c)
+	k := hsmtest.NewKey(t, tok, hsm.NISTP256, hsm.UseSign)
+	hsmtest.Eventually(t, back, "idle sessions are used", func() error {
+		n := s.counts(func() { time.Sleep(100 * time.Millisecond) }, "C_GetSessionInfo", "C_OpenSession")
+		if n["C_GetSessionInfo"] < 4 || n["C_OpenSession"] != 0 {
+			return fmt.Errorf("%v", n)
+		}
+		return nil
+	})
+	if _, err := tok.Sign(ctx, k, p256, digest(crypto.SHA256, "a")); err != nil {
+		t.Error(err)
+	}
+}
