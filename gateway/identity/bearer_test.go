@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -78,7 +79,7 @@ func TestWrongBearers(t *testing.T) {
 		wrong = append(wrong, token[:at]+flip(token[at])+token[at+1:])
 	}
 	for _, w := range wrong {
-		if _, err := i.Bearer(w, now); err != ErrUnknown {
+		if _, err := i.Bearer(w, now); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%q: error %v", w, err)
 		}
 	}

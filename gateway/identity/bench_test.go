@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func BenchmarkIdentities(b *testing.B) {
 	})
 	b.Run("Bearer of unknown id", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := i.Bearer(unknown, now); err != ErrUnknown {
+			if _, err := i.Bearer(unknown, now); !errors.Is(err, ErrUnknown) {
 				b.Fatal(err)
 			}
 		}

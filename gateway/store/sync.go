@@ -13,7 +13,7 @@ import (
 // watchInterval is how soon Watch sees what another process wrote.
 const watchInterval = time.Second
 
-// ErrClosed: a write after Close.
+// ErrClosed is a write after Close.
 var ErrClosed = errors.New("store: closed")
 
 // change is the body of a write. It runs in a transaction, with s.mem in step
