@@ -157,7 +157,8 @@ func signInput(in *api.SignRequest) ([]byte, *api.Error) {
 	if n == 0 {
 		return nil, emptyBody()
 	}
-	return hash.Sum(nil), nil // with ED25519_PH_SHA_512: Ed25519ph over the file itself
+	// A file gives the signature that its digest would give.
+	return messageInput(hash.Sum(nil), api.Digest, in.SigningAlgorithm)
 }
 
 func emptyBody() *api.Error {
