@@ -276,9 +276,9 @@ func (r *rig) measureSoak(rep *report) error {
 }
 
 func (r *rig) machine() (machine, error) {
-	fsync, err := fsyncTime(filepath.Join(r.dir, "fsync"))
+	p50, p99, err := fsyncTime(filepath.Join(r.dir, "fsync"))
 	if err != nil {
 		return machine{}, err
 	}
-	return machineOf(r, fsync), nil
+	return machineOf(r, p50, p99), nil
 }

@@ -30,7 +30,8 @@ type machine struct {
 	GOMAXPROCS int       `json:"gomaxprocs"`
 	Rounds     int       `json:"rounds"`
 	Window     string    `json:"window"`
-	Fsync      float64   `json:"fsyncMillis"` // the median of 100 appends of 600 bytes
+	Fsync      float64   `json:"fsyncMillis"` // the median of 200 appends of 600 bytes
+	FsyncP99   float64   `json:"fsyncP99Millis"`
 }
 
 // goal is a figure with the most that it should be.
@@ -167,31 +168,31 @@ func memoryOf(pid int) (float64, error) {
 	return 0, fmt.Errorf("process %d has no VmRSS", pid)
 }
 
-// fsyncTime is the median of appending a record's size to a file and syncing it, in milliseconds.
-func fsyncTime(path string) (float64, error) {
+// fsyncTime is how long it takes to append a record's size to a file and to sync it, in milliseconds.
+func fsyncTime(path string) (p50, p99 float64, err error) {
 	f, err := os.Create(path)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer f.Close()
-	record, took := make([]byte, 600), make([]float64, 0, 100)
+	record, took := make([]byte, 600), make([]int32, 0, 200)
 	for range cap(took) {
 		start := time.Now()
 		if _, err := f.Write(record); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if err := f.Sync(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		took = append(took, float64(time.Since(start).Microseconds())/1000)
+		took = append(took, int32(time.Since(start).Microseconds()))
 	}
 	slices.Sort(took)
-	return took[len(took)/2], nil
+	return quantile(took, 0.50), quantile(took, 0.99), nil
 }
 
-func machineOf(r *rig, fsync float64) machine {
+func machineOf(r *rig, fsync, fsyncP99 float64) machine {
 	m := machine{Time: time.Now().UTC().Truncate(time.Second), CPU: "unknown", Cores: runtime.NumCPU(), Go: runtime.Version(),
-		Sessions: r.sessions(), GOMAXPROCS: r.procs(), Rounds: r.o.rounds, Window: r.o.window.String(), Fsync: fsync}
+		Sessions: r.sessions(), GOMAXPROCS: r.procs(), Rounds: r.o.rounds, Window: r.o.window.String(), Fsync: fsync, FsyncP99: fsyncP99}
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if _, rest, ok := strings.Cut(string(text), "model name\t: "); ok {
 			m.CPU, _, _ = strings.Cut(rest, "\n")

@@ -9,8 +9,8 @@ import (
 // print writes the report for a person.
 func (rep report) print(w io.Writer) {
 	m := rep.Machine
-	fmt.Fprintf(w, "\n%s, %d cores, %s; %d sessions, GOMAXPROCS %d; %d rounds of %s; fsync %.2f ms\n",
-		m.CPU, m.Cores, m.Go, m.Sessions, m.GOMAXPROCS, m.Rounds, m.Window, m.Fsync)
+	fmt.Fprintf(w, "\n%s, %d cores, %s; %d sessions, GOMAXPROCS %d; %d rounds of %s; fsync %.2f ms, p99 %.1f ms\n",
+		m.CPU, m.Cores, m.Go, m.Sessions, m.GOMAXPROCS, m.Rounds, m.Window, m.Fsync, m.FsyncP99)
 	if len(rep.Rows) > 0 {
 		printRows(w, rep.Rows)
 	}
