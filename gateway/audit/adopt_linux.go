@@ -1,13 +1,18 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"time"
 )
 
 // Adopt makes a log without a fitting head usable again: it verifies the chain from the first record to the last
 // and, if nothing is wrong in it, writes a head that names the last. Records that are missing at the end are
-// given up for lost by this, so a person has to ask for it. It refuses a log that another process writes.
+// given up for lost by this, so a person has to ask for it. The head from before is kept beside it, since it may
+// be all that tells of them. It refuses a log that another process writes.
 func Adopt(path string) (Report, error) {
 	f, err := openLog(path, false)
 	if err != nil {
@@ -33,5 +38,18 @@ func Adopt(path string) (Report, error) {
 	if err := f.Sync(); err != nil {
 		return r, err
 	}
+	if err := keepHead(path); err != nil {
+		return r, err
+	}
 	return r, replaceHead(path, r.End)
+}
+
+// keepHead gives the head file a second name, under which it stays when it is replaced.
+func keepHead(path string) error {
+	name := HeadPath(path)
+	err := os.Link(name, name+".before-"+time.Now().UTC().Format("20060102T150405.000000Z"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

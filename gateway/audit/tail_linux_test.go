@@ -165,6 +165,35 @@ func TestOpenAndTheHeadFile(t *testing.T) {
 	}
 }
 
+// The head that told of lost records is not lost with them.
+func TestAdoptKeepsTheHeadThatItReplaces(t *testing.T) {
+	path, _ := logOf(t, 5)
+	head, err := os.ReadFile(HeadPath(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b[:bytes.LastIndexByte(b[:len(b)-1], '\n')+1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Adopt(path); err != nil || r.End.Seq != 4 {
+		t.Fatal(r, err)
+	}
+	kept, err := filepath.Glob(HeadPath(path) + ".before-*")
+	if err != nil || len(kept) != 1 {
+		t.Fatal(kept, err)
+	}
+	if was, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(was, head) {
+		t.Fatalf("%q, %v", was, err)
+	}
+	if err := open(t, path, Options{}).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAdoptRefusesABrokenChain(t *testing.T) {
 	path, _ := logOf(t, 5)
 	b, err := os.ReadFile(path)
