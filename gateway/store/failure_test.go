@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -216,6 +218,32 @@ func TestAnotherProcessHoldsTheLock(t *testing.T) {
 	equal(t, contents(s.mem), before)
 	ok(t, tx.Rollback())
 	ok(t, s.InsertKey(t.Context(), aKey("k")))
+}
+
+// SQLite itself would go on in a file that has no name any more.
+func TestTheFileIsMovedOrReplaced(t *testing.T) {
+	t.Parallel()
+	s := filled(t)
+	s.Watch(t.Context())
+	aside := s.path + ".aside"
+	move := func(from, to string) { ok(t, os.Rename(from, to)) }
+	move(s.path, aside)
+	before := contents(s.mem)
+	for name, write := range writes(t.Context(), s) {
+		if err := write(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	equal(t, contents(s.mem), before)
+	until(t, "the failure is told", func() bool { return s.Ready() != nil })
+	ok(t, os.WriteFile(s.path, nil, 0o600))
+	if err := s.InsertKey(t.Context(), aKey("lost")); err == nil || !strings.Contains(err.Error(), "another file") {
+		t.Errorf("written to a file without a name: %v", err)
+	}
+	move(aside, s.path)
+	until(t, "it mends itself", func() bool { return s.Ready() == nil })
+	ok(t, s.InsertKey(t.Context(), aKey("kept")))
+	likeFile(t, s)
 }
 
 func TestAfterClose(t *testing.T) {

@@ -34,6 +34,7 @@ const maxConnections = 4
 // called from several goroutines.
 type Store struct {
 	path string
+	file os.FileInfo // which file was opened; see inPlace
 	db   *sql.DB
 
 	// writing holds one token: the right to use writer and version and to
@@ -74,6 +75,9 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	defer unlock()
 	if err := private(s.path); err != nil {
+		return err
+	}
+	if s.file, err = os.Stat(s.path); err != nil {
 		return err
 	}
 	if s.db, err = sql.Open("sqlite3", dsn(s.path)); err != nil {

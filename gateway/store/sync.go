@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -31,6 +32,9 @@ func (s *Store) write(ctx context.Context, c change) error {
 		return err
 	}
 	defer unlock()
+	if err := s.inPlace(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
 	ctx = context.WithoutCancel(ctx)
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -84,6 +88,9 @@ func (s *Store) follow(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if err := s.inPlace(); err != nil {
+		return err
+	}
 	ctx = context.WithoutCancel(ctx)
 	var version int64
 	if err := s.writer.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
@@ -98,6 +105,20 @@ func (s *Store) follow(ctx context.Context) error {
 	}
 	defer tx.Rollback()
 	return s.catchUp(ctx, tx)
+}
+
+// inPlace is nil while the file that was opened stands at its path. SQLite goes
+// on in a file that was deleted, moved or replaced, and what it commits there
+// is gone at the next start.
+func (s *Store) inPlace() error {
+	now, err := os.Stat(s.path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the database is not in its place, put it back: %w", err)
+	case !os.SameFile(now, s.file):
+		return fmt.Errorf("another file stands in the place of the database %s: put the right one there and restart", s.path)
+	}
+	return nil
 }
 
 // catchUp loads the file again when another connection has written it since.
