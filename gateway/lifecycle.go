@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -42,12 +41,12 @@ func (s *Service) Start(ctx context.Context) error {
 		}
 	}
 	s.destroyDue(ctx)
-	differences, err := s.Compare(ctx)
+	differences, err := Compare(ctx, s.store, s.token)
 	if err != nil {
 		return err
 	}
 	for _, d := range differences {
-		s.log.Warn("the token and the store differ", zap.String("what", d))
+		s.log.Warn("the token and the store differ", zap.Stringer("what", d))
 	}
 	return nil
 }
@@ -124,62 +123,6 @@ func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
 		s.keys.Delete(string(v.ObjectID))
 	}
 	return nil
-}
-
-// Compare lists, by name, what the token holds and the store does not know, and
-// the other way round.
-func (s *Service) Compare(ctx context.Context) ([]string, error) {
-	objects, err := s.token.Objects(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the token's keys cannot be listed: %w", err)
-	}
-	inToken := make(map[string]bool, len(objects))
-	for _, o := range objects {
-		inToken[string(o.ID)] = true
-	}
-	var differences []string
-	known := s.passing()
-	for _, k := range s.allKeys() {
-		for _, v := range k.Versions {
-			known[string(v.ObjectID)] = true
-			if !inToken[string(v.ObjectID)] {
-				differences = append(differences, fmt.Sprintf("key %s version %d: the token has no private key with CKA_ID %x", k.ID, v.Number, v.ObjectID))
-			}
-		}
-	}
-	for _, o := range objects {
-		switch {
-		case !known[string(o.ID)]:
-			differences = append(differences, fmt.Sprintf("the token's private key %q with CKA_ID %s is not in the store", o.Label, hex.EncodeToString(o.ID)))
-		case !o.Protected:
-			differences = append(differences, fmt.Sprintf("the token's private key %q with CKA_ID %s is not used: %s", o.Label, hex.EncodeToString(o.ID), o.Why))
-		}
-	}
-	return differences, nil
-}
-
-// passing are the object ids of keys that are being made or destroyed, whose
-// objects may be there or not.
-func (s *Service) passing() map[string]bool {
-	known := make(map[string]bool)
-	for _, k := range append(s.store.Creating(), s.store.Undestroyed()...) {
-		for _, v := range k.Versions {
-			known[string(v.ObjectID)] = true
-		}
-	}
-	return known
-}
-
-func (s *Service) allKeys() []*store.Key {
-	var all []*store.Key
-	for after := ""; ; {
-		page, more := s.store.Keys(after, 1000)
-		all = append(all, page...)
-		if !more {
-			return all
-		}
-		after = page[len(page)-1].ID
-	}
 }
 
 // NotReady says why calls are not served. What may be told to anybody; Cause is

@@ -10,9 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
-
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/identity"
@@ -121,17 +118,13 @@ func hasCredential(s *store.Store, arn string) bool {
 // database that the token lacks is a need; a key of the token that the database
 // does not know may belong to someone else.
 func (f *findings) compare(ctx context.Context, c *Config, s *store.Store, t *hsm.Token) {
-	service := gateway.New(gateway.Config{
-		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: s, Token: t,
-		Log: zap.NewNop(), Metrics: prometheus.NewRegistry(),
-	})
-	differences, err := service.Compare(ctx)
+	differences, err := gateway.Compare(ctx, s, t)
 	if err != nil {
 		f.failed("keys", err)
 		return
 	}
 	for _, d := range differences {
-		if strings.HasPrefix(d, "key ") {
+		if d.KeyMissing {
 			f.add(stateNeeded, "keys", "restore the token from its backup, or schedule the key's deletion", "%s", d)
 			continue
 		}

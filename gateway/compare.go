@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// Difference is something that the token and the store do not agree on.
+type Difference struct {
+	KeyMissing bool // a key of the store cannot be used; otherwise only an object that is left alone
+	text       string
+}
+
+func (d Difference) String() string { return d.text }
+
+// Compare lists, by name, what the store knows and the token does not hold, and
+// the other way round.
+func Compare(ctx context.Context, s *store.Store, token *hsm.Token) ([]Difference, error) {
+	objects, err := token.Objects(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the token's keys cannot be listed: %w", err)
+	}
+	held := make(map[string]hsm.Object, len(objects))
+	for _, o := range objects {
+		held[string(o.ID)] = o
+	}
+	var differences []Difference
+	known := passing(s)
+	for _, k := range allKeys(s) {
+		for _, v := range k.Versions {
+			known[string(v.ObjectID)] = true
+			o, ok := held[string(v.ObjectID)]
+			switch name := fmt.Sprintf("key %s version %d", k.ID, v.Number); {
+			case !ok:
+				differences = append(differences, Difference{true, fmt.Sprintf("%s: the token has no private key with CKA_ID %x", name, v.ObjectID)})
+			case !o.Protected:
+				differences = append(differences, Difference{true, fmt.Sprintf("%s: the token's private key with CKA_ID %x is not used: %s", name, v.ObjectID, o.Why)})
+			}
+		}
+	}
+	for _, o := range objects {
+		if !known[string(o.ID)] {
+			differences = append(differences, Difference{false, fmt.Sprintf("the token's private key %q with CKA_ID %x is not in the store", o.Label, o.ID)})
+		}
+	}
+	return differences, nil
+}
+
+// passing are the object ids of keys that are being made or destroyed, whose
+// objects may be there or not.
+func passing(s *store.Store) map[string]bool {
+	known := make(map[string]bool)
+	for _, k := range append(s.Creating(), s.Undestroyed()...) {
+		for _, v := range k.Versions {
+			known[string(v.ObjectID)] = true
+		}
+	}
+	return known
+}
+
+func allKeys(s *store.Store) []*store.Key {
+	var all []*store.Key
+	for after := ""; ; {
+		page, more := s.Keys(after, 1000)
+		all = append(all, page...)
+		if !more {
+			return all
+		}
+		after = page[len(page)-1].ID
+	}
+}
