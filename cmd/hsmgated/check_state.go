@@ -69,7 +69,7 @@ func (f *findings) database(ctx context.Context, c *Config, t *hsm.Token) {
 	f.add(stateOK, "database", "", "%s: %d keys, %d principals", c.Store, s.KeyCount(), len(s.Principals()))
 	f.credentials(c, s)
 	if t != nil {
-		f.compare(ctx, c, s, t)
+		f.compare(ctx, s, t)
 	}
 }
 
@@ -117,7 +117,7 @@ func hasCredential(s *store.Store, arn string) bool {
 // compare reports what the database and the token do not agree on. A key of the
 // database that the token lacks is a need; a key of the token that the database
 // does not know may belong to someone else.
-func (f *findings) compare(ctx context.Context, c *Config, s *store.Store, t *hsm.Token) {
+func (f *findings) compare(ctx context.Context, s *store.Store, t *hsm.Token) {
 	differences, err := gateway.Compare(ctx, s, t)
 	if err != nil {
 		f.failed("keys", err)
