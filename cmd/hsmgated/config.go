@@ -53,6 +53,11 @@ type Config struct {
 	// StopTimeout is how long calls that are under way may go on after SIGTERM
 	// or SIGINT. Default 20s.
 	StopTimeout time.Duration `yaml:"stop_timeout"`
+	// MaxConnections is how many connections are served at a time; more wait
+	// to be accepted. Never more than half of the files that the process may
+	// have open (ulimit -n): the PKCS#11 module and the logs need theirs,
+	// whatever strangers do. Default 4096.
+	MaxConnections int `yaml:"max_connections"`
 	// GOMAXPROCS is how many threads run Go code at a time. Calls into the
 	// PKCS#11 module block their thread, so more than one a core pays. The
 	// environment variable of the same name comes first. Default twice the

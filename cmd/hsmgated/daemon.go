@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/audit"
@@ -55,7 +57,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if err := setEnvironment(c); err != nil {
 		return nil, err
 	}
-	if d.listener, err = listen(ctx, c.Listen); err != nil {
+	if d.listener, err = listen(ctx, c.Listen, c.MaxConnections); err != nil {
 		return nil, err
 	}
 	if d.url, err = clientURL(c, d.listener.Addr()); err != nil {
@@ -86,12 +88,18 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	return d, d.service.Start(ctx)
 }
 
-func listen(ctx context.Context, address string) (net.Listener, error) {
+// listen accepts so many connections at a time, and never so many that the
+// module and the logs lack files.
+func listen(ctx context.Context, address string, connections int) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("the address %s cannot be served: %w", address, err)
 	}
-	return l, nil
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && uint64(connections) > files.Cur/2 {
+		connections = max(int(files.Cur/2), 1)
+	}
+	return netutil.LimitListener(l, connections), nil
 }
 
 // gcPercent trades some 30 MB for a third of the garbage collector's work: what

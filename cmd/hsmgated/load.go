@@ -73,6 +73,9 @@ func (c *Config) setDefaults() {
 	if c.StopTimeout == 0 {
 		c.StopTimeout = 20 * time.Second
 	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 4096
+	}
 }
 
 // resolve makes every path absolute.
@@ -117,8 +120,8 @@ func (c *Config) check() error {
 	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil {
 		wrong("log.level: %q is not debug, info, warn or error", c.Log.Level)
 	}
-	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.GOMAXPROCS < 0 {
-		wrong("audit.timeout, stop_timeout and gomaxprocs are not negative")
+	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 {
+		wrong("audit.timeout, stop_timeout, max_connections and gomaxprocs are not negative")
 	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")

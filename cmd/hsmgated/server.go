@@ -4,19 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/awskms"
 	"github.com/hsmgate/hsmgate/gateway/rest"
 )
@@ -25,12 +21,8 @@ const (
 	headerTimeout = 10 * time.Second // for the head of a request
 	idleTimeout   = 2 * time.Minute  // between two requests of a connection
 	maxHeader     = 32 << 10         // bytes
-	// bodyIdle is how long a body may stand still. A whole upload has no
-	// limit: it may be a file of any size over any line.
-	bodyIdle = 30 * time.Second
-	// answerTimeout bounds the time from the last byte of the request to the
-	// last of the answer. Making an RSA key in a slow token takes a minute.
-	answerTimeout = 5 * time.Minute
+	// maxStreams is how many requests a connection of HTTP/2 may have under way.
+	maxStreams = 64
 )
 
 // serve serves until ctx ends, then drains: readiness goes away, new requests
@@ -40,9 +32,10 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 	if err != nil {
 		return err
 	}
-	gate := &gate{next: handler, bodyIdle: bodyIdle}
+	gate := &gate{next: handler, pace: usualPace}
 	server := &http.Server{
 		Handler: gate, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams}, DisableGeneralOptionsHandler: true,
 		ErrorLog: zap.NewStdLog(zap.New(d.log.Core()).Named("http")),
 	}
 	failed := make(chan error, 1)
@@ -91,65 +84,6 @@ func (d *daemon) handler() (http.Handler, error) {
 	return rest.New(rest.Config{
 		Service: d.service, Identities: d.identities, AWS: aws, Log: d.log, Registry: d.registry, Address: address,
 	}), nil
-}
-
-// gate stands before the faces: it refuses requests while the daemon stops, and
-// ends those that stand still.
-type gate struct {
-	next     http.Handler
-	bodyIdle time.Duration
-	stopping atomic.Bool
-}
-
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if g.stopping.Load() && r.URL.Path != "/healthz" {
-		refuse(w, r)
-		return
-	}
-	conn := http.NewResponseController(w)
-	// An error means that the connection is gone, which the next write tells.
-	_ = conn.SetWriteDeadline(time.Now().Add(answerTimeout))
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &movingBody{r.Body, conn, g.bodyIdle}
-	}
-	g.next.ServeHTTP(w, r)
-}
-
-// refuse answers in the form of the face that was asked, so that every client
-// reads 'try again'.
-func refuse(w http.ResponseWriter, r *http.Request) {
-	const text = "The gateway is stopping. Try again."
-	code := string(api.ServiceUnavailable)
-	mediaType, body := "application/problem+json", map[string]any{
-		"type": "urn:hsmgate:error:" + code, "title": api.ServiceUnavailable.Title(), "status": http.StatusServiceUnavailable,
-		"detail": text, "code": code,
-	}
-	if r.URL.Path == "/" {
-		mediaType, body = "application/x-amz-json-1.1", map[string]any{"__type": code, "message": text}
-	}
-	w.Header().Set("Connection", "close")
-	w.Header().Set("Retry-After", "1")
-	w.Header().Set("Content-Type", mediaType)
-	w.WriteHeader(http.StatusServiceUnavailable)
-	_ = json.NewEncoder(w).Encode(body) // a caller who is gone needs no answer
-}
-
-// movingBody is a request body of which some byte has to come every idle.
-type movingBody struct {
-	io.ReadCloser
-	conn *http.ResponseController
-	idle time.Duration
-}
-
-func (b *movingBody) Read(p []byte) (int, error) {
-	now := time.Now()
-	_ = b.conn.SetReadDeadline(now.Add(b.idle))
-	n, err := b.ReadCloser.Read(p)
-	if err != nil { // the end, too: what the server reads next is not the body's affair
-		_ = b.conn.SetReadDeadline(time.Time{})
-		_ = b.conn.SetWriteDeadline(now.Add(answerTimeout))
-	}
-	return n, err
 }
 
 // clientURL is the URL under which clients on this machine reach the server.

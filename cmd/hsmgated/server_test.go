@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httptrace"
 	"os"
 	"path/filepath"
@@ -169,97 +168,6 @@ func TestStopTimeout(t *testing.T) {
 	again.stop()
 	if err := <-again.done; err != nil {
 		t.Error(err)
-	}
-}
-
-// TestStopping: the gate refuses and says so, also on a connection that is open.
-func TestStopping(t *testing.T) {
-	g := &gate{next: http.NotFoundHandler(), bodyIdle: time.Second}
-	server := httptest.NewServer(g)
-	defer server.Close()
-	get := func(path string) answer {
-		t.Helper()
-		resp, err := server.Client().Get(server.URL + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if resp.Close {
-			resp.Header.Set("Connection", "close")
-		}
-		return answer{status: resp.StatusCode, header: resp.Header}
-	}
-	if a := get("/readyz"); a.status != http.StatusNotFound {
-		t.Fatalf("before: %d", a.status)
-	}
-	g.stopping.Store(true)
-	if a := get("/readyz"); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "1" || a.header.Get("Connection") != "close" {
-		t.Errorf("stopping: %d, %v", a.status, a.header)
-	}
-	for path, want := range map[string]string{"/": "application/x-amz-json-1.1", "/v1/keys": "application/problem+json"} {
-		if have := get(path).header.Get("Content-Type"); have != want {
-			t.Errorf("%s answers in %s, want %s", path, have, want)
-		}
-	}
-	if a := get("/healthz"); a.status != http.StatusNotFound {
-		t.Errorf("the process is still healthy: %d", a.status)
-	}
-}
-
-// TestBodyStandsStill: a body may take as long as it likes while bytes come, and
-// is ended when none come.
-func TestBodyStandsStill(t *testing.T) {
-	const idle = 200 * time.Millisecond
-	type result struct {
-		n   int64
-		err error
-	}
-	results := make(chan result, 1)
-	server := httptest.NewServer(&gate{bodyIdle: idle, next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, err := io.Copy(io.Discard, r.Body)
-		results <- result{n, err}
-		if err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-		}
-	})})
-	defer server.Close()
-	send := func(body io.Reader) (*http.Response, error) {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, body)
-		if err != nil {
-			return nil, err
-		}
-		return server.Client().Do(r)
-	}
-
-	body, file := io.Pipe()
-	go func() { // four times the idle time in all
-		tick := time.NewTicker(idle / 8)
-		defer tick.Stop()
-		for range 32 {
-			<-tick.C
-			if _, err := file.Write([]byte("x")); err != nil {
-				return
-			}
-		}
-		file.Close()
-	}()
-	resp, err := send(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if r := <-results; r.n != 32 || r.err != nil {
-		t.Errorf("a slow body: %d bytes, %v", r.n, r.err)
-	}
-
-	body, file = io.Pipe()
-	defer file.Close()
-	go send(body) //nolint:errcheck // it is cut off or answered with an error, as the server likes
-	if _, err := file.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if r := <-results; r.n != 1 || !errors.Is(r.err, os.ErrDeadlineExceeded) {
-		t.Errorf("a body that stands still: %d bytes, %v", r.n, r.err)
 	}
 }
 

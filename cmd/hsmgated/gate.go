@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// pace is how slow a request may be. A whole upload has no limit: it may be a
+// file of any size.
+type pace struct {
+	idle  time.Duration // how long a body may stand still
+	grace time.Duration // how long it may be slower than rate
+	rate  int64         // bytes a second, from the beginning on
+	// answer bounds the time from the last byte of the request to the last of
+	// the answer. Making an RSA key in a slow token takes a minute.
+	answer time.Duration
+}
+
+var usualPace = pace{idle: 30 * time.Second, grace: 30 * time.Second, rate: 1 << 10, answer: 5 * time.Minute}
+
+// gate stands before the faces: it refuses requests while the daemon stops, and
+// ends those that stand still.
+type gate struct {
+	next     http.Handler
+	pace     pace
+	stopping atomic.Bool
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.stopping.Load() && r.URL.Path != "/healthz" {
+		refuse(w, r)
+		return
+	}
+	conn, now := http.NewResponseController(w), time.Now()
+	// An error means that the connection is gone, which the next write tells.
+	_ = conn.SetWriteDeadline(now.Add(g.pace.answer))
+	if r.Body != nil && r.Body != http.NoBody {
+		// The server waits for a body that nobody reads, too.
+		_ = conn.SetReadDeadline(now.Add(g.pace.idle))
+		r.Body = &movingBody{ReadCloser: r.Body, conn: conn, pace: g.pace, begun: now, extended: now}
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// refuse answers in the form of the face that was asked, so that every client
+// reads 'try again'.
+func refuse(w http.ResponseWriter, r *http.Request) {
+	const text = "The gateway is stopping. Try again."
+	code := string(api.ServiceUnavailable)
+	mediaType, body := "application/problem+json", map[string]any{
+		"type": "urn:hsmgate:error:" + code, "title": api.ServiceUnavailable.Title(), "status": http.StatusServiceUnavailable,
+		"detail": text, "code": code,
+	}
+	if r.URL.Path == "/" {
+		mediaType, body = "application/x-amz-json-1.1", map[string]any{"__type": code, "message": text}
+	}
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Retry-After", "1")
+	w.Header().Set("Content-Type", mediaType)
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_ = json.NewEncoder(w).Encode(body) // a caller who is gone needs no answer
+}
+
+// movingBody is a request body that keeps the pace: some byte has to come every
+// idle, and after the grace at least rate bytes a second, so that nobody holds a
+// connection for days with a byte now and then.
+type movingBody struct {
+	io.ReadCloser
+	conn     *http.ResponseController
+	pace     pace
+	begun    time.Time
+	extended time.Time // when the time for the answer was last set
+	n        int64     // bytes read
+}
+
+func (b *movingBody) Read(p []byte) (int, error) {
+	now := time.Now()
+	if now.Sub(b.extended) > b.pace.answer/8 { // HTTP/2 ends a stream whose time to answer is over, whatever it does
+		b.extended = now
+		_ = b.conn.SetWriteDeadline(now.Add(b.pace.answer))
+	}
+	until := b.begun.Add(b.pace.grace + time.Duration(min(b.n/b.pace.rate, 1<<31))*time.Second)
+	if still := now.Add(b.pace.idle); still.Before(until) {
+		until = still
+	}
+	_ = b.conn.SetReadDeadline(until)
+	n, err := b.ReadCloser.Read(p)
+	b.n += int64(n)
+	if errors.Is(err, io.EOF) { // what the server reads next is not the body's affair
+		_ = b.conn.SetReadDeadline(time.Time{})
+		_ = b.conn.SetWriteDeadline(time.Now().Add(b.pace.answer))
+	}
+	return n, err
+}
