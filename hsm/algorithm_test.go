@@ -230,6 +230,22 @@ func own(spec hsm.KeySpec, m hsm.SignMechanism) bool {
 	return false
 }
 
+// Ed25519 signs the empty message too.
+func TestEmptyMessage(t *testing.T) {
+	t.Parallel()
+	tok := hsmtest.Open(t, hsmtest.NewToken(t))
+	k := hsmtest.NewKey(t, tok, hsm.Edwards25519, hsm.UseSign)
+	for _, in := range [][]byte{nil, {}} {
+		sig, err := tok.Sign(ctx, k, ed25519m, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Verify(ed25519m, in, sig); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Short r and s, high bits, halves of 66 bytes: the DER of each.
 func TestDERSignature(t *testing.T) {
 	t.Parallel()

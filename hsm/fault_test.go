@@ -246,3 +246,41 @@ func TestFewSessions(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A token that answers a wrong PIN with a code of its own, and counts it: a refusal like any other.
+func TestWrongPINByAnotherCode(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	c := hsmtest.TokenIn(t, f.module)
+	f.set("vendor-code")
+	wrong := c
+	wrong.PINFile = hsmtest.PINFile(t, "wrong-pin")
+	if _, err := hsm.Open(ctx, wrong); !errors.Is(err, hsm.ErrPINRefused) {
+		t.Errorf("a wrong PIN: %v", err)
+	}
+	hsmtest.Open(t, c)
+}
+
+// One key is made without CKA_ALLOWED_MECHANISMS because of an error that passes; the next one has it again.
+func TestAllowedMechanismsAfterAnError(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	tok := hsmtest.Open(t, hsmtest.TokenIn(t, f.module))
+	info, err := tok.Info(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range []string{"general-error", ""} {
+		f.set(fault)
+		k := hsmtest.NewKey(t, tok, hsm.NISTP256, hsm.UseSign)
+		out := run(t, "pkcs11-tool", "--module", hsmtest.SoftHSM(t), "--login", "--pin", hsmtest.PIN, "--token-label", info.Label, "--list-objects",
+			"--type", "privkey", "--id", fmt.Sprintf("%x", k.ID()))
+		if has := bytes.Contains(out, []byte("Allowed mechanisms")); has != (fault == "") {
+			t.Errorf("fault %q: CKA_ALLOWED_MECHANISMS: %v\n%s", fault, has, out)
+		}
+	}
+}

@@ -91,7 +91,8 @@ func (t *Token) makeKey(g *generation, s *session, m *template) (spki []byte, er
 }
 
 // makePair has the pair made, without CKA_ALLOWED_MECHANISMS where the token does not know it, and with each name of Ed25519. NSS takes
-// CKA_ALLOWED_MECHANISMS for a session key, and fails with CKR_GENERAL_ERROR for one that it has to store.
+// CKA_ALLOWED_MECHANISMS for a session key, and fails with CKR_GENERAL_ERROR for one that it has to store; but that error may also have
+// passed by the next key, so it is not remembered.
 func (t *Token) makePair(o *owner, s *session, m *template) error {
 	names := [][]byte{nil}
 	if m.spec == Edwards25519 {
@@ -99,8 +100,9 @@ func (t *Token) makePair(o *owner, s *session, m *template) error {
 	}
 	var err error
 	for _, name := range names {
+		unknown := t.noAllowed.Load()
 		for _, allowed := range []bool{true, false} {
-			if allowed && t.noAllowed.Load() {
+			if allowed && unknown {
 				continue
 			}
 			try := *m
@@ -109,10 +111,17 @@ func (t *Token) makePair(o *owner, s *session, m *template) error {
 				try.omit = withAttribute(m.omit, pkcs11.CKA_ALLOWED_MECHANISMS)
 			}
 			err = o.generate(s, &try)
-			if err == nil && !allowed {
+			c := classify(rvOf(err))
+			switch {
+			case allowed:
+				unknown = c == classUnsupported
+			case err == nil && unknown:
 				t.noAllowed.Store(true)
+			case err == nil:
+				t.log.Warn("the token refused a key with CKA_ALLOWED_MECHANISMS and made it without; if it always does, name that under omit_attributes",
+					zap.String("cka_id", hex.EncodeToString(m.id)))
 			}
-			if c := classify(rvOf(err)); c != classUnsupported && (c != classOther || !allowed) {
+			if c != classUnsupported && (c != classOther || !allowed) {
 				return err
 			}
 			if left := s.clear(m.id); left != nil {

@@ -53,7 +53,7 @@ const maxOutput = 1024
 var jobs = sync.Pool{New: func() any {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return &job{done: make(chan struct{}, 1), timer: t, out: make([]byte, maxOutput)}
+	return &job{done: make(chan struct{}, 1), timer: t, in: make([]byte, 0, 64), out: make([]byte, maxOutput)} // in: never nil, which modules refuse
 }}
 
 func newJob(kind jobKind) *job {
@@ -68,7 +68,7 @@ func newJob(kind jobKind) *job {
 // free gives a job back that came to its end; one that was given up is left to the garbage collector.
 func (j *job) free() {
 	clear(j.in)
-	clear(j.out) // plaintext
+	clear(j.out[:cap(j.out)]) // plaintext, and what a failed decryption has left of it
 	jobs.Put(j)
 }
 

@@ -89,7 +89,7 @@ func (o *owner) openCrypto11(pin *string) error {
 	slot := int(o.slot)
 	o.c11, err = crypto11.Configure(&crypto11.Config{Path: o.mod.path, SlotNumber: &slot, Pin: *pin, MaxSessions: crypto11Sessions})
 	if err != nil {
-		return openError(o.slots, err)
+		return o.loginError(err)
 	}
 	return nil
 }
@@ -123,9 +123,20 @@ func (o *owner) openMiekg(pin *string, first bool) (err error) {
 	}
 	if err != nil {
 		_ = ctx.CloseSession(o.hold)
-		return openError(o.slots, err)
+		return o.loginError(err)
 	}
 	return nil
+}
+
+// loginError is openError for a failed login. Modules have codes of their own for a wrong PIN, and a login that failed for another reason is
+// repeated; so the token is asked whether it counted this one.
+func (o *owner) loginError(err error) *Error {
+	const counted = pkcs11.CKF_USER_PIN_COUNT_LOW | pkcs11.CKF_USER_PIN_FINAL_TRY | pkcs11.CKF_USER_PIN_LOCKED
+	e := openError(o.slots, err)
+	if info, err := o.life.ctx.GetTokenInfo(o.slot); err == nil && info.Flags&counted != 0 && e.Kind != ErrPINRefused {
+		e.Kind, e.Advice = ErrPINRefused, fail("", pkcs11.CKR_PIN_INCORRECT, "").Advice
+	}
+	return e
 }
 
 // choose finds the one token that is meant, and refuses to give the PIN to one whose PIN is locked.

@@ -55,12 +55,12 @@ func (w *worker) run() {
 
 // serve runs one job, and puts the session right afterwards.
 func (w *worker) serve(j *job) {
+	t := now()
+	j.started.Store(t) // first: whoever sees that it runs reads it
 	if !j.state.CompareAndSwap(jobQueued, jobRunning) {
 		return // its caller has gone
 	}
 	w.queue.waiting.Add(-1)
-	t := now()
-	j.started.Store(t)
 	w.used = true
 	life := w.gen.life
 	if !life.enter() {

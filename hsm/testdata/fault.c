@@ -9,8 +9,8 @@
 typedef unsigned long ul;
 typedef struct { ul type; void *value; ul len; } attr;
 typedef struct { unsigned char major, minor; void *fn[68]; } list;
-enum { GET_TOKEN_INFO = 6, GET_ATTRIBUTE = 24, SIGN = 43, GENERATE_PAIR = 59 };
-enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_EXTRACTABLE = 0x162 };
+enum { GET_TOKEN_INFO = 6, LOGIN = 18, GET_ATTRIBUTE = 24, SIGN = 43, GENERATE_PAIR = 59 };
+enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
 
 static list *real, mine;
 
@@ -39,12 +39,19 @@ static ul generate(ul s, void *m, attr *pub, ul npub, attr *priv, ul npriv, ul *
 	if (npriv > 64) return 5;
 	memcpy(copy, priv, npriv * sizeof *priv);
 	if (!token && fault("no-session-keys")) return 0xD1; // CKR_TEMPLATE_INCONSISTENT
+	if (token && find(priv, npriv, CKA_ALLOWED_MECHANISMS) && fault("general-error")) return 5;
 	if (token && fault("extractable")) find(copy, npriv, CKA_EXTRACTABLE)->value = &yes;
 	if (token && fault("decrypts")) find(copy, npriv, CKA_DECRYPT)->value = &yes;
 	ul rv = next(s, m, pub, npub, copy, npriv, hpub, hpriv);
 	if (rv == 0 && token && fault("fails-after")) return 6; // CKR_FUNCTION_FAILED, and the pair is there
 	if (rv == 0 && token && fault("slow-generate")) while (fault("slow-generate")) usleep(2000);
 	return rv;
+}
+
+static ul login(ul s, ul user, unsigned char *pin, ul n) {
+	ul (*next)(ul, ul, unsigned char *, ul) = real->fn[LOGIN];
+	ul rv = next(s, user, pin, n);
+	return rv != 0 && fault("vendor-code") ? 0x80000001 : rv;
 }
 
 static ul get_attribute(ul s, ul h, attr *a, ul n) {
@@ -83,6 +90,7 @@ ul C_GetFunctionList(list **out) {
 		ul (*get)(list **) = lib ? dlsym(lib, "C_GetFunctionList") : NULL;
 		if (get == NULL || get(&real) != 0) return 5;
 		mine = *real;
+		mine.fn[LOGIN] = login;
 		mine.fn[GENERATE_PAIR] = generate;
 		mine.fn[GET_ATTRIBUTE] = get_attribute;
 		mine.fn[SIGN] = sign;
