@@ -40,9 +40,12 @@ func (t *Token) Decrypt(ctx context.Context, k *Key, h crypto.Hash, ct []byte) (
 		if !errors.Is(err, errNoOAEP) {
 			return pt, err
 		}
+	}
+	pt, err := t.decryptRaw(ctx, k, h, ct, pub.Size())
+	if err == nil || errors.Is(err, ErrBadCiphertext) { // it may be this key that may not decrypt, and not the mechanism
 		raw.Store(true)
 	}
-	return t.decryptRaw(ctx, k, h, ct, pub.Size())
+	return pt, err
 }
 
 // errNoOAEP: the token refused the mechanism before it saw the ciphertext.

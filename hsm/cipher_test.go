@@ -145,4 +145,7 @@ func TestDecryptsOpenSSL(t *testing.T) {
 	if pt, err := tok.Decrypt(ctx, signing, crypto.SHA1, ct); err == nil {
 		t.Errorf("a key for signing decrypts: %q", pt)
 	}
+	if hsm.RawOAEP(tok, crypto.SHA1) {
+		t.Error("what one key may not do is taken for what the token cannot do")
+	}
 }

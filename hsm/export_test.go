@@ -37,3 +37,6 @@ func UnpadOAEP(h crypto.Hash, em []byte) ([]byte, bool) { return unpadOAEP(h, em
 
 // DERSignature is derSignature.
 func DERSignature(raw []byte) []byte { return derSignature(raw) }
+
+// RawOAEP says whether ciphertexts are unpadded here.
+func RawOAEP(t *Token, h crypto.Hash) bool { return t.oaep.of(h).Load() }

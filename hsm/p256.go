@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"math/big"
+	"runtime"
 	"sync/atomic"
 
 	"filippo.io/nistec"
@@ -45,12 +46,26 @@ func (k *Key) checkP256(public *ecdsa.PublicKey, digest, sig []byte) bool {
 	if t := k.table.Load(); t != nil && len(digest) >= 32 {
 		return t.verify(digest, sig)
 	}
-	if k.checks.Add(1) == tableAfter && p256Tables.Add(1) <= maxTables {
-		if t, err := newP256Table(public); err == nil {
-			k.table.Store(t)
-		}
+	if k.checks.Add(1) == tableAfter {
+		k.table.Store(takeP256Table(public))
 	}
 	return ecdsa.VerifyASN1(public, digest, sig)
+}
+
+// takeP256Table makes a table where there is room for one, nil otherwise. The room is free again when the key, and the table with it, is
+// garbage.
+func takeP256Table(public *ecdsa.PublicKey) *p256Table {
+	if p256Tables.Add(1) > maxTables {
+		p256Tables.Add(-1)
+		return nil
+	}
+	t, err := newP256Table(public)
+	if err != nil {
+		p256Tables.Add(-1)
+		return nil
+	}
+	runtime.AddCleanup(t, func(n int32) { p256Tables.Add(n) }, -1)
+	return t
 }
 
 func newP256Table(public *ecdsa.PublicKey) (*p256Table, error) {

@@ -6,7 +6,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"math/big"
+	"runtime"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -125,6 +127,26 @@ func TestP256TableComesWithUse(t *testing.T) {
 	}
 	if k.table.Load() == nil {
 		t.Error("no table after many signatures")
+	}
+}
+
+// The number of tables is bounded, and the tables of keys that are gone make room for others.
+func TestP256TablesAreBounded(t *testing.T) { // not parallel: it takes all the room
+	private, _ := p256Key(t)
+	take := func() *p256Table { return takeP256Table(&private.PublicKey) }
+	kept := make([]*p256Table, 0, maxTables)
+	for table := take(); table != nil; table = take() {
+		kept = append(kept, table)
+	}
+	if len(kept) == 0 || len(kept) > maxTables || int(p256Tables.Load()) != maxTables {
+		t.Errorf("%d tables, %d counted", len(kept), p256Tables.Load())
+	}
+	clear(kept)
+	for deadline := time.Now().Add(time.Minute); take() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no room for a table after all are gone")
+		}
+		runtime.GC()
 	}
 }
 
