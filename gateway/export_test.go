@@ -1,10 +1,20 @@
 package gateway
 
 import (
+	"context"
+
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
 )
+
+// ChangingOp is an operation like DisableKey that does what run says.
+func ChangingOp(run func()) *Op {
+	return op("DisableKey", "", "", anyState, func(*Service, context.Context, *Call, *nothing) (*api.Empty, *api.Error) {
+		run()
+		return &api.Empty{}, nil
+	}).changing()
+}
 
 // ECDSASHA256 is what the token is asked for that algorithm.
 var ECDSASHA256 = mechanisms[api.ECDSASHA256]

@@ -137,15 +137,32 @@ func (e *NotReady) Error() string { return e.What + ": " + e.Cause.Error() }
 // Unwrap returns the cause.
 func (e *NotReady) Unwrap() error { return e.Cause }
 
+// readyTimeout is how long the token may take to say that it is there.
+const readyTimeout = 2 * time.Second
+
 // Ready is nil when a call would be served now: the audit log takes records, the
-// database is followed and the token answers.
-func (s *Service) Ready(ctx context.Context) *NotReady {
+// database is followed and the token answers. However many ask, the token is
+// asked once at a time, since anybody may ask.
+func (s *Service) Ready() *NotReady {
+	answer, _, _ := s.asking.Do("ready", func() (any, error) {
+		err := s.ask()
+		if err != nil {
+			s.log.Warn("not ready", zap.Error(err)) // strangers read the answer, so the whole reason is only here
+		}
+		return err, nil
+	})
+	return answer.(*NotReady)
+}
+
+func (s *Service) ask() *NotReady {
 	if err := s.audit.Ready(); err != nil {
 		return &NotReady{"the audit log takes no records", err}
 	}
 	if err := s.store.Ready(); err != nil {
 		return &NotReady{"the database cannot be read", err}
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
 	if err := s.token.Ready(ctx); err != nil {
 		return &NotReady{"the token does not answer", err}
 	}

@@ -27,8 +27,6 @@ func checkAliasName(name string) *api.Error {
 
 // CreateAlias gives a key another name.
 func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasRequest) (*api.Empty, *api.Error) {
-	s.aliases.Lock()
-	defer s.aliases.Unlock()
 	if err := s.roomForAlias(c); err != nil {
 		return nil, err
 	}
@@ -53,8 +51,6 @@ func (s *Service) roomForAlias(c *Call) *api.Error {
 
 // UpdateAlias points a name at another key of the same type and usage.
 func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasRequest) (*api.Empty, *api.Error) {
-	s.aliases.Lock()
-	defer s.aliases.Unlock()
 	alias, ok := s.store.Alias(in.AliasName)
 	if !ok {
 		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(in.AliasName))
@@ -82,13 +78,11 @@ func (s *Service) DeleteAlias(ctx context.Context, c *Call, in *api.DeleteAliasR
 }
 
 func (s *Service) aliasDone(c *Call, name string, err error) (*api.Empty, *api.Error) {
-	switch {
-	case err == nil:
+	if err == nil {
 		return &api.Empty{}, nil
 	}
 	c.undo = nil // nothing was changed
-	switch {
-	case errors.Is(err, store.ErrNotFound):
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(name))
 	}
 	return nil, internal(c.RequestID, err)

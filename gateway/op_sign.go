@@ -33,6 +33,11 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	}
 	mechanism := mechanisms[in.SigningAlgorithm]
 	c.record.Digest = digestOf(mechanism, input)
+	if in.Body != nil {
+		if err := s.again(c); err != nil {
+			return nil, err
+		}
+	}
 	if in.DryRun {
 		if cause := s.token.SupportsSign(hsm.KeySpec(c.key.Spec), mechanism); cause != nil {
 			return nil, s.tokenError(c, cause)

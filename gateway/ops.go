@@ -18,6 +18,10 @@ type Op struct {
 
 	permission string // kms:Name
 	byAlias    bool   // the key may be named by an alias, too
+	// changes: calls of such operations go one by one from the decision to the
+	// durable record, so that one whose record fails takes back its own change
+	// and never that of another, which its caller counts on.
+	changes bool
 }
 
 // Ops is the table of operations. Adding one costs its types in api, its method
@@ -31,13 +35,13 @@ var Ops = []*Op{
 	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias(),
 	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias(),
 	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias(),
-	op("EnableKey", "POST", "/v1/keys/{key}/enable", notPending, (*Service).EnableKey),
-	op("DisableKey", "POST", "/v1/keys/{key}/disable", notPending, (*Service).DisableKey),
-	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", notPending, (*Service).ScheduleKeyDeletion),
-	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion),
-	op("CreateAlias", "POST", "/v1/aliases", notPending, (*Service).CreateAlias),
-	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias),
-	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias(),
+	op("EnableKey", "POST", "/v1/keys/{key}/enable", notPending, (*Service).EnableKey).changing(),
+	op("DisableKey", "POST", "/v1/keys/{key}/disable", notPending, (*Service).DisableKey).changing(),
+	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", notPending, (*Service).ScheduleKeyDeletion).changing(),
+	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion).changing(),
+	op("CreateAlias", "POST", "/v1/aliases", notPending, (*Service).CreateAlias).changing(),
+	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias).changing(),
+	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias().changing(),
 	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases),
 }
 
@@ -76,6 +80,12 @@ func op[In, Out any](name, method, path string, states States,
 // orAlias lets the key be named by an alias as well as by id and ARN.
 func (op *Op) orAlias() *Op {
 	op.byAlias = true
+	return op
+}
+
+// changing marks an operation that changes a key's state or an alias.
+func (op *Op) changing() *Op {
+	op.changes = true
 	return op
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
@@ -42,8 +43,9 @@ type Service struct {
 	metrics      *metrics
 	auditTimeout time.Duration
 	now          func() time.Time
-	keys         sync.Map   // object id -> *hsm.Key, which caches its handle
-	aliases      sync.Mutex // held while an alias is counted and made
+	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
+	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes
+	asking       singleflight.Group // of Ready
 }
 
 // New makes a Service. It does not touch the token; see [Service.Start].
@@ -71,6 +73,10 @@ type Call struct {
 	UserAgent     string
 	Path          string // what a call asked for that no operation is found for; see Reject
 
+	// Renew authenticates the caller again, for a call whose body takes its time
+	// to come. Nil where that is bounded.
+	Renew func() (policy.Principal, *api.Error)
+
 	// Receipt names the durable audit record once Do has returned a result.
 	Receipt audit.Receipt
 
@@ -78,6 +84,7 @@ type Call struct {
 	key    *store.Key // the key that the call is about, once resolved
 	record audit.Record
 	undo   func() // takes back what was made when its record could not be kept
+	unlock func() // ends the call's right to change; see Op.changes
 }
 
 // undoBy sets how the change that the call made is taken back when its record
@@ -102,6 +109,11 @@ func (c *Call) undoBy(s *Service, change func(context.Context) error) {
 func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *api.Error) (any, *api.Error) {
 	start := time.Now()
 	c.op = op
+	defer func() {
+		if c.unlock != nil {
+			c.unlock()
+		}
+	}()
 	out, err := s.attempt(ctx, c, decode)
 	if err = s.finish(ctx, c, start, err); err != nil {
 		return nil, err
@@ -149,6 +161,10 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 		if err := checkAliasName(named.Alias()); err != nil {
 			return nil, err
 		}
+	}
+	if c.op.changes {
+		s.changes.Lock()
+		c.unlock = s.changes.Unlock
 	}
 	if err := s.authorize(c, in); err != nil {
 		return nil, err
@@ -204,6 +220,27 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if c.key == nil {
 		return ref.missing()
 	}
+	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.State))
+}
+
+// again decides anew on a call whose body took its time to come: meanwhile the
+// credential may have been revoked, or the key disabled or taken away.
+func (s *Service) again(c *Call) *api.Error {
+	if c.Renew != nil {
+		p, err := c.Renew()
+		if err != nil {
+			return err
+		}
+		c.Principal = p
+	}
+	if denied := s.decide(c, c.key.ID, c.record.KeyARN); denied != nil {
+		return denied
+	}
+	now, ok := s.store.Key(c.key.ID)
+	if !ok {
+		return keyRef{arn: c.record.KeyARN}.missing()
+	}
+	c.key = now
 	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.State))
 }
 

@@ -67,23 +67,23 @@ func New(c Config) http.Handler {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
-	out, err := h.guarded(r, id)
+	out, err := h.guarded(w, r, id)
 	answer(w, id, out, err)
 }
 
 // guarded turns a panic, which is a fault of the gateway, into an answer that
 // clients can read.
-func (h *handler) guarded(r *http.Request, id string) (out any, err *api.Error) {
+func (h *handler) guarded(w http.ResponseWriter, r *http.Request, id string) (out any, err *api.Error) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Log.Error("panic", zap.String("requestId", id), zap.String("face", face), zap.Any("panic", p), zap.Stack("stack"))
 			out, err = nil, api.Errorf(api.Internal, "An internal error occurred. An operator finds its cause in the log under request %s.", id)
 		}
 	}()
-	return h.serve(r, id)
+	return h.serve(w, r, id)
 }
 
-func (h *handler) serve(r *http.Request, id string) (any, *api.Error) {
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (out any, err *api.Error) {
 	if r.Method != http.MethodPost || (r.URL.Path != "/" && r.URL.Path != "") {
 		return nil, api.Errorf(api.UnknownOperation, "AWS KMS requests are POST /, not %s %.100q.", r.Method, r.URL.Path)
 	}
@@ -102,6 +102,11 @@ func (h *handler) serve(r *http.Request, id string) (any, *api.Error) {
 		RequestID: id, Face: face, Principal: caller,
 		SourceAddress: h.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
 	}
+	defer func() {
+		if call.Receipt.Seq != 0 {
+			w.Header().Set("Hsmgate-Audit-Record", call.Receipt.String())
+		}
+	}()
 	if unknown != nil {
 		return nil, h.Service.Reject(r.Context(), call, name, firstError(nil, body, unknown, nil))
 	}

@@ -79,6 +79,7 @@ func (f *face) sign(c *gatewaytest.Credentials, target, body string) *http.Reque
 type answer struct {
 	status    int
 	requestID string
+	receipt   string // of the audit record
 	code      string
 	message   string
 	body      []byte
@@ -88,7 +89,7 @@ func (f *face) do(t *testing.T, r *http.Request) answer {
 	t.Helper()
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, r)
-	a := answer{status: w.Code, body: w.Body.Bytes(), requestID: w.Header().Get("x-amzn-RequestId")}
+	a := answer{status: w.Code, body: w.Body.Bytes(), requestID: w.Header().Get("x-amzn-RequestId"), receipt: w.Header().Get("Hsmgate-Audit-Record")}
 	if got := w.Header().Get("Content-Type"); got != json11 {
 		t.Errorf("Content-Type %q", got)
 	}
@@ -124,6 +125,9 @@ func TestCallAndRecord(t *testing.T) {
 		t.Fatalf("%d records", len(records))
 	}
 	r := records[0]
+	if end := f.Audit.Head(); a.receipt != end.String() || end.Seq != r.Seq {
+		t.Errorf("the answer names record %q, not %s", a.receipt, end)
+	}
 	if r.RequestID != a.requestID || r.Face != "aws" || r.Principal != f.Admin.ARN || r.SourceAddress != "192.0.2.7" ||
 		r.UserAgent != "test" || r.Operation != "ListKeys" || r.Outcome != "allowed" {
 		t.Errorf("record %+v", r)

@@ -86,9 +86,6 @@ func isJSON(r *http.Request) bool {
 	if r.Header.Get("Content-Type") == "application/json" { // nearly always; parsing costs
 		return true
 	}
-	if r.Header.Get("Content-Type") == "application/json" {
-		return true
-	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return err == nil && mediaType == "application/json"
 }

@@ -12,12 +12,11 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
 
-	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
 // encode answers in the form that Accept asks for, JSON unless it names another.
-func (f *face) encode(ec echo.Context, _ *gateway.Op, out any) error {
+func (f *face) encode(ec echo.Context, out any) error {
 	form := wanted(ec.Request())
 	switch out := out.(type) {
 	case *api.SignResponse:
@@ -75,6 +74,8 @@ type problem struct {
 	RequestID string `json:"requestId"`
 }
 
+// problem answers with an error. It returns nil always, since echo would answer
+// the error of a route once more.
 func (f *face) problem(ec echo.Context, err *api.Error) error {
 	if err.RetryAfter > 0 {
 		seconds := (err.RetryAfter + time.Second - 1) / time.Second

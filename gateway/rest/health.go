@@ -1,19 +1,13 @@
 package rest
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
-	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
-
-// readyTimeout is how long /readyz waits for the token.
-const readyTimeout = 2 * time.Second
 
 type health struct {
 	Status string `json:"status"`
@@ -32,10 +26,7 @@ func (f *face) healthz(ec echo.Context) error {
 
 // readyz says whether a call would be served now. It asks the token.
 func (f *face) readyz(ec echo.Context) error {
-	ctx, cancel := context.WithTimeout(ec.Request().Context(), readyTimeout)
-	defer cancel()
-	if err := f.Service.Ready(ctx); err != nil {
-		f.Log.Warn("not ready", zap.Error(err)) // strangers read the answer, so the whole reason is only here
+	if err := f.Service.Ready(); err != nil {
 		ec.Response().Header().Set("Retry-After", "1")
 		return writeJSON(ec, http.StatusServiceUnavailable, "application/json",
 			health{"not ready", err.What + "; an operator finds the reason in the log"})
@@ -50,7 +41,9 @@ func (f *face) metrics(next http.Handler) echo.HandlerFunc {
 		if err != nil {
 			return f.problem(ec, err)
 		}
-		if _, err := f.Service.Do(ec.Request().Context(), call, gateway.GetMetrics, func(any) *api.Error { return nil }); err != nil {
+		_, err = f.Service.Do(ec.Request().Context(), call, gateway.GetMetrics, func(any) *api.Error { return nil })
+		receipt(ec, call)
+		if err != nil {
 			return f.problem(ec, err)
 		}
 		next.ServeHTTP(ec.Response(), ec.Request())

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,7 +59,7 @@ func TestStrangersLeaveNoRecord(t *testing.T) {
 			t.Errorf("%.40s: no WWW-Authenticate", c.authorization)
 		}
 	}
-	for _, path := range []string{"/v1/keys", "/v1/keys/" + key + "/sign", "/v1/keys/x/sign", "/v1/none", "/none", "/metrics", "/v1/", "/healthz/x", "//v1/keys"} {
+	for _, path := range []string{"/v1/keys", "/v1/keys/" + key + "/sign", "/v1/keys/x/sign", "/v1/none", "/none", "/metrics", "/v1/", "/healthz/x", "//v1/keys", "/"} {
 		for _, method := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"} {
 			if a := g.Send("", method, path, nil); a.Status != 401 && a.Status != 400 {
 				t.Errorf("%s %s: %d %s", method, path, a.Status, a.Body)
@@ -100,6 +101,7 @@ func TestUnknownRoutesLeaveOneRecord(t *testing.T) {
 		{"DELETE", "/v1/keys", 405, api.MethodNotAllowed},
 		{"PATCH", "/v1/keys", 405, api.MethodNotAllowed},
 		{"OPTIONS", "/v1/keys", 405, api.MethodNotAllowed},
+		{"OPTIONS", "/", 405, api.MethodNotAllowed},
 		{"HEAD", "/v1/keys", 405, ""},
 		{"POST", "/metrics", 405, api.MethodNotAllowed},
 	} {
@@ -112,6 +114,9 @@ func TestUnknownRoutesLeaveOneRecord(t *testing.T) {
 			t.Errorf("%s %s: no Allow", c.method, c.path)
 		}
 		records := outcomes(g)[before:]
+		if len(records) == 1 && !strings.HasPrefix(a.Header.Get("Hsmgate-Audit-Record"), fmt.Sprint(records[0].Seq, ":")) {
+			t.Errorf("%s %s: the answer names record %q, not %d", c.method, c.path, a.Header.Get("Hsmgate-Audit-Record"), records[0].Seq)
+		}
 		if len(records) != 1 || records[0].Outcome != "invalid" || records[0].Operation != "UnknownOperation" || records[0].Resource != c.method+" "+c.path || records[0].Principal != g.Admin.ARN {
 			t.Errorf("%s %s: %+v", c.method, c.path, records)
 		}

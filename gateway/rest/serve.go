@@ -14,6 +14,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // maxUserAgent bounds what a caller can write into a record, in bytes.
@@ -32,20 +33,25 @@ func (f *face) serve(op *gateway.Op) echo.HandlerFunc {
 		out, err := f.Service.Do(ec.Request().Context(), call, op, func(in any) *api.Error {
 			return decode(ec, in)
 		})
-		if call.Receipt.Seq != 0 {
-			ec.Response().Header().Set("Hsmgate-Audit-Record", call.Receipt.String())
-		}
+		receipt(ec, call)
 		if err != nil {
 			return f.problem(ec, err)
 		}
-		return f.encode(ec, op, out)
+		return f.encode(ec, out)
+	}
+}
+
+// receipt names the call's audit record to the caller.
+func receipt(ec echo.Context, call *gateway.Call) {
+	if call.Receipt.Seq != 0 {
+		ec.Response().Header().Set("Hsmgate-Audit-Record", call.Receipt.String())
 	}
 }
 
 // guard gives each request its id and turns a panic into an internal error.
 func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(ec echo.Context) (err error) {
-		if ec.Path() == "/" { // the AWS face has ids of its own
+		if ec.Path() == "/" && ec.Request().Method == http.MethodPost { // the AWS face has ids of its own
 			return next(ec)
 		}
 		id := uuid.NewString()
@@ -76,20 +82,30 @@ func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
 		RequestID: ec.Get("requestId").(string), Face: "rest",
 		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
 	}
-	token, err := bearer(r)
+	p, err := f.principal(r)
 	if err == nil {
-		p, cause := f.Identities.Bearer(token, f.Now())
-		if cause == nil {
-			call.Principal = p
-			return call, nil
-		}
-		err = identityError(cause)
+		call.Principal = p
+		call.Renew = func() (policy.Principal, *api.Error) { return f.principal(r) }
+		return call, nil
 	}
 	f.failures.WithLabelValues(string(err.Code)).Inc()
 	f.Log.Warn("not authenticated", zap.String("requestId", call.RequestID), zap.String("face", "rest"),
 		zap.String("sourceAddress", call.SourceAddress), zap.String("error", string(err.Code)))
 	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
 	return nil, err
+}
+
+// principal finds the holder of the bearer token.
+func (f *face) principal(r *http.Request) (policy.Principal, *api.Error) {
+	token, err := bearer(r)
+	if err != nil {
+		return policy.Principal{}, err
+	}
+	p, cause := f.Identities.Bearer(token, f.Now())
+	if cause != nil {
+		return policy.Principal{}, identityError(cause)
+	}
+	return p, nil
 }
 
 // identityError tells a stranger as little as possible.
@@ -156,10 +172,9 @@ func (f *face) routeError(err error, ec echo.Context) {
 	if refused == nil {
 		call.Path = cut(ec.Request().Method+" "+ec.Request().URL.Path, maxPath)
 		refused = f.Service.Reject(ec.Request().Context(), call, "UnknownOperation", unrouted(ec, err))
+		receipt(ec, call)
 	}
-	if err := f.problem(ec, refused); err != nil {
-		f.Log.Warn("the answer could not be written", zap.String("requestId", id), zap.Error(err))
-	}
+	_ = f.problem(ec, refused)
 }
 
 func unrouted(ec echo.Context, err error) *api.Error {

@@ -1,0 +1,115 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+)
+
+// TestUploadDoesNotOutliveItsPermission: what is taken away while a file is on
+// its way is not there any more at its end.
+func TestUploadDoesNotOutliveItsPermission(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	for name, c := range map[string]struct {
+		take   func(key string, user gatewaytest.Credentials) error
+		status int
+		code   api.Code
+	}{
+		"key disabled": {func(key string, _ gatewaytest.Credentials) error {
+			return g.Store.SetKeyState(t.Context(), key, "Disabled", time.Time{})
+		}, 409, api.Disabled},
+		"key waits for its deletion": {func(key string, _ gatewaytest.Credentials) error {
+			return g.Store.SetKeyState(t.Context(), key, "PendingDeletion", g.Now().Add(time.Hour))
+		}, 409, api.KMSInvalidState},
+		"key deleted": {func(key string, _ gatewaytest.Credentials) error {
+			return g.Store.DeleteKey(t.Context(), key)
+		}, 404, api.NotFound},
+		"user loses the key": {func(_ string, user gatewaytest.Credentials) error {
+			return g.Identities.SetPrincipalKeys(t.Context(), user.ARN, nil)
+		}, 403, api.AccessDenied},
+		"user deleted": {func(_ string, user gatewaytest.Credentials) error {
+			return g.Identities.DeletePrincipal(t.Context(), user.ARN)
+		}, 401, api.UnrecognizedClient},
+		"nothing": {func(string, gatewaytest.Credentials) error { return nil }, 200, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := g.CreateKey(api.P256, api.SignVerify).KeyId
+			user := g.Principal("user-"+key[:8], policy.RoleUser, key)
+			body, file := io.Pipe()
+			answered := make(chan gatewaytest.Answer, 1)
+			go func() { answered <- g.Send(user.Token, "PUT", "/v1/keys/"+key+"/sign", body) }()
+			if _, err := file.Write(make([]byte, 8<<20)); err != nil { // more than lies in buffers, so that the call is under way
+				t.Fatal(err)
+			}
+			if err := c.take(key, user); err != nil {
+				t.Fatal(err)
+			}
+			file.Close()
+			a := <-answered
+			if a.Status != c.status || a.Code() != string(c.code) {
+				t.Errorf("%d %s, want %d %s", a.Status, a.Body, c.status, c.code)
+			}
+			records := g.Records()
+			last := records[len(records)-1]
+			if last.Principal != user.ARN || last.KeyID != key || last.ErrorCode != string(c.code) || (last.SignatureHash == "") != (c.code != "") {
+				t.Errorf("%+v", last)
+			}
+		})
+	}
+}
+
+// TestChangesGoOneByOne: a change whose record fails is taken back before the
+// next one is decided on, so that it never takes back that one.
+func TestChangesGoOneByOne(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	key := g.CreateKey(api.P256, api.SignVerify).KeyId
+	begun, end := make(chan struct{}), make(chan struct{})
+	go func() {
+		op := gateway.ChangingOp(func() { close(begun); <-end })
+		c := &gateway.Call{Principal: policy.Principal{ARN: g.Admin.ARN, Role: policy.RoleAdministrator}}
+		_, _ = g.Service.Do(context.Background(), c, op, func(any) *api.Error { return nil })
+	}()
+	<-begun
+	answered := make(chan gatewaytest.Answer, 1)
+	go func() { answered <- g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/disable", nil) }()
+	select {
+	case a := <-answered:
+		t.Errorf("two changes at a time: %d %s", a.Status, a.Body)
+	case <-time.After(200 * time.Millisecond):
+	}
+	sign(t, g, key, api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256}) // does not wait
+	close(end)
+	if a := <-answered; a.Status != 200 {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// TestStrangersCannotKeepTheTokenBusy: anybody may ask whether the gateway is
+// ready, and many at once cost the token little.
+func TestStrangersCannotKeepTheTokenBusy(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	const strangers = 2000
+	before := g.Token.Stats().Calls
+	var wg sync.WaitGroup
+	for range strangers {
+		wg.Go(func() {
+			if err := g.Service.Ready(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if asked := g.Token.Stats().Calls - before; asked == 0 || asked > strangers/2 {
+		t.Errorf("the token was asked %d times", asked)
+	}
+}
