@@ -53,6 +53,9 @@ func (t *Token) makeKey(g *generation, s *session, m *template) (spki []byte, er
 	if e, _ := g.index.get(m.id); e != nil {
 		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID " + hex.EncodeToString(m.id) + " is in use"}
 	}
+	if err := s.healthy(); err != nil { // a session that is dead is found out before there is anything to undo: the worker takes another
+		return nil, err
+	}
 	ours := true
 	defer func() {
 		if err != nil && ours {
@@ -173,7 +176,11 @@ func (s *session) generate(m *template) (public, private pkcs11.ObjectHandle, er
 func (t *Token) afterFailure(g *generation, s *session, id []byte, err error) error {
 	if gone := t.discard(g, s, id); gone != nil {
 		e := *asError(callError("generate", err))
-		e.Detail = fmt.Sprintf("%s; what was half-made under CKA_ID %s could not be destroyed: %v", e.Detail, hex.EncodeToString(id), gone)
+		left := fmt.Sprintf("what was half-made under CKA_ID %s could not be destroyed: %v", hex.EncodeToString(id), gone)
+		if e.Detail != "" {
+			left = e.Detail + "; " + left
+		}
+		e.Detail = left
 		e.Advice = "destroy it when the token answers again"
 		return &e
 	}

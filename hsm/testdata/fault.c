@@ -9,7 +9,7 @@
 typedef unsigned long ul;
 typedef struct { ul type; void *value; ul len; } attr;
 typedef struct { unsigned char major, minor; void *fn[68]; } list;
-enum { GET_TOKEN_INFO = 6, LOGIN = 18, GET_ATTRIBUTE = 24, SIGN = 43, GENERATE_PAIR = 59 };
+enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, SIGN = 43, GENERATE_PAIR = 59 };
 enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
 
 static list *real, mine;
@@ -30,6 +30,29 @@ static attr *find(attr *a, ul n, ul type) {
 }
 
 static int is(attr *a, int want) { return a && a->len == 1 && *(unsigned char *)a->value == want; }
+
+// With "sessions-dead", every session that was open when the fault was first met.
+static ul newest, dead;
+
+static ul open_session(ul slot, ul flags, void *app, void *notify, ul *s) {
+	ul (*next)(ul, ul, void *, void *, ul *) = real->fn[OPEN_SESSION];
+	ul rv = next(slot, flags, app, notify, s);
+	if (rv == 0 && *s > newest) newest = *s;
+	return rv;
+}
+
+static int is_dead(ul s) {
+	if (dead == 0 && fault("sessions-dead")) dead = newest;
+	return s <= dead;
+}
+
+static ul session_info(ul s, void *info) {
+	return is_dead(s) ? 0xB3 : ((ul (*)(ul, void *))real->fn[GET_SESSION_INFO])(s, info);
+}
+
+static ul find_init(ul s, attr *a, ul n) {
+	return is_dead(s) ? 0xB3 : ((ul (*)(ul, attr *, ul))real->fn[FIND_INIT])(s, a, n);
+}
 
 static ul generate(ul s, void *m, attr *pub, ul npub, attr *priv, ul npriv, ul *hpub, ul *hpriv) {
 	ul (*next)(ul, void *, attr *, ul, attr *, ul, ul *, ul *) = real->fn[GENERATE_PAIR];
@@ -90,6 +113,9 @@ ul C_GetFunctionList(list **out) {
 		ul (*get)(list **) = lib ? dlsym(lib, "C_GetFunctionList") : NULL;
 		if (get == NULL || get(&real) != 0) return 5;
 		mine = *real;
+		mine.fn[OPEN_SESSION] = open_session;
+		mine.fn[GET_SESSION_INFO] = session_info;
+		mine.fn[FIND_INIT] = find_init;
 		mine.fn[LOGIN] = login;
 		mine.fn[GENERATE_PAIR] = generate;
 		mine.fn[GET_ATTRIBUTE] = get_attribute;
