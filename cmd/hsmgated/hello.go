@@ -40,7 +40,8 @@ func (d *daemon) printCommands(w io.Writer) error {
 	p("")
 	p("  %s sign --key %s --output-file release.sig %s", quote(hsmgate), ref, quote(file))
 	p("")
-	p("  curl -fsS -T %s -H \"Authorization: Bearer $HSMGATE_TOKEN\" -H 'Accept: application/octet-stream' \\\n    -o release.sig '%s/v1/keys/%s/sign'",
+	// Through a pipe, so that the token is not in curl's arguments, which everybody may read.
+	p("  printf 'Authorization: Bearer %%s' \"$HSMGATE_TOKEN\" | curl -fsS -T %s -H @- -H 'Accept: application/octet-stream' \\\n    -o release.sig '%s/v1/keys/%s/sign'",
 		quote(file), d.url, url.PathEscape(ref))
 	p("")
 	p("  openssl dgst -sha256 -binary %s >release.sha256 && aws kms sign --endpoint-url %s \\\n    --key-id %s --signing-algorithm ECDSA_SHA_256 --message-type DIGEST --message fileb://release.sha256",
