@@ -129,11 +129,14 @@ func (o *owner) openMiekg(pin *string, first bool) (err error) {
 }
 
 // loginError is openError for a failed login. Modules have codes of their own for a wrong PIN, and a login that failed for another reason is
-// repeated; so the token is asked whether it counted this one.
+// repeated; so the token is asked whether it counted this one. A token that is lost has counted nothing.
 func (o *owner) loginError(err error) *Error {
 	const counted = pkcs11.CKF_USER_PIN_COUNT_LOW | pkcs11.CKF_USER_PIN_FINAL_TRY | pkcs11.CKF_USER_PIN_LOCKED
 	e := openError(o.slots, err)
-	if info, err := o.life.ctx.GetTokenInfo(o.slot); err == nil && info.Flags&counted != 0 && e.Kind != ErrPINRefused {
+	if c := classify(rvOf(err)); c != classOther && c != classUnsupported {
+		return e
+	}
+	if info, err := o.life.ctx.GetTokenInfo(o.slot); err == nil && info.Flags&counted != 0 {
 		e.Kind, e.Advice = ErrPINRefused, fail("", pkcs11.CKR_PIN_INCORRECT, "").Advice
 	}
 	return e
