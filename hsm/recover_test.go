@@ -85,7 +85,7 @@ func (l *load) flows(t *testing.T, bound time.Duration) {
 	})
 }
 
-// stopsFor waits until calls are refused.
+// refuses waits until calls are refused.
 func (l *load) refuses(t *testing.T, bound time.Duration) {
 	t.Helper()
 	from := l.away.Load()

@@ -23,7 +23,7 @@ type remote struct {
 	cmd    *exec.Cmd
 }
 
-// remoteModule is the client side, nil path where p11-kit is not installed.
+// remoteModule is the path of the client side; the test is skipped where p11-kit is not installed.
 func remoteModule(t *testing.T) string {
 	t.Helper()
 	for _, path := range []string{"/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so", "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-client.so",
