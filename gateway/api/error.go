@@ -32,6 +32,7 @@ const (
 	KeyUnavailable        Code = "KeyUnavailableException"
 	LimitExceeded         Code = "LimitExceededException"
 	MissingAuthentication Code = "MissingAuthenticationTokenException"
+	NotAcceptable         Code = "NotAcceptableException" // REST only
 	NotAuthorized         Code = "NotAuthorizedException"
 	NotFound              Code = "NotFoundException"
 	Serialization         Code = "SerializationException"
@@ -88,6 +89,7 @@ var classes = map[Code]class{
 	KMSInvalidState:       {http.StatusConflict, 400, Invalid, "Key state does not fit"},
 	LimitExceeded:         {http.StatusBadRequest, 400, Invalid, "Limit exceeded"},
 	MethodNotAllowed:      {http.StatusMethodNotAllowed, 400, Invalid, "Method not allowed"},
+	NotAcceptable:         {http.StatusNotAcceptable, 400, Invalid, "Answer not to be had in that form"},
 	NotFound:              {http.StatusNotFound, 400, Invalid, "Not found"},
 	RequestEntityTooLarge: {http.StatusRequestEntityTooLarge, 400, Invalid, "Request too large"},
 	Serialization:         {http.StatusBadRequest, 400, Invalid, "Request not readable"},

@@ -110,7 +110,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (out 
 	if unknown != nil {
 		return nil, h.Service.Reject(r.Context(), call, name, firstError(nil, body, unknown, nil))
 	}
-	return h.Service.Do(r.Context(), call, op, func(in any) *api.Error { return decode(body, in) })
+	return h.Service.Do(r.Context(), call, op, func(in any) *api.Error { return api.Decode(body, in, false) })
 }
 
 // firstError picks, of all that is wrong with a request, what AWS tells first:
@@ -120,7 +120,7 @@ func firstError(op *gateway.Op, body []byte, unknown, refused *api.Error) *api.E
 	if op != nil {
 		in = op.New()
 	}
-	if err := decode(body, in); err != nil {
+	if err := api.Decode(body, in, false); err != nil {
 		return err
 	}
 	if unknown != nil {

@@ -393,7 +393,7 @@ func BenchmarkDecodeSign(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var in api.SignRequest
-		if err := decode(body, &in); err != nil {
+		if err := api.Decode(body, &in, false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,11 +1,7 @@
 package rest
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -25,9 +21,10 @@ const maxBody = 256 << 10
 // decode fills the request of an operation from path, query and body.
 func decode(ec echo.Context, in any) *api.Error {
 	r := ec.Request()
-	var err *api.Error
+	err := acceptable(r, in)
 	sign, isSign := in.(*api.SignRequest)
 	switch {
+	case err != nil:
 	case r.Method == http.MethodGet:
 		err = decodeQuery(r, in)
 	case isSign && !isJSON(r):
@@ -90,8 +87,18 @@ func isJSON(r *http.Request) bool {
 	return err == nil && mediaType == "application/json"
 }
 
+// isForm says whether the body is one that curl -d or -F and browsers make:
+// hardly ever what its sender means to sign.
+func isForm(r *http.Request) bool {
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return mediaType == "application/x-www-form-urlencoded" || mediaType == "multipart/form-data"
+}
+
 // decodeFile takes the body as the file to sign and the rest from the query.
 func decodeFile(r *http.Request, in *api.SignRequest) *api.Error {
+	if isForm(r) {
+		return api.Errorf(api.UnsupportedMediaType, "A form is not what is to be signed. Send the file as it is, for example with curl -T FILE, or JSON with Content-Type: application/json.")
+	}
 	if err := decodeQuery(r, in); err != nil {
 		return err
 	}
@@ -120,7 +127,7 @@ func decodeBody(r *http.Request, in any) *api.Error {
 	case !isJSON(r):
 		return api.Errorf(api.UnsupportedMediaType, "Content-Type must be application/json.")
 	}
-	return unmarshal(body, in)
+	return api.Decode(body, in, true) // a misspelt member must not be taken for an absent one
 }
 
 func tooLarge() *api.Error {
@@ -163,44 +170,5 @@ func decodeQuery(r *http.Request, in any) *api.Error {
 	if err != nil {
 		return api.Errorf(api.Serialization, "The query cannot be read.")
 	}
-	return unmarshal(body, in)
-}
-
-// unmarshal refuses what the operation does not know: a misspelt member must
-// not be taken for an absent one.
-func unmarshal(body []byte, in any) *api.Error {
-	if !utf8.Valid(body) { // the decoder would replace what it cannot read
-		return api.Errorf(api.Serialization, "The body is not UTF-8.")
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(in); err != nil {
-		return notReadable(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return api.Errorf(api.Serialization, "The body goes on after the end of its JSON object.")
-	}
-	return nil
-}
-
-func notReadable(err error) *api.Error {
-	var mismatch *json.UnmarshalTypeError
-	var corrupt base64.CorruptInputError
-	text := "The body is not a JSON object: " + cut(err.Error(), 256)
-	switch {
-	case errors.As(err, &mismatch):
-		text = fmt.Sprintf("%s cannot be a JSON %s.", memberName(mismatch.Field), mismatch.Value)
-	case errors.As(err, &corrupt):
-		text = "A binary member is not base64 (RFC 4648, section 4)."
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		text = "The request has no member " + cut(strings.TrimPrefix(err.Error(), "json: unknown field "), 128) + ". See /openapi.yaml."
-	}
-	return &api.Error{Code: api.Serialization, Message: text, Cause: err}
-}
-
-func memberName(field string) string {
-	if field == "" {
-		return "The body"
-	}
-	return field
+	return api.Decode(body, in, true) // a misspelt member must not be taken for an absent one
 }

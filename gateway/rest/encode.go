@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,17 +18,16 @@ import (
 
 // encode answers in the form that Accept asks for, JSON unless it names another.
 func (f *face) encode(ec echo.Context, out any) error {
-	form := wanted(ec.Request())
 	switch out := out.(type) {
 	case *api.SignResponse:
-		switch form {
+		switch form, _ := wanted(ec.Request(), signatureForms); form {
 		case "application/octet-stream":
 			return ec.Blob(http.StatusOK, form, out.Signature)
 		case "text/plain":
 			return ec.String(http.StatusOK, base64.StdEncoding.EncodeToString(out.Signature)+"\n")
 		}
 	case *api.GetPublicKeyResponse:
-		if form != "" {
+		if form, _ := wanted(ec.Request(), publicKeyForms); form != "" {
 			body, err := publicKeyForm(out, form)
 			if err != nil {
 				return f.problem(ec, err)
@@ -38,22 +38,44 @@ func (f *face) encode(ec echo.Context, out any) error {
 	return writeJSON(ec, http.StatusOK, "application/json", out)
 }
 
-// wanted is the first media type of Accept that some operation can answer in,
-// or "" for JSON.
-func wanted(r *http.Request) string {
-	for part := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
+// The forms beyond JSON in which an answer can be had.
+var (
+	signatureForms = []string{"application/octet-stream", "text/plain"}
+	publicKeyForms = []string{"application/octet-stream", "text/plain", pemForm, jwkForm, sshForm}
+)
+
+// wanted is the first media type of Accept that is among forms, or "" for JSON;
+// false if Accept asks for neither.
+func wanted(r *http.Request, forms []string) (string, bool) {
+	accept := r.Header.Get("Accept")
+	for part := range strings.SplitSeq(accept, ",") {
 		mediaType, _, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		switch mediaType {
-		case "application/json", "*/*":
-			return ""
-		case "application/octet-stream", "text/plain", pemForm, jwkForm, sshForm:
-			return mediaType
+		switch {
+		case err != nil:
+		case mediaType == "application/json" || mediaType == "application/*" || mediaType == "*/*":
+			return "", true
+		case slices.Contains(forms, mediaType):
+			return mediaType, true
 		}
 	}
-	return ""
+	return "", accept == ""
+}
+
+// acceptable refuses an answer that cannot be given before anything is done.
+func acceptable(r *http.Request, in any) *api.Error {
+	var forms []string
+	switch in.(type) {
+	case *api.SignRequest:
+		forms = signatureForms
+	case *api.GetPublicKeyRequest:
+		forms = publicKeyForms
+	default:
+		return nil // JSON, whatever is asked for
+	}
+	if _, ok := wanted(r, forms); !ok {
+		return api.Errorf(api.NotAcceptable, "The answer cannot be had as %.64q. Accept may name application/json, %s.", r.Header.Get("Accept"), strings.Join(forms, ", "))
+	}
+	return nil
 }
 
 func writeJSON(ec echo.Context, status int, mediaType string, v any) error {

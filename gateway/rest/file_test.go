@@ -129,6 +129,29 @@ func TestSignatureForms(t *testing.T) {
 	}
 }
 
+// TestFormsAreNotFiles: what curl -d and -F send is hardly ever what is meant to
+// be signed, and an answer in an unknown form is refused before anything is.
+func TestFormsAreNotFiles(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	path := "/v1/keys/" + g.CreateKey(api.P256, api.SignVerify).KeyId + "/sign"
+	for _, contentType := range []string{"application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "Application/X-WWW-Form-Urlencoded; charset=utf-8"} {
+		a := g.Send(g.Admin.Token, "POST", path, `{"Message":"aGVsbG8="}`, "Content-Type", contentType)
+		if a.Status != 415 || !strings.Contains(string(a.Body), "curl -T") {
+			t.Errorf("%s: %d %s", contentType, a.Status, a.Body)
+		}
+	}
+	a := g.Send(g.Admin.Token, "PUT", path, "a file", "Accept", "image/png")
+	if a.Status != 406 || !strings.Contains(string(a.Body), "application/octet-stream") {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+	for _, r := range g.Records() {
+		if r.SignatureHash != "" {
+			t.Errorf("something was signed: %+v", r)
+		}
+	}
+}
+
 // TestFileMembers: what a body of JSON holds stands in the query beside a file.
 func TestFileMembers(t *testing.T) {
 	t.Parallel()

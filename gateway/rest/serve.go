@@ -162,9 +162,8 @@ func (f *face) routeError(err error, ec echo.Context) {
 	if ec.Response().Committed {
 		return
 	}
-	id, ok := ec.Get("requestId").(string)
-	if !ok {
-		id = uuid.NewString()
+	if _, ok := ec.Get("requestId").(string); !ok {
+		id := uuid.NewString()
 		ec.Set("requestId", id)
 		ec.Response().Header().Set("X-Request-Id", id)
 	}

@@ -1,0 +1,87 @@
+package api_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+func TestDecode(t *testing.T) {
+	const key = "1234abcd-12ab-34cd-56ef-1234567890ab"
+	for body, want := range map[string]api.SignRequest{
+		"":     {},
+		"{}":   {},
+		" {} ": {},
+		`{"KeyId":"` + key + `","Message":"aGk=","MessageType":"RAW","SigningAlgorithm":"ECDSA_SHA_256"}`: {
+			KeyTarget: api.KeyTarget{KeyId: key}, Message: []byte("hi"), MessageType: api.Raw, SigningAlgorithm: api.ECDSASHA256},
+		`{"KeyId":null,"Message":null,"GrantTokens":null,"DryRun":null}`:         {},
+		`{"Unknown":{"a":[1,{}]},"KeyId":"a"}`:                                   {KeyTarget: api.KeyTarget{KeyId: "a"}},
+		`{"keyid":"a","KEYID":"b","Keyid":7}`:                                    {}, // other members, which there are not
+		`{"KeyTarget":{"KeyId":"a"}}`:                                            {},
+		`{"Body":"x","-":"y"}`:                                                   {},
+		`{"KeyId":"a","KeyId":"b"}`:                                              {KeyTarget: api.KeyTarget{KeyId: "b"}},
+		`{"Message":""}`:                                                         {Message: []byte{}},
+		`{"GrantTokens":["a"],"DryRun":true}`:                                    {GrantTokens: []string{"a"}, DryRun: true},
+		`{"\u004beyId":"\u0061"}`:                                                {KeyTarget: api.KeyTarget{KeyId: "a"}},
+		"\t\r\n{\"KeyId\" : \"a\"}\n":                                            {KeyTarget: api.KeyTarget{KeyId: "a"}},
+		`{"Deep":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`: {},
+	} {
+		var got api.SignRequest
+		if err := api.Decode([]byte(body), &got, false); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%.80s: %+v, %v, want %+v", body, got, err, want)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	const notObject = "The body is not one JSON object."
+	for body, want := range map[string]string{
+		"null": notObject, "[]": notObject, `"x"`: notObject, "7": notObject, "true": notObject,
+		"{": notObject, "}": notObject, "{}{}": notObject, "{} x": notObject, `{"a":1,}`: notObject,
+		"{'a':1}": notObject, `{"a":01}`: notObject, "\ufeff{}": notObject, "{}\x00": notObject, " ": notObject,
+		"<xml/>": notObject, "Action=Sign&Version=2014-11-01": notObject,
+		`{"Deep":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`: notObject,
+
+		"{\"KeyId\":\"\xff\"}":              "The body is not UTF-8.",
+		`{"KeyId":7}`:                       "Member KeyId must be a string.",
+		`{"KeyId":["a"]}`:                   "Member KeyId must be a string.",
+		`{"Message":"not base64!"}`:         "Member Message must be a string in base64 (RFC 4648, section 4).",
+		`{"Message":"aGk"}`:                 "Member Message must be a string in base64 (RFC 4648, section 4).", // no padding
+		`{"Message":[104,105]}`:             "Member Message must be a string in base64 (RFC 4648, section 4).",
+		`{"Message":7}`:                     "Member Message must be a string in base64 (RFC 4648, section 4).",
+		`{"MessageType":{}}`:                "Member MessageType must be a string.",
+		`{"GrantTokens":"a"}`:               "Member GrantTokens must be a list of strings.",
+		`{"GrantTokens":[1]}`:               "Member GrantTokens must be a list of strings.",
+		`{"DryRun":"true"}`:                 "Member DryRun must be true or false.",
+		`{"DryRun":1}`:                      "Member DryRun must be true or false.",
+		`{"SigningAlgorithm":true,"x":"y"}`: "Member SigningAlgorithm must be a string.",
+	} {
+		var in api.SignRequest
+		err := api.Decode([]byte(body), &in, false)
+		if err == nil || err.Code != api.Serialization || err.Message != want {
+			t.Errorf("%.60q: %v, want SerializationException: %s", body, err, want)
+		}
+	}
+	var in api.ListKeysRequest
+	for _, body := range []string{`{"Limit":"10"}`, `{"Limit":1.5}`, `{"Limit":1e99}`, `{"Limit":99999999999999999999}`, `{"Limit":[]}`} {
+		if err := api.Decode([]byte(body), &in, false); err == nil || err.Code != api.Serialization {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// A strict face refuses what it does not know, also a name in another case.
+func TestDecodeStrictly(t *testing.T) {
+	for _, body := range []string{`{"keyid":"a"}`, `{"Mesage":"AAAA"}`, `{"Body":"x"}`, `{"KeyTarget":{}}`, `{"":1}`} {
+		var in api.SignRequest
+		if err := api.Decode([]byte(body), &in, true); err == nil || !strings.Contains(err.Message, "has no member") {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	var in api.SignRequest
+	if err := api.Decode([]byte(`{"KeyId":"a","Message":null}`), &in, true); err != nil || in.KeyId != "a" {
+		t.Errorf("%+v, %v", in, err)
+	}
+}
