@@ -15,8 +15,8 @@ import (
 // internalFace marks the records of what the gateway does of itself.
 const internalFace = "internal"
 
-// recordStart makes the trace of an operation on the token durable before the
-// token is touched, so that a crash leaves it behind.
+// recordStart makes the trace of a change durable before the token or the store
+// is touched, so that a crash between the change and its record leaves it behind.
 func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 	started := c.record
 	started.Phase, started.Operation, started.Time = "started", c.op.Name, time.Now().UTC()

@@ -30,6 +30,9 @@ func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasR
 	if err := s.roomForAlias(c); err != nil {
 		return nil, err
 	}
+	if err := s.recordStart(ctx, c); err != nil {
+		return nil, err
+	}
 	now := s.now()
 	err := s.store.CreateAlias(ctx, &store.Alias{Name: in.AliasName, KeyID: c.key.ID, CreatedAt: now, UpdatedAt: now})
 	switch {
@@ -63,6 +66,9 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 			return nil, err
 		}
 	}
+	if err := s.recordStart(ctx, c); err != nil {
+		return nil, err
+	}
 	c.undoBy(s, func(ctx context.Context) error {
 		return s.store.UpdateAlias(ctx, alias.Name, alias.KeyID, alias.UpdatedAt)
 	})
@@ -71,6 +77,9 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 
 // DeleteAlias removes a name; the key stays.
 func (s *Service) DeleteAlias(ctx context.Context, c *Call, in *api.DeleteAliasRequest) (*api.Empty, *api.Error) {
+	if err := s.recordStart(ctx, c); err != nil {
+		return nil, err
+	}
 	if alias, ok := s.store.Alias(in.AliasName); ok {
 		c.undoBy(s, func(ctx context.Context) error { return s.store.CreateAlias(ctx, alias) })
 	}

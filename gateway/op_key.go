@@ -204,6 +204,9 @@ func (s *Service) DisableKey(ctx context.Context, c *Call, _ *api.DisableKeyRequ
 // back when its record cannot be kept.
 func (s *Service) setState(ctx context.Context, c *Call, state string, deletionAt time.Time) *api.Error {
 	old := c.key
+	if err := s.recordStart(ctx, c); err != nil {
+		return err
+	}
 	if err := s.store.SetKeyState(ctx, old.ID, state, deletionAt, old.State); err != nil {
 		return s.stateError(c, err)
 	}

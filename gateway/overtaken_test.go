@@ -113,3 +113,24 @@ func TestStrangersCannotKeepTheTokenBusy(t *testing.T) {
 		t.Errorf("the token was asked %d times", asked)
 	}
 }
+
+// TestChangesLeaveATraceFirst: before a key's state or an alias is changed, its
+// record of the beginning is durable, so that no crash hides the change.
+func TestChangesLeaveATraceFirst(t *testing.T) {
+	t.Parallel()
+	p := newParts(t)
+	for name, e := range examples(p) {
+		op, _ := gateway.OpNamed(name)
+		p.prepare()
+		before := len(p.g.Records())
+		a := p.g.Send(p.g.Admin.Token, op.Method, p.path(op), e.good, "Content-Type", "application/json")
+		records := p.g.Records()[before:]
+		if e.needs != "store" {
+			continue
+		}
+		if a.Status != 200 || len(records) != 2 || records[0].Phase != "started" || records[0].Outcome != "" || records[1].Outcome != "allowed" ||
+			records[0].RequestID != records[1].RequestID || records[0].Operation != name || records[0].KeyID != records[1].KeyID || records[0].Resource != records[1].Resource {
+			t.Errorf("%s: %d %+v", name, a.Status, records)
+		}
+	}
+}

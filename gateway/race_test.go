@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -8,15 +9,28 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
+
+// changeableService has what changes of state need.
+func changeableService(t *testing.T) *Service {
+	t.Helper()
+	s := referenceService(t)
+	s.now, s.log, s.auditTimeout = time.Now, zap.NewNop(), time.Minute
+	var err error
+	if s.audit, err = audit.Open(filepath.Join(t.TempDir(), "audit.log"), audit.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.audit.Close() })
+	return s
+}
 
 // TestOvertakenChangesAreClearErrors: between the decision on a key's state and
 // the change, another call has changed it.
 func TestOvertakenChangesAreClearErrors(t *testing.T) {
 	t.Parallel()
-	s := referenceService(t)
-	s.now, s.log, s.auditTimeout = time.Now, zap.NewNop(), time.Second
+	s := changeableService(t)
 	seen, _ := s.store.Key(ownKey)
 	for _, c := range []struct {
 		op, meanwhile string
@@ -53,8 +67,7 @@ func TestOvertakenChangesAreClearErrors(t *testing.T) {
 // TestConcurrentChangesOfState never end as internal errors.
 func TestConcurrentChangesOfState(t *testing.T) {
 	t.Parallel()
-	s := referenceService(t)
-	s.now, s.log, s.auditTimeout = time.Now, zap.NewNop(), time.Second
+	s := changeableService(t)
 	var wg sync.WaitGroup
 	for _, name := range []string{"EnableKey", "DisableKey", "ScheduleKeyDeletion", "CancelKeyDeletion"} {
 		op, _ := OpNamed(name)
