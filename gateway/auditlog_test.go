@@ -143,3 +143,24 @@ func TestNothingIsSignedWhileTheLogIsBroken(t *testing.T) {
 	sign(t, g, key.KeyId, in)
 	intact(t, g)
 }
+
+// TestUnreadableDatabase: a gateway that cannot see a revocation decides nothing,
+// says so, and goes on by itself.
+func TestUnreadableDatabase(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	g.Store.Watch(t.Context())
+	key := g.CreateKey(api.P256, api.SignVerify).KeyId
+	sign := func() gatewaytest.Answer {
+		return g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256})
+	}
+	move(t, g.StorePath, g.StorePath+".away")
+	until(t, "the failure is seen", func() bool { return g.Store.Ready() != nil })
+	a := sign()
+	refusal(t, a, 503, api.ServiceUnavailable)
+	if a.Header.Get("Retry-After") == "" || strings.Contains(string(a.Body), "Signature") || strings.Contains(string(a.Body), g.StorePath) {
+		t.Errorf("%v %s", a.Header, a.Body)
+	}
+	move(t, g.StorePath+".away", g.StorePath)
+	until(t, "service goes on", func() bool { return sign().Status == 200 })
+}

@@ -66,11 +66,11 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-mend.C:
-			if err := s.recordable(); err != nil {
+			if err := s.able(); err != nil {
 				s.log.Debug("the audit log is still broken", zap.Error(err.Cause))
 			}
 		case <-tick.C:
-			if s.token.Stats().Available && s.recordable() == nil {
+			if s.token.Stats().Available && s.able() == nil {
 				s.destroyDue(ctx)
 			}
 		}
@@ -87,10 +87,31 @@ func (s *Service) destroyDue(ctx context.Context) {
 		}
 	}
 	for _, k := range s.store.Undestroyed() {
-		if err := s.destroy(ctx, k); err != nil {
-			s.log.Error("the token object of a deleted key is still there", logKey(k.ID, err)...)
+		if s.now().Before(s.retries[k.ID].next) {
+			continue
 		}
+		if err := s.destroy(ctx, k); err != nil {
+			s.retries[k.ID] = s.retries[k.ID].after(s.now())
+			s.log.Error("the token object of a deleted key is still there", logKey(k.ID, err)...)
+			continue
+		}
+		delete(s.retries, k.ID)
 	}
+}
+
+// maxRetry is the longest time between two attempts to destroy a key.
+const maxRetry = time.Hour
+
+// retry spaces the attempts to destroy a key that the token keeps, since each
+// leaves two records.
+type retry struct {
+	next time.Time
+	wait time.Duration
+}
+
+func (r retry) after(now time.Time) retry {
+	wait := min(max(2*r.wait, time.Minute), maxRetry)
+	return retry{next: now.Add(wait), wait: wait}
 }
 
 // destroy destroys the token objects of a deleted key and records it. Only what

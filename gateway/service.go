@@ -46,6 +46,7 @@ type Service struct {
 	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
 	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes
 	asking       singleflight.Group // of Ready
+	retries      map[string]retry   // id of a key -> when to try again to destroy it; of Start and Run alone
 }
 
 // New makes a Service. It does not touch the token; see [Service.Start].
@@ -58,7 +59,7 @@ func New(c Config) *Service {
 	}
 	s := &Service{
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, now: c.Now,
+		auditTimeout: c.AuditTimeout, now: c.Now, retries: make(map[string]retry),
 	}
 	s.metrics = newMetrics(c.Metrics, s)
 	return s
@@ -141,7 +142,7 @@ func (s *Service) attempt(ctx context.Context, c *Call, decode func(in any) *api
 
 // perform is steps 1 to 4: decode and validate, resolve, decide, run.
 func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api.Error) (any, *api.Error) {
-	if err := s.recordable(); err != nil {
+	if err := s.able(); err != nil {
 		return nil, err
 	}
 	in := c.op.New()
@@ -172,10 +173,15 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	return c.op.run(ctx, s, c, in)
 }
 
-// recordable refuses a call whose record could not be kept, before anything is
-// done. Only a log that is known to be broken is asked anew: each question to a
-// healthy one would wait for the disk.
-func (s *Service) recordable() *api.Error {
+// able refuses a call that could not be decided or recorded, before anything is
+// done. A revocation in a database that cannot be read would not be seen. Only a
+// log that is known to be broken is asked anew: each question to a healthy one
+// would wait for the disk.
+func (s *Service) able() *api.Error {
+	if err := s.store.Ready(); err != nil {
+		return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: err,
+			Message: "The gateway cannot read its database now, so it decides nothing. An operator has to look at the database; then try again."}
+	}
 	if s.audit.Stats().Broken == nil {
 		return nil
 	}

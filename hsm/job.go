@@ -114,7 +114,7 @@ func (g *generation) do(ctx context.Context, q *queue, j *job, l limits) error {
 			}
 			return g.finish(ctx, j, l)
 		case <-ctx.Done():
-			return g.giveUp(q, j, ctx.Err())
+			return g.giveUp(q, j, l, ctx.Err())
 		case <-j.timer.C:
 			again, err := g.expired(q, j, queued, l)
 			if err != nil {
@@ -145,7 +145,7 @@ func (g *generation) finish(ctx context.Context, j *job, l limits) error {
 	case <-ctx.Done():
 	case <-j.timer.C:
 	}
-	return g.giveUp(nil, j, context.DeadlineExceeded)
+	return g.giveUp(nil, j, l, context.DeadlineExceeded)
 }
 
 // expired says how long the job may still take, or gives it up.
@@ -155,19 +155,22 @@ func (g *generation) expired(q *queue, j *job, queued int64, l limits) (time.Dur
 		if left := time.Duration(queued-t) + l.wait; left > 0 {
 			return left, nil
 		}
-		return 0, g.giveUp(q, j, nil)
+		return 0, g.giveUp(q, j, l, nil)
 	}
 	if left := time.Duration(j.started.Load()-t) + l.call; left > 0 {
 		return left, nil
 	}
-	return 0, g.giveUp(q, j, context.DeadlineExceeded)
+	return 0, g.giveUp(q, j, l, context.DeadlineExceeded)
 }
 
 // giveUp leaves the job to itself. cause is nil when the wait for a session was too long.
-func (g *generation) giveUp(q *queue, j *job, cause error) error {
+func (g *generation) giveUp(q *queue, j *job, l limits, cause error) error {
 	if j.state.CompareAndSwap(jobQueued, jobGivenUp) {
 		q.waiting.Add(-1)
 		g.tok.stats.refused.Add(1)
+		if g.oldest() >= l.call {
+			return &Error{Kind: ErrTimeout, Op: "call", Detail: "the calls before it do not come back", Advice: "try again shortly", cause: cause}
+		}
 		return &Error{Kind: ErrBusy, Op: "call", Detail: "no session came free in time", Advice: "try again shortly, or raise max_sessions", cause: cause}
 	}
 	if j.state.CompareAndSwap(jobRunning, jobGivenUp) {

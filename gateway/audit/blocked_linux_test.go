@@ -65,7 +65,7 @@ func TestBlockedDiskAndDeadlines(t *testing.T) {
 
 // Callers without a deadline are not held either, and nothing queues behind a blocked disk.
 func TestBlockedDiskAndPatientCallers(t *testing.T) {
-	l, path, _, gate := blocked(t, Options{Timeout: 50 * time.Millisecond, Retry: 10 * time.Millisecond})
+	l, path, _, gate := blocked(t, Options{Timeout: 2 * time.Second, Retry: 10 * time.Millisecond})
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -94,7 +94,7 @@ func TestBlockedDiskAndPatientCallers(t *testing.T) {
 // When the disk comes back, the log does.
 func TestBlockedDiskComesBack(t *testing.T) {
 	told := make(chan error, 10)
-	l, path, _, gate := blocked(t, Options{Timeout: 50 * time.Millisecond, Retry: 10 * time.Millisecond, OnState: func(err error) { told <- err }})
+	l, path, _, gate := blocked(t, Options{Timeout: 2 * time.Second, Retry: 10 * time.Millisecond, OnState: func(err error) { told <- err }})
 	if _, err := l.Append(context.Background(), sample(9)); !errors.Is(err, ErrNotDurable) {
 		t.Fatal(err)
 	}

@@ -268,6 +268,8 @@ func TestFromEnv(t *testing.T) {
 		{"http://127.0.0.1:1", "", "HSMGATE_TOKEN is not set"},
 		{"127.0.0.1:1", "t", "https://host:port"},
 		{"ftp://127.0.0.1:1", "t", "https://host:port"},
+		{"localhost:8080", "t", "has to begin with http:// or https://"},
+		{"user:pass@host", "t", "has to begin with http:// or https://"},
 		{"https://", "t", "https://host:port"},
 		{"https://user:pass@host", "t", "more than"},
 		{"https://host?x=y", "t", "more than"},
@@ -287,7 +289,8 @@ func TestFromEnv(t *testing.T) {
 		}
 	}
 	t.Setenv("HSMGATE_CA_FILE", "no-such-file")
-	if _, err := FromEnv(); !errors.Is(err, ErrConfig) {
+	var wrong *ConfigError
+	if _, err := FromEnv(); !errors.As(err, &wrong) || wrong.Variable != "HSMGATE_CA_FILE" || wrong.Missing {
 		t.Errorf("a CA file that is not there: %v", err)
 	}
 }

@@ -8,30 +8,46 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 )
 
 // ErrConfig is the error of an environment that does not say which gateway, or as whom.
 var ErrConfig = errors.New("the environment does not name the gateway")
 
+// ConfigError says what is wrong with a variable of the environment. It is an
+// ErrConfig.
+type ConfigError struct {
+	Variable string // such as HSMGATE_URL
+	Missing  bool   // it is not set
+	Problem  string // what follows the variable's name in the text
+}
+
+func (e *ConfigError) Error() string { return e.Variable + " " + e.Problem }
+
+// Is says that it is an ErrConfig.
+func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
+
 // FromEnv makes a client from HSMGATE_URL and HSMGATE_TOKEN, and HSMGATE_CA_FILE
 // where the gateway's certificate is of a private CA (PEM; no other CA is
-// trusted then). Its error is ErrConfig.
+// trusted then). Its error is a *ConfigError.
 func FromEnv() (*Client, error) {
 	c := New(os.Getenv("HSMGATE_URL"), os.Getenv("HSMGATE_TOKEN"))
 	switch u, err := url.Parse(c.URL); {
 	case c.URL == "":
-		return nil, fmt.Errorf("%w: HSMGATE_URL is not set", ErrConfig)
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf("%w: HSMGATE_URL is not a URL of the form https://host:port", ErrConfig)
+		return nil, &ConfigError{"HSMGATE_URL", true, "is not set"}
+	case !strings.HasPrefix(c.URL, "http://") && !strings.HasPrefix(c.URL, "https://"):
+		return nil, &ConfigError{"HSMGATE_URL", false, "has to begin with http:// or https://, such as https://host:port"}
+	case err != nil || u.Host == "":
+		return nil, &ConfigError{"HSMGATE_URL", false, "is not a URL of the form https://host:port"}
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("%w: HSMGATE_URL holds more than https://host:port", ErrConfig)
+		return nil, &ConfigError{"HSMGATE_URL", false, "holds more than https://host:port"}
 	case c.Token == "":
-		return nil, fmt.Errorf("%w: HSMGATE_TOKEN is not set", ErrConfig)
+		return nil, &ConfigError{"HSMGATE_TOKEN", true, "is not set"}
 	}
 	if path := os.Getenv("HSMGATE_CA_FILE"); path != "" {
 		pool, err := readCA(path)
 		if err != nil {
-			return nil, fmt.Errorf("%w: HSMGATE_CA_FILE: %w", ErrConfig, err)
+			return nil, &ConfigError{"HSMGATE_CA_FILE", false, "does not name the certificate of a CA: " + err.Error()}
 		}
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}

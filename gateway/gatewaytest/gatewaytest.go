@@ -56,6 +56,7 @@ type Gateway struct {
 	URL        string
 	Admin      Credentials
 	AuditPath  string
+	StorePath  string
 	Service    *gateway.Service
 	Token      *hsm.Token
 	TokenAt    hsm.Config
@@ -100,12 +101,12 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	if o.Log != nil {
 		log = o.Log
 	}
-	g := &Gateway{t: t, Lines: lines, AuditPath: filepath.Join(dir, "audit.log"), TokenAt: o.Token}
+	g := &Gateway{t: t, Lines: lines, AuditPath: filepath.Join(dir, "audit.log"), StorePath: filepath.Join(dir, "hsmgate.db"), TokenAt: o.Token}
 	ctx := context.Background()
 
 	var err error
 	g.Token = hsmtest.Open(t, o.Token)
-	g.Store, err = store.Open(ctx, filepath.Join(dir, "hsmgate.db"))
+	g.Store, err = store.Open(ctx, g.StorePath)
 	must(t, err)
 	t.Cleanup(func() { _ = g.Store.Close() })
 	g.Audit, err = audit.Open(g.AuditPath, audit.Options{})

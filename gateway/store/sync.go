@@ -173,7 +173,7 @@ func (s *Store) Watch(ctx context.Context) {
 }
 
 // Ready is nil when the file could be read the last time that Watch looked.
-// Otherwise requests are still served, from memory that may be out of date.
+// Otherwise what memory says may be out of date.
 func (s *Store) Ready() error {
 	if err := s.failed.Load(); err != nil {
 		return fmt.Errorf("store: %s can not be read: %w", s.path, *err)
