@@ -65,18 +65,9 @@ func newAliasList(a *app) *cobra.Command {
 		Use: "list", Short: "List all names, or those of one key", Args: noArgs,
 		Example: "  hsmgate alias list\n  hsmgate alias list --key 1234abcd-12ab-34cd-56ef-1234567890ab",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, _ []string) error {
-			all := []api.AliasListEntry{}
-			limit := 100
-			for in := (api.ListAliasesRequest{Limit: &limit, KeyId: key}); ; {
-				out, err := c.ListAliases(ctx, &in)
-				if err != nil {
-					return err
-				}
-				all = append(all, out.Aliases...)
-				if !out.Truncated {
-					break
-				}
-				in.Marker = out.NextMarker
+			all, err := listAliases(ctx, c, key)
+			if err != nil {
+				return err
 			}
 			return a.print(map[string]any{"Aliases": all}, func(w io.Writer) {
 				for _, n := range all {
@@ -87,4 +78,21 @@ func newAliasList(a *app) *cobra.Command {
 	}
 	c.Flags().StringVar(&key, "key", "", "only the names of this key: its id or ARN")
 	return c
+}
+
+// listAliases lists all names, or those of one key.
+func listAliases(ctx context.Context, c *client.Client, key string) ([]api.AliasListEntry, error) {
+	all := []api.AliasListEntry{}
+	limit := 100
+	for in := (api.ListAliasesRequest{Limit: &limit, KeyId: key}); ; {
+		out, err := c.ListAliases(ctx, &in)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out.Aliases...)
+		if !out.Truncated {
+			return all, nil
+		}
+		in.Marker = out.NextMarker
+	}
 }

@@ -41,7 +41,9 @@ A log that the gateway is writing can be checked too. Exit code 1: it is not int
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(args[0]); err != nil {
+			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
+				return &usageError{err}
+			} else if err != nil {
 				return err
 			}
 			r, err := audit.VerifyFile(args[0], o)

@@ -25,6 +25,10 @@ func newEncrypt(a *app) *cobra.Command {
 			if err := required(key, "key"); err != nil {
 				return err
 			}
+			chosen, err := oneOf("algorithm", algorithm, ciphers)
+			if err != nil {
+				return err
+			}
 			if err := out.check(a); err != nil {
 				return err
 			}
@@ -32,7 +36,7 @@ func newEncrypt(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			chosen, err := encryptionAlgorithm(ctx, c, key, algorithm)
+			chosen, err = encryptionAlgorithm(ctx, c, key, chosen)
 			if err != nil {
 				return err
 			}
@@ -51,22 +55,29 @@ func newEncrypt(a *app) *cobra.Command {
 
 func newDecrypt(a *app) *cobra.Command {
 	var key, algorithm string
-	var out bytesOut
+	out := bytesOut{secret: true}
 	c := &cobra.Command{
 		Use: "decrypt --key KEY FILE", Short: "Decrypt inside the token", Args: exactly("a file"),
+		Long: `Decrypts what 'hsmgate encrypt' wrote, raw or base64, or what was encrypted with the public key
+elsewhere (RSA-OAEP). --algorithm has to be the one that encrypted. A file for the plaintext
+(-o) gets mode 0600, whatever mode it had.`,
 		Example: "  hsmgate decrypt --key alias/backup --output-file data.key data.key.enc",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 			if err := required(key, "key"); err != nil {
 				return err
 			}
-			if err := out.check(a); err != nil {
-				return err
-			}
-			ciphertext, err := readInput(args[0], maxCiphertext)
+			chosen, err := oneOf("algorithm", algorithm, ciphers)
 			if err != nil {
 				return err
 			}
-			chosen, err := encryptionAlgorithm(ctx, c, key, algorithm)
+			if err := out.check(a); err != nil {
+				return err
+			}
+			ciphertext, err := readRawOrBase64(args[0], maxCiphertext)
+			if err != nil {
+				return err
+			}
+			chosen, err = encryptionAlgorithm(ctx, c, key, chosen)
 			if err != nil {
 				return err
 			}
@@ -85,9 +96,9 @@ func newDecrypt(a *app) *cobra.Command {
 
 // encryptionAlgorithm answers the caller's choice or the key's last, which has
 // the stronger hash.
-func encryptionAlgorithm(ctx context.Context, c *client.Client, key, chosen string) (api.EncryptionAlgorithm, error) {
+func encryptionAlgorithm(ctx context.Context, c *client.Client, key string, chosen api.EncryptionAlgorithm) (api.EncryptionAlgorithm, error) {
 	if chosen != "" {
-		return api.EncryptionAlgorithm(chosen), nil
+		return chosen, nil
 	}
 	out, err := c.DescribeKey(ctx, &api.DescribeKeyRequest{KeyTarget: target(key)})
 	if err != nil {

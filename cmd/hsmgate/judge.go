@@ -6,22 +6,28 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/url"
+	"regexp"
+	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
 )
 
-// judge gives an error its exit code and a hint, "" where there is none.
-func judge(err error) (code int, hint string) {
+// judge gives an error of a verb its exit code and a hint, "" where there is none.
+func judge(err error, verb string) (code int, hint string) {
 	var usage *usageError
 	var no *noError
 	var refused *api.Error
+	var environment *client.ConfigError
 	switch {
 	case errors.As(err, &usage):
-		return exitUsage, "see 'hsmgate --help'"
-	case errors.Is(err, client.ErrConfig):
+		return exitUsage, "see '" + verb + " --help'"
+	case errors.As(err, &environment) && environment.Missing:
 		return exitUsage, "set HSMGATE_URL and HSMGATE_TOKEN; with a quickstart folder: . FOLDER/admin.env"
+	case errors.Is(err, client.ErrConfig):
+		return exitUsage, ""
 	case errors.As(err, &no):
 		return exitNo, ""
 	case errors.As(err, &refused):
@@ -45,6 +51,12 @@ func judgeRefusal(e *api.Error) (int, string) {
 		return exitDenied, "ask an administrator for a new token ('hsmgated credential issue')"
 	case api.Throttling, api.KeyUnavailable, api.ServiceUnavailable, api.DependencyTimeout:
 		return exitUnavailable, "try again"
+	case api.Disabled:
+		return exitOther, stateHint("hsmgate key enable ", e.Message)
+	case api.KMSInvalidState:
+		if strings.Contains(e.Message, "is pending deletion") {
+			return exitOther, stateHint("to keep it: hsmgate key cancel-deletion ", e.Message)
+		}
 	case api.Validation:
 		return exitOther, ""
 	}
@@ -52,6 +64,16 @@ func judgeRefusal(e *api.Error) (int, string) {
 		return exitDenied, ""
 	}
 	return exitOther, ""
+}
+
+var keyARN = regexp.MustCompile(`:key/([A-Za-z0-9-]+)`)
+
+// stateHint is the command that changes the state of the key in the message.
+func stateHint(command, message string) string {
+	if m := keyARN.FindStringSubmatch(message); m != nil {
+		return command + m[1]
+	}
+	return command + "KEY"
 }
 
 // judgeTransport tells a gateway that is away from one that cannot be trusted.
@@ -65,6 +87,8 @@ func judgeTransport(err error) (int, string) {
 		return exitOther, "name the file of the gateway's CA with HSMGATE_CA_FILE"
 	case errors.As(err, &name):
 		return exitOther, "use the name that the gateway's certificate is for in HSMGATE_URL"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return exitUsage, "the gateway serves plain HTTP there: use http:// in HSMGATE_URL"
 	case errors.Is(err, context.Canceled):
 		return exitOther, ""
 	case errors.As(err, &request), errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):

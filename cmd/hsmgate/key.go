@@ -24,66 +24,6 @@ func line(text string) func(io.Writer) {
 	return func(w io.Writer) { fmt.Fprintln(w, text) }
 }
 
-func newKeyCreate(a *app) *cobra.Command {
-	var spec, usage, description, alias string
-	c := &cobra.Command{
-		Use:   "create --spec SPEC",
-		Short: "Make a key pair inside the token",
-		Long: `Makes a key pair inside the token and prints its id. Key specs: RSA_2048, RSA_3072, RSA_4096,
-ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519.
-Usages: SIGN_VERIFY, ENCRYPT_DECRYPT (RSA only).`,
-		Example: "  hsmgate key create --spec ECC_NIST_P256 --alias alias/release\n  hsmgate key create --spec RSA_3072 --usage ENCRYPT_DECRYPT --description 'backup keys'",
-		Args:    noArgs,
-		RunE: a.calls(func(ctx context.Context, c *client.Client, _ []string) error {
-			if err := required(spec, "spec"); err != nil {
-				return err
-			}
-			made, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: api.KeySpec(spec), KeyUsage: api.KeyUsage(usage), Description: description})
-			if err != nil {
-				return err
-			}
-			id := made.KeyMetadata.KeyId
-			if alias != "" {
-				if _, err := c.CreateAlias(ctx, &api.CreateAliasRequest{AliasName: alias, TargetKeyId: id}); err != nil {
-					return &hintedError{fmt.Errorf("key %s was made, but not its alias: %w", id, err), "hsmgate alias create NAME --key " + id}
-				}
-			}
-			return a.print(made.KeyMetadata, line(id))
-		}),
-	}
-	c.Flags().StringVar(&spec, "spec", "", "key spec, such as ECC_NIST_P256")
-	c.Flags().StringVar(&usage, "usage", string(api.SignVerify), "SIGN_VERIFY or ENCRYPT_DECRYPT")
-	c.Flags().StringVar(&description, "description", "", "what the key is for")
-	c.Flags().StringVar(&alias, "alias", "", "a name for the key, such as alias/release")
-	return c
-}
-
-func newKeyList(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List all keys", Example: "  hsmgate key list\n  hsmgate key list --output json", Args: noArgs,
-		RunE: a.calls(func(ctx context.Context, c *client.Client, _ []string) error {
-			all := []api.KeyListEntry{}
-			limit := 1000
-			for in := (api.ListKeysRequest{Limit: &limit}); ; {
-				out, err := c.ListKeys(ctx, &in)
-				if err != nil {
-					return err
-				}
-				all = append(all, out.Keys...)
-				if !out.Truncated {
-					break
-				}
-				in.Marker = out.NextMarker
-			}
-			return a.print(map[string]any{"Keys": all}, func(w io.Writer) {
-				for _, k := range all {
-					fmt.Fprintln(w, k.KeyId)
-				}
-			})
-		}),
-	}
-}
-
 func newKeyDescribe(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "describe KEY", Short: "Describe a key", Example: "  hsmgate key describe alias/release", Args: exactly("a key"),
@@ -119,11 +59,20 @@ func describe(w io.Writer, k *api.KeyMetadata) {
 	}
 }
 
+// aliasCosts is in the help of verbs whose operation takes ids and ARNs alone.
+const aliasCosts = "An alias takes one more call, which finds its key."
+
 func newKeyEnable(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "enable KEY", Short: "Make a disabled key usable", Example: "  hsmgate key enable 1234abcd-12ab-34cd-56ef-1234567890ab", Args: exactly("a key id or ARN"),
+		Use: "enable KEY", Short: "Make a disabled key usable", Args: exactly("a key"),
+		Long:    "Makes a disabled key usable. " + aliasCosts,
+		Example: "  hsmgate key enable 1234abcd-12ab-34cd-56ef-1234567890ab\n  hsmgate key enable alias/release",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-			_, err := c.EnableKey(ctx, &api.EnableKeyRequest{KeyTarget: target(args[0])})
+			id, err := keyID(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			_, err = c.EnableKey(ctx, &api.EnableKeyRequest{KeyTarget: target(id)})
 			return err
 		}),
 	}
@@ -131,9 +80,15 @@ func newKeyEnable(a *app) *cobra.Command {
 
 func newKeyDisable(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "disable KEY", Short: "Make a key unusable until it is enabled", Example: "  hsmgate key disable 1234abcd-12ab-34cd-56ef-1234567890ab", Args: exactly("a key id or ARN"),
+		Use: "disable KEY", Short: "Make a key unusable until it is enabled", Args: exactly("a key"),
+		Long:    "Makes a key unusable until 'hsmgate key enable'. " + aliasCosts,
+		Example: "  hsmgate key disable 1234abcd-12ab-34cd-56ef-1234567890ab\n  hsmgate key disable alias/release",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-			_, err := c.DisableKey(ctx, &api.DisableKeyRequest{KeyTarget: target(args[0])})
+			id, err := keyID(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			_, err = c.DisableKey(ctx, &api.DisableKeyRequest{KeyTarget: target(id)})
 			return err
 		}),
 	}
@@ -146,34 +101,40 @@ func newKeyPublic(a *app) *cobra.Command {
 	var form, file string
 	c := &cobra.Command{
 		Use: "public-key KEY", Short: "Write a key's public half", Args: exactly("a key"),
+		Long:    "Writes a key's public half as a file for OpenSSL, SSH and others. --output json is the gateway's whole\nanswer instead, with the key's algorithms.",
 		Example: "  hsmgate key public-key alias/release --output-file release.pem\n  hsmgate key public-key alias/release --format ssh",
-		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			mediaType, known := forms[form]
 			if !known {
 				return usagef("--format is pem, der, jwk or ssh, not %q", form)
 			}
-			if mediaType != "" && !a.json() {
-				text, err := c.PublicKeyAs(ctx, args[0], mediaType)
+			if a.json() && (file != "" || cmd.Flags().Changed("format")) {
+				return usagef("--output json prints the gateway's whole answer: leave out --format and --output-file, or --output json")
+			}
+			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+				if mediaType != "" {
+					text, err := c.PublicKeyAs(ctx, args[0], mediaType)
+					if err != nil {
+						return err
+					}
+					return writeBytes(file, text)
+				}
+				out, err := c.GetPublicKey(ctx, &api.GetPublicKeyRequest{KeyTarget: target(args[0])})
 				if err != nil {
 					return err
 				}
-				return writeBytes(file, text)
-			}
-			out, err := c.GetPublicKey(ctx, &api.GetPublicKeyRequest{KeyTarget: target(args[0])})
-			if err != nil {
-				return err
-			}
-			if a.json() {
-				return printJSON(out)
-			}
-			if form == "pem" {
-				return writeBytes(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: out.PublicKey}))
-			}
-			if err := refuseTerminal(file); err != nil {
-				return err
-			}
-			return writeBytes(file, out.PublicKey)
-		}),
+				if a.json() {
+					return printJSON(out)
+				}
+				if form == "pem" {
+					return writeBytes(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: out.PublicKey}))
+				}
+				if err := refuseTerminal(file); err != nil {
+					return err
+				}
+				return writeBytes(file, out.PublicKey)
+			})(cmd, args)
+		},
 	}
 	c.Flags().StringVar(&form, "format", "pem", "pem, der, jwk or ssh")
 	c.Flags().StringVarP(&file, "output-file", "o", "", "file to write (default: standard output)")
@@ -183,17 +144,26 @@ func newKeyPublic(a *app) *cobra.Command {
 func newKeySchedule(a *app) *cobra.Command {
 	var days int
 	c := &cobra.Command{
-		Use: "schedule-deletion KEY", Short: "Start the waiting period before a key is destroyed", Args: exactly("a key id or ARN"),
+		Use: "schedule-deletion KEY", Short: "Start the waiting period before a key is destroyed", Args: exactly("a key"),
 		Long: `Makes the key unusable now, and destroys it in the token after 7 to 30 days. Until then,
-'hsmgate key cancel-deletion' keeps it.`,
+'hsmgate key cancel-deletion' keeps it. ` + aliasCosts,
 		Example: "  hsmgate key schedule-deletion --days 30 1234abcd-12ab-34cd-56ef-1234567890ab",
-		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-			out, err := c.ScheduleKeyDeletion(ctx, &api.ScheduleKeyDeletionRequest{KeyTarget: target(args[0]), PendingWindowInDays: &days})
-			if err != nil {
-				return err
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if days < shortestWait || days > 30 {
+				return usagef("--days is %d to 30, not %d", shortestWait, days)
 			}
-			return a.print(out, line("to be destroyed "+day(out.DeletionDate)))
-		}),
+			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+				id, err := keyID(ctx, c, args[0])
+				if err != nil {
+					return err
+				}
+				out, err := c.ScheduleKeyDeletion(ctx, &api.ScheduleKeyDeletionRequest{KeyTarget: target(id), PendingWindowInDays: &days})
+				if err != nil {
+					return err
+				}
+				return a.print(out, line("to be destroyed "+day(out.DeletionDate)))
+			})(cmd, args)
+		},
 	}
 	c.Flags().IntVar(&days, "days", 30, "7 to 30")
 	return c
@@ -201,10 +171,15 @@ func newKeySchedule(a *app) *cobra.Command {
 
 func newKeyCancel(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "cancel-deletion KEY", Short: "Keep a key that waits for its destruction; it stays disabled", Args: exactly("a key id or ARN"),
+		Use: "cancel-deletion KEY", Short: "Keep a key that waits for its destruction; it stays disabled", Args: exactly("a key"),
+		Long:    "Keeps a key that waits for its destruction; it stays disabled until 'hsmgate key enable'. " + aliasCosts,
 		Example: "  hsmgate key cancel-deletion 1234abcd-12ab-34cd-56ef-1234567890ab\n  hsmgate key enable 1234abcd-12ab-34cd-56ef-1234567890ab",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-			out, err := c.CancelKeyDeletion(ctx, &api.CancelKeyDeletionRequest{KeyTarget: target(args[0])})
+			id, err := keyID(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			out, err := c.CancelKeyDeletion(ctx, &api.CancelKeyDeletionRequest{KeyTarget: target(id)})
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,8 +27,9 @@ func main() {
 }
 
 func run(ctx context.Context) int {
-	if err := newRoot().ExecuteContext(ctx); err != nil {
-		return report(os.Stderr, err)
+	verb, err := newRoot().ExecuteContextC(ctx)
+	if err != nil {
+		return report(os.Stderr, verb.CommandPath(), err)
 	}
 	return 0
 }
@@ -57,7 +59,7 @@ private CA. A key is named by its id, its ARN, an alias (alias/release) or an al
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.check() },
 	}
 	root.SetVersionTemplate("hsmgate {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(badFlag)
 	root.PersistentFlags().StringVar(&a.format, "output", "text", "text or json")
 	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "how long to wait for an answer of the gateway")
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -112,6 +114,14 @@ func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, RunE: needVerb}
 	c.AddCommand(verbs...)
 	return c
+}
+
+// badFlag makes the error of a flag that cannot be read.
+func badFlag(c *cobra.Command, err error) error {
+	if strings.Contains(err.Error(), "shorthand flag: 'o'") { // which other verbs have
+		return &hintedError{&usageError{err}, "for JSON, --output json; this verb writes no file: send its standard output to one"}
+	}
+	return &usageError{err}
 }
 
 func needVerb(c *cobra.Command, args []string) error {

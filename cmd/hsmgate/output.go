@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +33,7 @@ import (
 const exitCodes = `Exit codes:
   0  done
   1  the answer is no: the signature is not good, the audit log is not intact
-  2  wrong usage, or HSMGATE_URL or HSMGATE_TOKEN is missing
+  2  wrong usage: a flag's value, a file to read that is missing, HSMGATE_URL, HSMGATE_TOKEN
   3  not authenticated, or not allowed
   4  no such key or alias
   5  the gateway cannot be reached or cannot do it now: try again
@@ -67,10 +68,10 @@ type hintedError struct {
 
 func (e *hintedError) Unwrap() error { return e.error }
 
-// report prints an error with its hints and returns the exit code.
-func report(w io.Writer, err error) int {
+// report prints the error of a verb with its hints and returns the exit code.
+func report(w io.Writer, verb string, err error) int {
 	fmt.Fprintln(w, "hsmgate: error:", strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n", "; "), "."))
-	code, hint := judge(err)
+	code, hint := judge(err, verb)
 	var hinted *hintedError
 	if errors.As(err, &hinted) {
 		hint = hinted.hint
@@ -92,7 +93,8 @@ type output struct {
 
 func (o *output) check() error {
 	if o.format != "text" && o.format != "json" {
-		return usagef("--output is text or json, not %q", o.format)
+		return &hintedError{usagef("--output is text or json, not %q", o.format),
+			"--output chooses the form of the answer; a file is named with -o or --output-file, where a verb writes one"}
 	}
 	return nil
 }
@@ -122,7 +124,7 @@ func printJSON(v any) error {
 // or "-".
 func writeBytes(path string, data []byte) error {
 	if path != "" && path != "-" {
-		return writeFile(path, data)
+		return writeFile(path, data, 0o644, false)
 	}
 	_, err := os.Stdout.Write(data)
 	return err
@@ -137,14 +139,15 @@ func refuseTerminal(path string) error {
 }
 
 // writeFile writes a file that is there whole or not at all, with the mode that
-// the file had before, or 0644.
-func writeFile(path string, data []byte) error {
-	mode := os.FileMode(0o644)
+// the file had before unless it is to be strict, or this one.
+func writeFile(path string, data []byte, mode os.FileMode, strict bool) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.Mode().IsRegular() { // a pipe or a device cannot be replaced
 			return os.WriteFile(path, data, mode)
 		}
-		mode = info.Mode().Perm()
+		if !strict {
+			mode = info.Mode().Perm()
+		}
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -161,17 +164,21 @@ func writeFile(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// openInput opens a file, or standard input where the name is "-".
+// openInput opens a file, or standard input where the name is "-". A name that
+// leads to no file is a mistake of the command line.
 func openInput(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(os.Stdin), nil
 	}
 	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &usageError{err}
+	}
 	if err != nil {
 		return nil, err
 	}
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.Join(fmt.Errorf("%s is a folder", name), f.Close())
+		return nil, errors.Join(usagef("%s is a folder", name), f.Close())
 	}
 	return f, nil
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
+	"errors"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +17,7 @@ import (
 type bytesOut struct {
 	file   string
 	base64 bool
+	secret bool // the file is for its owner alone
 }
 
 func (b *bytesOut) flags(c *cobra.Command, what string) {
@@ -37,10 +41,17 @@ func (b *bytesOut) write(a *app, data []byte, v any) error {
 	if b.base64 {
 		data = append([]byte(base64.StdEncoding.EncodeToString(data)), '\n')
 	}
-	if err := writeBytes(b.file, data); err != nil || !a.json() {
+	if err := b.bytes(data); err != nil || !a.json() {
 		return err
 	}
 	return printJSON(v)
+}
+
+func (b *bytesOut) bytes(data []byte) error {
+	if b.secret && b.file != "" && b.file != "-" {
+		return writeFile(b.file, data, 0o600, true)
+	}
+	return writeBytes(b.file, data)
 }
 
 // signed is the answer of sign in JSON.
@@ -55,10 +66,17 @@ func newSign(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "sign --key KEY FILE", Short: "Sign a file of any size; '-' is standard input", Args: exactly("a file"),
 		Long: `Signs a file, which is hashed here: only the digest travels. The signature is raw bytes (DER
-for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.`,
+for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.
+
+-o names the file for the signature; --output json chooses the form of the answer, which
+holds the audit record, too. With both, the signature is in the file and in the answer.`,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n  git archive HEAD | hsmgate sign --key alias/release --algorithm RSASSA_PSS_SHA_256 --base64 -",
-		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(key, "key"); err != nil {
+				return err
+			}
+			chosen, err := oneOf("algorithm", algorithm, signatures)
+			if err != nil {
 				return err
 			}
 			if err := out.check(a); err != nil {
@@ -69,12 +87,18 @@ for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.`,
 				return err
 			}
 			defer in.Close()
-			made, err := c.SignFile(ctx, key, api.SigningAlgorithm(algorithm), in)
-			if err != nil {
-				return err
-			}
-			return out.write(a, made.Signature, signed{made, a.receipt})
-		}),
+			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+				file := bufio.NewReader(in)
+				if _, err := file.Peek(1); errors.Is(err, io.EOF) {
+					return usagef("%s is empty: name the file to sign", args[0])
+				}
+				made, err := c.SignFile(ctx, key, chosen, file)
+				if err != nil {
+					return err
+				}
+				return out.write(a, made.Signature, signed{made, a.receipt})
+			})(cmd, args)
+		},
 	}
 	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
 	c.Flags().StringVar(&algorithm, "algorithm", "", "signing algorithm (default: the key's first)")

@@ -37,12 +37,16 @@ bytes or base64. Exit code 1: the signature is not good.`,
 			if err := required(signatureFile, "signature"); err != nil {
 				return err
 			}
+			chosen, err := oneOf("algorithm", algorithm, signatures)
+			if err != nil {
+				return err
+			}
 			signature, err := readSignature(signatureFile)
 			if err != nil {
 				return err
 			}
 			if publicKey != "" {
-				return a.verifyOffline(publicKey, api.SigningAlgorithm(algorithm), args[0], signature)
+				return a.verifyOffline(publicKey, chosen, args[0], signature)
 			}
 			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 				in, err := openInput(args[0])
@@ -50,9 +54,9 @@ bytes or base64. Exit code 1: the signature is not good.`,
 					return err
 				}
 				defer in.Close()
-				out, err := c.VerifyFile(ctx, key, api.SigningAlgorithm(algorithm), in, signature)
+				out, err := c.VerifyFile(ctx, key, chosen, in, signature)
 				if client.Code(err) == api.KMSInvalidSignature {
-					return a.notGood(verified{SigningAlgorithm: api.SigningAlgorithm(algorithm)}, err)
+					return a.notGood(verified{SigningAlgorithm: chosen}, err)
 				}
 				if err != nil {
 					return err
@@ -80,16 +84,29 @@ func (a *app) notGood(v verified, err error) error {
 
 const maxSignature = 6144 // bytes
 
-// readSignature reads a signature, raw or in base64. A raw signature that is
-// base64 all through does not occur: DER begins with a control byte, and the
-// others are random over hundreds of bits.
-func readSignature(file string) ([]byte, error) {
-	data, err := readInput(file, 2*maxSignature)
+// readRawOrBase64 reads what another verb wrote, with or without --base64, of at
+// most limit bytes. Raw bytes that are base64 all through do not occur: DER begins
+// with a control byte, and other signatures and ciphertexts are random over
+// hundreds of bits.
+func readRawOrBase64(file string, limit int) ([]byte, error) {
+	data, err := readInput(file, 2*limit)
 	if err != nil {
 		return nil, err
 	}
 	if decoded, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(data))); err == nil {
 		data = decoded
+	}
+	if len(data) > limit {
+		return nil, fmt.Errorf("%s holds more than %d bytes", file, limit)
+	}
+	return data, nil
+}
+
+// readSignature reads a signature, raw or in base64.
+func readSignature(file string) ([]byte, error) {
+	data, err := readRawOrBase64(file, maxSignature)
+	if err != nil {
+		return nil, err
 	}
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%s is empty", file)
