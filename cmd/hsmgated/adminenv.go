@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,6 +74,7 @@ func (d *daemon) newAdministrator(ctx context.Context, name string) (string, err
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The credentials of %s: whoever has this file may do everything. Read it with: . FILE\n", p.ARN)
 	fmt.Fprintf(&b, "# The bearer token is good until %s.\n", now.Add(firstTokenLife).UTC().Format(time.DateOnly))
+	b.WriteString(oldAWS)
 	fmt.Fprintln(&b, "unset AWS_SESSION_TOKEN")
 	for _, v := range [][2]string{
 		{"HSMGATE_URL", d.url}, {"HSMGATE_TOKEN", token},
@@ -82,6 +84,27 @@ func (d *daemon) newAdministrator(ctx context.Context, name string) (string, err
 		b.WriteString(exportLine(v[0], v[1]))
 	}
 	return b.String(), nil
+}
+
+// oldAWS stands in every file with an access key.
+const oldAWS = "# aws and boto3 of before July 2023, such as Debian 12's, do not read AWS_ENDPOINT_URL_KMS: give them\n" +
+	"# --endpoint-url \"$AWS_ENDPOINT_URL_KMS\" (boto3: endpoint_url=).\n"
+
+// knownURL is the URL of the daemon of this configuration, as far as anybody but
+// the daemon knows it: "" where the port is chosen at each start and written
+// nowhere.
+func knownURL(c *Config) string {
+	if url, ok := envValue(c.FirstAdministrator.EnvFile, "HSMGATE_URL"); ok {
+		return url
+	}
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "0" {
+		return ""
+	}
+	url, err := clientURL(c, c.Listen)
+	if err != nil { // of the certificate, which check reports
+		return ""
+	}
+	return url
 }
 
 // exportLine needs no quoting inside: URLs, tokens, keys and region names hold no

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -54,7 +55,22 @@ func (f *findings) failed(what string, err error) {
 	case errors.As(err, &e) && e.Advice != "":
 		do = e.Advice
 	}
-	f.add(stateNeeded, what, do, "%s", strings.TrimSuffix(err.Error(), "; "+do))
+	text := strings.TrimSuffix(layers.ReplaceAllString(err.Error(), "$1"), "; "+do)
+	if do == "" {
+		do = remedies[what]
+	}
+	f.add(stateNeeded, what, do, "%s", text)
+}
+
+// remedies are what to do where the error itself does not say it.
+var remedies = map[string]string{
+	"environment": "correct 'environment' in the settings",
+	"certificate": "let tls.cert_file and tls.key_file name a certificate and its key, in PEM",
+	"token":       tokenAway,
+	"database":    "it has to be a file that this user may read and write, with its folder; if it is damaged, put it back from a copy",
+	"seal key":    "put it back from a copy",
+	"keys":        "see the lines on token and database, then check again",
+	"audit log":   "look with 'hsmgate audit verify'; put the log and its head back from a copy, or go on with what is there: 'hsmgated audit adopt'",
 }
 
 func (f *findings) needed() int {
@@ -161,6 +177,10 @@ func (f *findings) token(ctx context.Context, t *hsm.Token, c *Config) {
 		f.add(stateNote, "PIN", "find out who tries, before the token locks", "a wrong PIN was given before this one")
 	}
 	for _, a := range t.Abilities() {
+		if a.Name == string(api.Ed25519PHSHA512) && a.State == hsm.No && strings.Contains(info.Manufacturer, "SoftHSM") {
+			f.add(stateNote, a.Name, "", "no: SoftHSM has no ED25519_PH; nothing to do. ED25519_SHA_512 signs messages of up to 4096 bytes")
+			continue
+		}
 		state := stateOK
 		if a.State != hsm.Yes {
 			state = stateNote

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -19,12 +20,13 @@ func newCredential() *cobra.Command {
 
 func newCredentialIssue() *cobra.Command {
 	i := &identities{}
-	var name, kind, file string
+	var name, kind, file, url string
 	var ttl time.Duration
 	c := &cobra.Command{
 		Use: "issue --principal NAME", Short: "Issue a bearer token, an access key or both", Args: noArgs,
 		Long: `Issues credentials and writes them once, in shell syntax, to a new file of mode 0600 or to
-standard output. They cannot be shown again. A running daemon accepts them within about a second.`,
+standard output. They cannot be shown again. A running daemon accepts them within about a second.
+URL and region are written with them, so that '. FILE' is all that a client needs.`,
 		Example: "  hsmgated credential issue --state ./var --principal ci --kind bearer --ttl 720h --output-file ci.env\n  hsmgated credential issue --state ./var --principal ci --kind access-key",
 		RunE: i.with(func(ctx context.Context, _ []string) error {
 			if name == "" {
@@ -33,18 +35,29 @@ standard output. They cannot be shown again. A running daemon accepts them withi
 			if kind != "bearer" && kind != "access-key" && kind != "both" {
 				return &usageError{fmt.Errorf("--kind is bearer, access-key or both, not %q", kind)}
 			}
+			if _, ok := i.store.Principal(i.PrincipalARN(name)); !ok {
+				return i.noPrincipal(name)
+			}
+			if url == "" {
+				url = knownURL(i.config)
+			} else if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") || strings.ContainsAny(url, "'\n") {
+				return &usageError{errors.New("--url begins with http:// or https://, such as https://host:port")}
+			}
 			if ttl <= 0 {
 				return &usageError{errors.New("--ttl is positive, such as 720h")}
 			}
 			out := os.Stdout
 			if file != "" {
 				f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // before anything is issued
+				if errors.Is(err, fs.ErrExist) {
+					return &hintedError{fmt.Errorf("%s exists; nothing was issued", file), "name a new file, or move this one away"}
+				}
 				if err != nil {
 					return err
 				}
 				out = f
 			}
-			err := i.issue(ctx, out, i.PrincipalARN(name), kind, ttl)
+			err := i.issue(ctx, out, i.PrincipalARN(name), kind, url, ttl)
 			if file != "" {
 				if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
 					err = errors.Join(err, os.Remove(file))
@@ -56,28 +69,43 @@ standard output. They cannot be shown again. A running daemon accepts them withi
 	configFlags(c, &i.path, &i.state)
 	c.Flags().StringVar(&name, "principal", "", "name of the principal")
 	c.Flags().StringVar(&kind, "kind", "bearer", "bearer, access-key or both")
+	c.Flags().StringVar(&url, "url", "", "the gateway's URL for their user (default: the one that this machine uses)")
 	c.Flags().DurationVar(&ttl, "ttl", 90*24*time.Hour, "how long they are good")
 	c.Flags().StringVarP(&file, "output-file", "o", "", "new file for the credentials (default: standard output)")
 	return c
 }
 
-func (i *identities) issue(ctx context.Context, out *os.File, arn, kind string, ttl time.Duration) error {
+func (i *identities) issue(ctx context.Context, out *os.File, arn, kind, url string, ttl time.Duration) error {
 	var b strings.Builder
 	now := time.Now()
 	fmt.Fprintf(&b, "# credentials of %s, good until %s\n", arn, now.Add(ttl).UTC().Format(time.RFC3339))
+	export := func(name, value string) {
+		if value != "" {
+			b.WriteString(exportLine(name, value))
+		}
+	}
+	if url == "" {
+		b.WriteString("# The daemon's URL is not known here: set HSMGATE_URL, and AWS_ENDPOINT_URL_KMS for AWS clients.\n")
+	}
 	if kind != "access-key" {
 		token, err := i.IssueBearer(ctx, arn, ttl, now)
 		if err != nil {
 			return err
 		}
-		b.WriteString(exportLine("HSMGATE_TOKEN", token))
+		export("HSMGATE_URL", url)
+		export("HSMGATE_TOKEN", token)
 	}
 	if kind != "bearer" {
 		id, secret, err := i.IssueAccessKey(ctx, arn, ttl, now)
 		if err != nil {
 			return err
 		}
-		b.WriteString(exportLine("AWS_ACCESS_KEY_ID", id) + exportLine("AWS_SECRET_ACCESS_KEY", secret))
+		b.WriteString(oldAWS + "unset AWS_SESSION_TOKEN\n")
+		export("AWS_ENDPOINT_URL_KMS", url)
+		export("AWS_ACCESS_KEY_ID", id)
+		export("AWS_SECRET_ACCESS_KEY", secret)
+		export("AWS_REGION", i.config.Region)
+		export("AWS_DEFAULT_REGION", i.config.Region)
 	}
 	_, err := out.WriteString(b.String())
 	return err

@@ -45,6 +45,9 @@ type daemon struct {
 	background sync.WaitGroup
 }
 
+// tokenAway is what to do about a token that cannot be opened.
+const tokenAway = "is the device there, and does the module find its own configuration? Its variables stand under 'environment' in the settings"
+
 // openDaemon opens everything. The token comes last, so that no other mistake
 // costs a login.
 func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err error) {
@@ -60,7 +63,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if d.listener, err = listen(ctx, c.Listen, c.MaxConnections); err != nil {
 		return nil, err
 	}
-	if d.url, err = clientURL(c, d.listener.Addr()); err != nil {
+	if d.url, err = clientURL(c, d.listener.Addr().String()); err != nil {
 		return nil, err
 	}
 	if d.store, d.identities, err = openIdentities(ctx, c); err != nil {
@@ -76,7 +79,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if d.token, err = hsm.Open(opening, token); err != nil {
 		err = fmt.Errorf("the token cannot be opened: %w", err)
 		if errors.Is(err, hsm.ErrUnavailable) {
-			err = &hintedError{err, "is the device there, and does the module find its own configuration? Its variables stand under 'environment' in the settings; 'hsmgated check' looks at everything"}
+			err = &hintedError{err, tokenAway + "; 'hsmgated check' looks at everything"}
 		}
 		return nil, err
 	}
@@ -93,7 +96,11 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 func listen(ctx context.Context, address string, connections int) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("the address %s cannot be served: %w", address, err)
+		err = fmt.Errorf("the address %s cannot be served: %w", address, err)
+		if errors.Is(err, unix.EADDRINUSE) {
+			err = &hintedError{err, "choose another one; port 0 is a free one: quickstart --addr 127.0.0.1:0, make run ADDR=127.0.0.1:0, or 'listen' in the settings"}
+		}
+		return nil, err
 	}
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && uint64(connections) > files.Cur/2 {

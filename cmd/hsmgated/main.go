@@ -17,7 +17,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,14 +43,14 @@ func main() {
 }
 
 func run(ctx context.Context) int {
-	err := newRoot().ExecuteContext(ctx)
+	verb, err := newRoot().ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	var usage *usageError
 	var hinted *hintedError
 	if !errors.Is(err, errSilent) {
-		fmt.Fprintln(os.Stderr, "hsmgated: error:", err)
+		fmt.Fprintln(os.Stderr, "hsmgated: error:", layers.ReplaceAllString(err.Error(), "$1"))
 	}
 	if errors.As(err, &hinted) {
 		fmt.Fprintln(os.Stderr, "hsmgated: hint:", hinted.hint)
@@ -58,11 +60,28 @@ func run(ctx context.Context) int {
 		fmt.Fprintln(os.Stderr, "hsmgated: hint: the PIN is not tried again, since tokens lock after a few wrong ones; correct the PIN file, then start anew")
 		return exitPINRefused
 	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "hsmgated: hint: see 'hsmgated --help'")
+		if hinted == nil {
+			fmt.Fprintf(os.Stderr, "hsmgated: hint: see '%s --help'\n", verb.CommandPath())
+		}
 		return exitUsage
 	}
 	return exitFailed
 }
+
+// layers are names of parts of this program, which say nothing to its user.
+var layers = regexp.MustCompile(`(^|: )(?:(?:identity|store): )+`)
+
+// badFlag makes the error of a flag that cannot be read.
+func badFlag(_ *cobra.Command, err error) error {
+	if m := inDays.FindStringSubmatch(err.Error()); m != nil {
+		if days, convErr := strconv.Atoi(m[1]); convErr == nil && days < 1<<20 {
+			return &hintedError{&usageError{err}, fmt.Sprintf("durations are in h, m and s: %d days are %dh", days, 24*days)}
+		}
+	}
+	return &usageError{err}
+}
+
+var inDays = regexp.MustCompile(`"(\d+)d" for .* unknown unit "d"`)
 
 // usageError is a mistake in the command line or the configuration.
 type usageError struct{ error }
@@ -93,10 +112,10 @@ configuration; 3 the token refused the PIN, which is never tried a second time.`
 		Args: cobra.ArbitraryArgs, RunE: needVerb, // which names the one that is unknown
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(badFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newQuickstart(), newCheck(), newToken(), newAudit(), newPrincipal(), newCredential(), newHealthcheck(),
-		&cobra.Command{Use: "version", Short: "Print the version", Args: noArgs, Run: func(*cobra.Command, []string) { fmt.Println(versionText()) }})
+		&cobra.Command{Use: "version", Short: "Print the version", Example: "  hsmgated version", Args: noArgs, Run: func(*cobra.Command, []string) { fmt.Println(versionText()) }})
 	return root
 }
 

@@ -64,11 +64,17 @@ func newPrincipalCreate() *cobra.Command {
 and use the keys named by --key (ids or aliases; an alias is resolved now), and nothing else.`,
 		Example: "  hsmgated principal create --state ./var --role user --key alias/release ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {
+			if !policy.Role(role).Valid() {
+				return &usageError{fmt.Errorf("--role is %s or %s, not %q", policy.RoleAdministrator, policy.RoleUser, role)}
+			}
 			ids, err := i.keyIDs(keys)
 			if err != nil {
 				return err
 			}
 			p, err := i.CreatePrincipal(ctx, args[0], policy.Role(role), ids, time.Now())
+			if errors.Is(err, store.ErrExists) {
+				return &hintedError{fmt.Errorf("there is a principal %s already", args[0]), "see 'hsmgated principal list'"}
+			}
 			if err != nil {
 				return err
 			}
@@ -87,6 +93,9 @@ func (i *identities) keyIDs(refs []string) ([]string, error) {
 	ids := slices.Clone(refs)
 	for n, ref := range refs {
 		if !strings.HasPrefix(ref, "alias/") {
+			if _, ok := i.store.Key(ref); !ok {
+				return nil, fmt.Errorf("there is no key %s", ref)
+			}
 			continue
 		}
 		a, ok := i.store.Alias(ref)
@@ -125,15 +134,48 @@ func newPrincipalList() *cobra.Command {
 
 func newPrincipalDelete() *cobra.Command {
 	i := &identities{}
+	var force bool
 	c := &cobra.Command{
 		Use: "delete NAME", Short: "Remove a principal with all its credentials", Args: exactlyOne("a name"),
+		Long: `Removes a principal with all its credentials. The last administrator stays, unless --force is
+given: without one, nobody can make, change or list keys.`,
 		Example: "  hsmgated principal delete --state ./var ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {
-			return i.DeletePrincipal(ctx, i.PrincipalARN(args[0]))
+			arn := i.PrincipalARN(args[0])
+			if i.lastAdministrator(arn) && !force {
+				return &hintedError{fmt.Errorf("%s is the last administrator: without one, nobody can make, change or list keys", args[0]),
+					"make another one first ('hsmgated principal create --role administrator NAME'), or delete it all the same with --force"}
+			}
+			err := i.DeletePrincipal(ctx, arn)
+			if errors.Is(err, store.ErrNotFound) {
+				return i.noPrincipal(args[0])
+			}
+			return err
 		}),
 	}
 	configFlags(c, &i.path, &i.state)
+	c.Flags().BoolVar(&force, "force", false, "remove the last administrator, too")
 	return c
+}
+
+// lastAdministrator says whether this principal is an administrator and no other
+// is.
+func (i *identities) lastAdministrator(arn string) bool {
+	it := false
+	for _, p := range i.Principals() {
+		if policy.Role(p.Role) != policy.RoleAdministrator {
+			continue
+		}
+		if p.ARN != arn {
+			return false
+		}
+		it = true
+	}
+	return it
+}
+
+func (i *identities) noPrincipal(name string) error {
+	return &hintedError{fmt.Errorf("there is no principal %s", name), "see 'hsmgated principal list'"}
 }
 
 func outputFlag(c *cobra.Command, format *string) {

@@ -28,7 +28,7 @@ func (s stateFolder) pin() string    { return filepath.Join(string(s), "pin") }
 
 func newQuickstart() *cobra.Command {
 	var state, addr, module string
-	var insecure bool
+	var insecure, plain bool
 	c := &cobra.Command{
 		Use:   "quickstart --state DIR",
 		Short: "Make what is missing in a state folder, and serve",
@@ -51,13 +51,18 @@ there stays.`,
 				if err := d.firstKey(ctx); err != nil {
 					return err
 				}
-				return d.printCommands(os.Stdout)
+				if plain {
+					fmt.Printf("\n%s serves %s\n", versionText(), d.url)
+					return nil
+				}
+				return d.printCommands(os.Stdout, state)
 			})
 		},
 	}
 	c.Flags().StringVar(&state, "state", "", "folder of the state")
 	c.Flags().StringVar(&addr, "addr", "", "address to serve on, port 0 for a free one (default: that of the configuration, else 127.0.0.1:8080)")
 	c.Flags().StringVar(&module, "module", "", "path of the PKCS#11 library (default: that of the configuration, else $SOFTHSM2_MODULE, else the usual places)")
+	c.Flags().BoolVar(&plain, "no-commands", false, "print no commands to paste: they would not work elsewhere, as outside a container")
 	c.Flags().BoolVar(&insecure, "insecure-http", false, "allow plain HTTP on an address that is not loopback")
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,9 @@ func newServe() *cobra.Command {
 		Example: "  hsmgated serve --config /etc/hsmgate/hsmgated.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if path == "" {
+				return &usageError{errors.New("--config is missing: which configuration file?")}
+			}
 			c, err := configOf(path, "")
 			if err != nil {
 				return err
@@ -77,9 +81,13 @@ func configOf(path, state string) (*Config, error) {
 	case path != "" && state != "":
 		return nil, &usageError{errors.New("--config and --state exclude each other")}
 	case path == "" && state == "":
-		return nil, &usageError{errors.New("--config is missing: which configuration file?")}
+		return nil, &usageError{errors.New("--config or --state is missing: which configuration file, or which state folder?")}
 	case state != "":
 		path = stateFolder(state).config()
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, &hintedError{&usageError{fmt.Errorf("there is no gateway in %s: %s is missing", state, path)},
+				"'make run STATE=" + state + "' or 'hsmgated quickstart --state " + state + "' makes it"}
+		}
 	}
 	c, err := loadConfig(path)
 	if err != nil {

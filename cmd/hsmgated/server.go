@@ -87,12 +87,12 @@ func (d *daemon) handler() (http.Handler, error) {
 }
 
 // clientURL is the URL under which clients on this machine reach the server.
-func clientURL(c *Config, at net.Addr) (string, error) {
-	host, port, err := net.SplitHostPort(at.String())
+func clientURL(c *Config, at string) (string, error) {
+	host, port, err := net.SplitHostPort(at)
 	if err != nil {
 		return "", err
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
 	if !c.tls() {
