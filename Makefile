@@ -18,6 +18,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: build ## install what is missing, make a token and all state in STATE (./var), serve on ADDR (127.0.0.1:8080)
+	@[ -n "$(STATE)" ] || { echo "make run: error: STATE is empty: name a folder, such as STATE=./var" >&2; exit 2; }
+	@[ -n "$(ADDR)" ] || { echo "make run: error: ADDR is empty: name an address, such as ADDR=127.0.0.1:0 (a free port)" >&2; exit 2; }
 	@softhsm-config/make-token.sh "$(STATE)"
 	@exec bin/hsmgated quickstart --state "$(STATE)" --addr "$(ADDR)"
 

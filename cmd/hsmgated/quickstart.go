@@ -53,6 +53,7 @@ there stays.`,
 				}
 				if plain {
 					fmt.Printf("\n%s serves %s\n", versionText(), d.url)
+					d.printCredentials(os.Stdout, state)
 					return nil
 				}
 				return d.printCommands(os.Stdout, state)
