@@ -24,11 +24,15 @@ func newAliasCreate(a *app) *cobra.Command {
 			if err := required(key, "key"); err != nil {
 				return err
 			}
-			_, err := c.CreateAlias(ctx, &api.CreateAliasRequest{AliasName: args[0], TargetKeyId: key})
+			id, err := keyID(ctx, c, key)
+			if err != nil {
+				return err
+			}
+			_, err = c.CreateAlias(ctx, &api.CreateAliasRequest{AliasName: args[0], TargetKeyId: id})
 			return err
 		}),
 	}
-	c.Flags().StringVar(&key, "key", "", "key id or ARN")
+	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias (which takes one more call)")
 	return c
 }
 
@@ -41,11 +45,15 @@ func newAliasUpdate(a *app) *cobra.Command {
 			if err := required(key, "key"); err != nil {
 				return err
 			}
-			_, err := c.UpdateAlias(ctx, &api.UpdateAliasRequest{AliasName: args[0], TargetKeyId: key})
+			id, err := keyID(ctx, c, key)
+			if err != nil {
+				return err
+			}
+			_, err = c.UpdateAlias(ctx, &api.UpdateAliasRequest{AliasName: args[0], TargetKeyId: id})
 			return err
 		}),
 	}
-	c.Flags().StringVar(&key, "key", "", "key id or ARN")
+	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias (which takes one more call)")
 	return c
 }
 
