@@ -58,7 +58,7 @@ func (t *Token) selfTest(g *generation) error {
 	t.oaep.sha256.Store(tests.raw[crypto.SHA256])
 	for _, a := range tests.list {
 		if a.State != Yes {
-			t.log.Info("the token lacks an ability", zap.String("name", a.Name), zap.String("state", string(a.State)), zap.String("detail", a.Detail))
+			t.log.Info("self-test: not offered on this token, the rest is", zap.String("name", a.Name), zap.String("state", string(a.State)), zap.String("detail", a.Detail))
 		}
 	}
 	return nil
