@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -83,6 +84,10 @@ func (t *Token) settle(g *generation) {
 	}
 }
 
+// secondThought is when a token that seems to be away is asked once more: SoftHSM answers wrongly for a moment while another process logs in
+// and writes the token's file anew.
+const secondThought = 50 * time.Millisecond
+
 // health asks the token whether it is there and we are logged in.
 func (t *Token) health(g *generation) *Error {
 	select {
@@ -92,6 +97,10 @@ func (t *Token) health(g *generation) *Error {
 	}
 	g.doubt.Store(false)
 	err := t.askHealth(g)
+	if err != nil && !errors.Is(err, ErrTimeout) && !errors.Is(err, ErrBusy) && !g.isLost() {
+		time.Sleep(secondThought)
+		err = t.askHealth(g)
+	}
 	if err == nil {
 		return nil
 	}
