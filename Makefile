@@ -33,7 +33,7 @@ build: install-deps ## build bin/hsmgated (cgo) and bin/hsmgate (static)
 
 test: ## all tests, with the race detector (TESTFLAGS='-run Name' for some)
 	@.ci/install-deps.sh run test
-	go test -race -timeout 30m $(TESTFLAGS) ./...
+	go test -race -count=1 -timeout 30m $(TESTFLAGS) ./... # -count=1: programs that tests build are no inputs to the cache
 
 bench: install-deps ## operations per second and CPU per operation against the bare token (BENCHFLAGS)
 	go run ./test/bench $(BENCHFLAGS)
