@@ -70,6 +70,32 @@ func TestP256TableAgreesWithCryptoECDSA(t *testing.T) {
 	}
 }
 
+// A good signature has one r and one s: the same plus the order is another spelling, which is refused.
+func TestP256TableRefusesOtherSpellings(t *testing.T) {
+	t.Parallel()
+	key, table := p256Key(t)
+	digest := random(t, 32)
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero := new(big.Int)
+	for _, c := range []struct {
+		r, s *big.Int
+		want bool
+	}{{zero, zero, true}, {p256Order, zero, false}, {zero, p256Order, false}} {
+		var b cryptobyte.Builder
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1BigInt(new(big.Int).Add(r, c.r))
+			b.AddASN1BigInt(new(big.Int).Add(s, c.s))
+		})
+		sig := b.BytesOrPanic()
+		if got := table.verify(digest, sig); got != c.want || got != ecdsa.VerifyASN1(&key.PublicKey, digest, sig) {
+			t.Errorf("r+%v, s+%v: %v, want %v", c.r, c.s, got, c.want)
+		}
+	}
+}
+
 // Values of r, s and the digest at the edges of their ranges.
 func TestP256TableAtTheEdges(t *testing.T) {
 	t.Parallel()
