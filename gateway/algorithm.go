@@ -61,7 +61,7 @@ var oaepHashes = map[api.EncryptionAlgorithm]crypto.Hash{
 
 func (s *Service) checkUsage(c *Call, k *store.Key, want api.KeyUsage) *api.Error {
 	if usage := api.KeyUsage(k.Usage); usage != want {
-		return api.Errorf(api.InvalidKeyUsage, "%s key usage is %s which is not valid for %s.", s.names.keyARN(k.ID), usage, c.op.Name)
+		return api.Errorf(api.InvalidKeyUsage, "%s key usage is %s which is not valid for %s.", s.arn(k), usage, c.op.Name)
 	}
 	return nil
 }

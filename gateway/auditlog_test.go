@@ -31,7 +31,7 @@ func TestNothingLeavesWithoutItsRecord(t *testing.T) {
 	key, pending := g.CreateKey(api.P256, api.SignVerify), g.CreateKey(api.P256, api.SignVerify)
 	g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: "alias/a", TargetKeyId: key.KeyId}, nil)
 	g.Call("POST", "/v1/keys/"+pending.KeyId+"/schedule-deletion", nil, nil)
-	alias, _ := g.Store.Alias("alias/a")
+	alias, _ := g.Store.Alias(gatewaytest.Region, "alias/a")
 	keys, records := g.Store.KeyCount(), len(g.Records())
 	for _, c := range []struct {
 		method, path string
@@ -58,16 +58,16 @@ func TestNothingLeavesWithoutItsRecord(t *testing.T) {
 			until(t, "the log mends", func() bool { return g.Audit.Ready() == nil })
 		})
 	}
-	if now, _ := g.Store.Key(key.KeyId); now.State != "Enabled" {
+	if now, _ := g.Store.Key(gatewaytest.Region, key.KeyId); now.State != "Enabled" {
 		t.Errorf("the key is %s", now.State)
 	}
-	if now, _ := g.Store.Key(pending.KeyId); now.State != "PendingDeletion" {
+	if now, _ := g.Store.Key(gatewaytest.Region, pending.KeyId); now.State != "PendingDeletion" {
 		t.Errorf("the key that waits for its deletion is %s", now.State)
 	}
-	if now, ok := g.Store.Alias("alias/a"); !ok || *now != *alias {
+	if now, ok := g.Store.Alias(gatewaytest.Region, "alias/a"); !ok || *now != *alias {
 		t.Errorf("the alias is changed: %v, %v", alias, now)
 	}
-	if _, ok := g.Store.Alias("alias/b"); ok {
+	if _, ok := g.Store.Alias(gatewaytest.Region, "alias/b"); ok {
 		t.Error("an alias without a record")
 	}
 	objects, err := g.Token.Objects(t.Context())

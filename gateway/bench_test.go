@@ -70,7 +70,7 @@ func BenchmarkDo(b *testing.B) {
 // BenchmarkToken is the same signature by the token layer alone.
 func BenchmarkToken(b *testing.B) {
 	g, id := benchGateway(b)
-	stored, _ := g.Store.Key(id)
+	stored, _ := g.Store.Key(gatewaytest.Region, id)
 	key, err := gateway.TokenKey(stored)
 	if err != nil {
 		b.Fatal(err)

@@ -29,7 +29,7 @@ func Compare(ctx context.Context, s *store.Store, token *hsm.Token) ([]Differenc
 	}
 	var differences []Difference
 	known := passing(s)
-	for _, k := range allKeys(s) {
+	for _, k := range s.AllKeys() {
 		for _, v := range k.Versions {
 			known[string(v.ObjectID)] = true
 			o, ok := held[string(v.ObjectID)]
@@ -59,16 +59,4 @@ func passing(s *store.Store) map[string]bool {
 		}
 	}
 	return known
-}
-
-func allKeys(s *store.Store) []*store.Key {
-	var all []*store.Key
-	for after := ""; ; {
-		page, more := s.Keys(after, 1000)
-		all = append(all, page...)
-		if !more {
-			return all
-		}
-		after = page[len(page)-1].ID
-	}
 }

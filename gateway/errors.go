@@ -30,7 +30,7 @@ func (s *Service) tokenError(c *Call, cause error) *api.Error {
 func (s *Service) classify(c *Call, cause error) *api.Error {
 	arn := ""
 	if c.key != nil {
-		arn = s.names.keyARN(c.key.ID)
+		arn = s.arn(c.key)
 	}
 	switch {
 	case errors.Is(cause, context.Canceled):

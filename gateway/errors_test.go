@@ -16,7 +16,7 @@ import (
 func TestTokenErrors(t *testing.T) {
 	t.Parallel()
 	s := &Service{names: testNames}
-	call := &Call{RequestID: "r-1", key: &store.Key{ID: ownKey}}
+	call := &Call{RequestID: "r-1", key: &store.Key{Region: testNames.Region, ID: ownKey}}
 	for _, c := range []struct {
 		cause   error
 		code    api.Code

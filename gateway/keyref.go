@@ -10,12 +10,13 @@ import (
 // keyRef is a reference to a key as a caller may write it, parsed. Exactly one
 // of id and alias is set.
 type keyRef struct {
-	id    string // lower-case UUID, or mrk- and 32 hex digits
-	alias string // with its prefix alias/
-	arn   string // of the key or the alias: what a denial names, whether it exists or not
+	region string
+	id     string // lower-case UUID, or mrk- and 32 hex digits
+	alias  string // with its prefix alias/
+	arn    string // of the key or the alias: what a denial names, whether it exists or not
 }
 
-// Names are the account and the region that stand in every ARN.
+// Names are the account and the region that stand in an ARN.
 type Names struct {
 	Account string // 12 digits
 	Region  string
@@ -27,6 +28,19 @@ func (n Names) keyARN(id string) string {
 
 func (n Names) aliasARN(name string) string {
 	return "arn:aws:kms:" + n.Region + ":" + n.Account + ":" + name
+}
+
+// namesFor are the names that a call uses: those of the region that it is sent to.
+func (s *Service) namesFor(c *Call) Names {
+	if c.Region == "" {
+		return s.names
+	}
+	return Names{Account: s.names.Account, Region: c.Region}
+}
+
+// arn is the ARN of a key.
+func (s *Service) arn(k *store.Key) string {
+	return Names{Account: s.names.Account, Region: k.Region}.keyARN(k.ID)
 }
 
 // parse reads a key id, a key ARN, an alias name or an alias ARN. Each key has
@@ -53,9 +67,9 @@ func (n Names) parse(ref string) (keyRef, *api.Error) {
 	}
 	switch {
 	case strings.HasPrefix(resource, "alias/") && !byID:
-		return keyRef{alias: resource, arn: n.aliasARN(resource)}, nil
+		return keyRef{region: n.Region, alias: resource, arn: n.aliasARN(resource)}, nil
 	case isKeyID(resource):
-		return keyRef{id: resource, arn: n.keyARN(resource)}, nil
+		return keyRef{region: n.Region, id: resource, arn: n.keyARN(resource)}, nil
 	}
 	return keyRef{}, api.Errorf(api.NotFound, "Invalid keyId '%s'", ref)
 }
@@ -77,13 +91,13 @@ func isLowerHex(s string) bool {
 func (s *Service) resolve(ref keyRef) *store.Key {
 	id := ref.id
 	if ref.alias != "" {
-		alias, ok := s.store.Alias(ref.alias)
+		alias, ok := s.store.Alias(ref.region, ref.alias)
 		if !ok {
 			return nil
 		}
 		id = alias.KeyID
 	}
-	key, ok := s.store.Key(id)
+	key, ok := s.store.Key(ref.region, id)
 	if !ok {
 		return nil
 	}

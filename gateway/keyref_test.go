@@ -88,18 +88,18 @@ func TestReferences(t *testing.T) {
 // has neither token nor log: enough to decide.
 func referenceService(t testing.TB) *Service {
 	t.Helper()
-	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "references.db"))
+	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "references.db"), testNames.Region)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	for name, id := range map[string]string{"alias/own": ownKey, "alias/other": otherKey} {
-		k := &store.Key{ID: id, Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY", State: store.StateEnabled, CreatedAt: time.Now(),
-			Versions: []store.Version{{Number: 1, ObjectID: []byte(id), PublicKey: []byte("a public key"), CreatedAt: time.Now()}}}
+		k := &store.Key{Region: testNames.Region, ID: id, State: store.StateEnabled, CreatedAt: time.Now(), Line: store.Line{Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY",
+			Versions: []store.Version{{Number: 1, ObjectID: []byte(id), PublicKey: []byte("a public key"), CreatedAt: time.Now(), CurrentAt: time.Now()}}}}
 		if err := st.InsertKey(t.Context(), k); err != nil {
 			t.Fatal(err)
 		}
-		if err := st.CreateAlias(t.Context(), &store.Alias{Name: name, KeyID: id, CreatedAt: time.Now()}); err != nil {
+		if err := st.CreateAlias(t.Context(), &store.Alias{Region: testNames.Region, Name: name, KeyID: id, CreatedAt: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -36,7 +36,7 @@ func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 func (s *Service) Start(ctx context.Context) error {
 	for _, k := range s.store.Creating() {
 		s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
-		if err := s.store.DeleteKey(ctx, k.ID); err != nil {
+		if err := s.store.DeleteKey(ctx, k.Region, k.ID); err != nil {
 			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
 		}
 	}
@@ -82,7 +82,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 // between the two is taken up at the next round.
 func (s *Service) destroyDue(ctx context.Context) {
 	for _, k := range s.store.DueDeletions(s.now()) {
-		if err := s.store.DeleteDueKey(ctx, k.ID, s.now()); err != nil {
+		if err := s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()); err != nil {
 			s.log.Error("a key that is due for deletion stays", logKey(k.ID, err)...)
 		}
 	}
@@ -118,8 +118,10 @@ func (r retry) after(now time.Time) retry {
 // is recorded is done with: without the record it is all repeated.
 func (s *Service) destroy(ctx context.Context, k *store.Key) error {
 	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "DeleteKey"}, key: k}
-	c.record.KeyID, c.record.KeyARN = k.ID, s.names.keyARN(k.ID)
-	c.record.KeyVersion = k.Versions[len(k.Versions)-1].Number
+	c.record.KeyID, c.record.KeyARN = k.ID, s.arn(k)
+	if n := len(k.Versions); n > 0 {
+		c.record.KeyVersion = k.Versions[n-1].Number
+	}
 	if err := s.recordStart(ctx, c); err != nil {
 		return err
 	}
@@ -137,8 +139,15 @@ func (s *Service) destroy(ctx context.Context, k *store.Key) error {
 // destroyObjects destroys the key pairs of all versions; one that is not there
 // is no error.
 func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
+	token, missing := s.tokenOf(k)
+	if missing != nil {
+		return missing
+	}
 	for _, v := range k.Versions {
-		if err := s.token.Destroy(ctx, v.ObjectID); err != nil {
+		if v.ObjectID == nil {
+			continue
+		}
+		if err := token.Destroy(ctx, v.ObjectID); err != nil {
 			return err
 		}
 		s.keys.Delete(string(v.ObjectID))

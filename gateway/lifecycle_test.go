@@ -138,12 +138,12 @@ func TestStartEndsWhatACrashLeft(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
 	deleted := g.CreateKey(api.P256, api.SignVerify).KeyId
-	if err := g.Store.DeleteKey(t.Context(), deleted); err != nil {
+	if err := g.Store.DeleteKey(t.Context(), gatewaytest.Region, deleted); err != nil {
 		t.Fatal(err)
 	}
 	intent := func(withObject bool) string {
-		k := &store.Key{ID: uuid.NewString(), Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY", State: store.StateCreating, CreatedAt: time.Now(),
-			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: time.Now()}}}
+		k := &store.Key{Region: gatewaytest.Region, ID: uuid.NewString(), State: store.StateCreating, CreatedAt: time.Now(), Line: store.Line{
+			Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY", Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: time.Now()}}}}
 		if err := g.Store.InsertKey(t.Context(), k); err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestKeyWithoutItsObject(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
 	key := g.CreateKey(api.P256, api.SignVerify)
-	stored, _ := g.Store.Key(key.KeyId)
+	stored, _ := g.Store.Key(gatewaytest.Region, key.KeyId)
 	if err := g.Token.Destroy(t.Context(), stored.Versions[0].ObjectID); err != nil {
 		t.Fatal(err)
 	}

@@ -34,19 +34,19 @@ func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasR
 		return nil, err
 	}
 	now := s.now()
-	err := s.store.CreateAlias(ctx, &store.Alias{Name: in.AliasName, KeyID: c.key.ID, CreatedAt: now, UpdatedAt: now})
+	err := s.store.CreateAlias(ctx, &store.Alias{Region: c.key.Region, Name: in.AliasName, KeyID: c.key.ID, CreatedAt: now, UpdatedAt: now})
 	switch {
 	case errors.Is(err, store.ErrExists):
-		return nil, api.Errorf(api.AlreadyExists, "An alias with the name %s already exists", s.names.aliasARN(in.AliasName))
+		return nil, api.Errorf(api.AlreadyExists, "An alias with the name %s already exists", s.namesFor(c).aliasARN(in.AliasName))
 	case errors.Is(err, store.ErrNotFound): // the key was deleted meanwhile
 		return nil, api.Errorf(api.NotFound, "Key '%s' does not exist", c.record.KeyARN)
 	}
-	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteAlias(ctx, in.AliasName) })
+	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteAlias(ctx, c.key.Region, in.AliasName) })
 	return s.aliasDone(c, in.AliasName, err)
 }
 
 func (s *Service) roomForAlias(c *Call) *api.Error {
-	if s.store.AliasCount(c.key.ID) >= maxAliases {
+	if s.store.AliasCount(c.key.Region, c.key.ID) >= maxAliases {
 		return api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", c.record.KeyARN, maxAliases)
 	}
 	return nil
@@ -54,11 +54,11 @@ func (s *Service) roomForAlias(c *Call) *api.Error {
 
 // UpdateAlias points a name at another key of the same type and usage.
 func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasRequest) (*api.Empty, *api.Error) {
-	alias, ok := s.store.Alias(in.AliasName)
+	alias, ok := s.store.Alias(c.key.Region, in.AliasName)
 	if !ok {
-		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(in.AliasName))
+		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.namesFor(c).aliasARN(in.AliasName))
 	}
-	if old, ok := s.store.Key(alias.KeyID); ok && old.Usage != c.key.Usage {
+	if old, ok := s.store.Key(alias.Region, alias.KeyID); ok && old.Usage != c.key.Usage {
 		return nil, api.Errorf(api.Validation, "Alias %s names a key with usage %s; it can only be pointed at another such key.", in.AliasName, old.Usage)
 	}
 	if alias.KeyID != c.key.ID {
@@ -70,9 +70,9 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 		return nil, err
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		return s.store.UpdateAlias(ctx, alias.Name, alias.KeyID, alias.UpdatedAt)
+		return s.store.UpdateAlias(ctx, alias.Region, alias.Name, alias.KeyID, alias.UpdatedAt)
 	})
-	return s.aliasDone(c, in.AliasName, s.store.UpdateAlias(ctx, in.AliasName, c.key.ID, s.now()))
+	return s.aliasDone(c, in.AliasName, s.store.UpdateAlias(ctx, alias.Region, alias.Name, c.key.ID, s.now()))
 }
 
 // DeleteAlias removes a name; the key stays.
@@ -80,10 +80,11 @@ func (s *Service) DeleteAlias(ctx context.Context, c *Call, in *api.DeleteAliasR
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	if alias, ok := s.store.Alias(in.AliasName); ok {
+	region := s.namesFor(c).Region
+	if alias, ok := s.store.Alias(region, in.AliasName); ok {
 		c.undoBy(s, func(ctx context.Context) error { return s.store.CreateAlias(ctx, alias) })
 	}
-	return s.aliasDone(c, in.AliasName, s.store.DeleteAlias(ctx, in.AliasName))
+	return s.aliasDone(c, in.AliasName, s.store.DeleteAlias(ctx, region, in.AliasName))
 }
 
 func (s *Service) aliasDone(c *Call, name string, err error) (*api.Empty, *api.Error) {
@@ -92,7 +93,7 @@ func (s *Service) aliasDone(c *Call, name string, err error) (*api.Empty, *api.E
 	}
 	c.undo = nil // nothing was changed
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.names.aliasARN(name))
+		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.namesFor(c).aliasARN(name))
 	}
 	return nil, internal(c.RequestID, err)
 }
@@ -107,11 +108,11 @@ func (s *Service) ListAliases(_ context.Context, c *Call, in *api.ListAliasesReq
 	if in.Marker != "" && !strings.HasPrefix(in.Marker, "alias/") {
 		return nil, api.Errorf(api.InvalidMarker, "Marker %q is not a NextMarker of ListAliases.", in.Marker)
 	}
-	page, more := s.store.Aliases(keyID, in.Marker, orElse(in.Limit, 50))
+	page, more := s.store.Aliases(s.namesFor(c).Region, keyID, in.Marker, orElse(in.Limit, 50))
 	out := &api.ListAliasesResponse{Aliases: make([]api.AliasListEntry, 0, len(page)), Truncated: more}
 	for _, a := range page {
 		out.Aliases = append(out.Aliases, api.AliasListEntry{
-			AliasName: a.Name, AliasArn: s.names.aliasARN(a.Name), TargetKeyId: a.KeyID,
+			AliasName: a.Name, AliasArn: s.namesFor(c).aliasARN(a.Name), TargetKeyId: a.KeyID,
 			CreationDate: api.NewTime(a.CreatedAt), LastUpdatedDate: api.NewTime(a.UpdatedAt),
 		})
 	}
@@ -126,7 +127,7 @@ func (s *Service) listedKey(c *Call, reference string) (string, *api.Error) {
 	if reference == "" {
 		return "", nil
 	}
-	ref, err := s.names.parse(reference)
+	ref, err := s.namesFor(c).parse(reference)
 	if err != nil {
 		return "", err
 	}
@@ -137,6 +138,6 @@ func (s *Service) listedKey(c *Call, reference string) (string, *api.Error) {
 	if key == nil {
 		return "", ref.missing()
 	}
-	c.record.KeyID, c.record.KeyARN = key.ID, s.names.keyARN(key.ID)
+	c.record.KeyID, c.record.KeyARN = key.ID, s.arn(key)
 	return key.ID, nil
 }

@@ -2,8 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto"
+	"errors"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
 )
 
 // Encrypt encrypts with the public key, outside the token.
@@ -12,7 +16,7 @@ func (s *Service) Encrypt(_ context.Context, c *Call, in *api.EncryptRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	key, err := s.tokenKey(c)
+	_, key, err := s.currentPair(c)
 	if err != nil {
 		return nil, err
 	}
@@ -39,18 +43,43 @@ func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) 
 	if in.Recipient != nil {
 		return nil, api.Errorf(api.UnsupportedOperation, "Recipient is not supported: this gateway does not attest enclaves.")
 	}
-	key, err := s.tokenKey(c)
+	versions, err := s.candidates(c, nil)
 	if err != nil {
 		return nil, err
 	}
 	if in.DryRun {
 		return nil, dryRun()
 	}
-	plaintext, cause := s.token.Decrypt(ctx, key, oaepHashes[algorithm], in.CiphertextBlob)
-	if cause != nil {
-		return nil, s.tokenError(c, cause)
+	plaintext, err := s.decryptPair(ctx, c, versions, oaepHashes[algorithm], in.CiphertextBlob)
+	if err != nil {
+		return nil, err
 	}
 	return &api.DecryptResponse{KeyId: c.record.KeyARN, Plaintext: plaintext, EncryptionAlgorithm: algorithm}, nil
+}
+
+// decryptPair tries the versions until one decrypts: an OAEP ciphertext does not
+// name its key. A wrong key and a changed ciphertext cannot be told apart.
+func (s *Service) decryptPair(ctx context.Context, c *Call, versions []store.Version, h crypto.Hash, ciphertext []byte) ([]byte, *api.Error) {
+	token, err := s.tokenOf(c.key)
+	if err != nil {
+		return nil, err
+	}
+	var cause error
+	for _, v := range versions {
+		key, err := s.pair(c, v)
+		if err != nil {
+			return nil, err
+		}
+		var plaintext []byte
+		if plaintext, cause = token.Decrypt(ctx, key, h, ciphertext); cause == nil {
+			c.record.KeyVersion = v.Number
+			return plaintext, nil
+		}
+		if !errors.Is(cause, hsm.ErrBadCiphertext) {
+			break
+		}
+	}
+	return nil, s.tokenError(c, cause)
 }
 
 // prepareEncryption checks what Encrypt and Decrypt have in common.

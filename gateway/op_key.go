@@ -26,11 +26,11 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 		return nil, s.tokenError(c, err)
 	}
 	k := &store.Key{
-		ID: uuid.NewString(), Spec: string(spec), Usage: string(usage), Description: in.Description,
-		State: store.StateCreating, CreatedAt: s.now(),
-		Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now()}},
+		Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(),
+		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginKMS),
+			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}}},
 	}
-	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.names.keyARN(k.ID), 1
+	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
@@ -44,12 +44,12 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 		return nil, s.tokenError(c, cause)
 	}
 	v.PublicKey = spki
-	if err := s.store.ActivateKey(ctx, k.ID, v); err != nil {
+	if err := s.store.ActivateKey(ctx, k.Region, k.ID, v); err != nil {
 		s.unmake(k)
 		return nil, internal(c.RequestID, err)
 	}
 	c.undo = func() { s.unmake(k) }
-	made, _ := s.store.Key(k.ID)
+	made, _ := s.store.Key(k.Region, k.ID)
 	return &api.CreateKeyResponse{KeyMetadata: s.metadata(made)}, nil
 }
 
@@ -58,7 +58,7 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 func (s *Service) unmake(k *store.Key) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	err := s.store.DeleteKey(ctx, k.ID)
+	err := s.store.DeleteKey(ctx, k.Region, k.ID)
 	if err == nil {
 		err = s.destroyObjects(ctx, k)
 	}
@@ -115,10 +115,10 @@ func newKeyKind(in *api.CreateKeyRequest) (api.KeySpec, api.KeyUsage, *api.Error
 // metadata describes a key in the words of AWS KMS.
 func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 	m := &api.KeyMetadata{
-		AWSAccountId: s.names.Account, KeyId: k.ID, Arn: s.names.keyARN(k.ID),
+		AWSAccountId: s.names.Account, KeyId: k.ID, Arn: s.arn(k),
 		CreationDate: api.NewTime(k.CreatedAt), Description: k.Description,
 		Enabled: k.State == store.StateEnabled, KeyState: api.KeyState(k.State),
-		KeyUsage: api.KeyUsage(k.Usage), Origin: "AWS_KMS", KeyManager: "CUSTOMER",
+		KeyUsage: api.KeyUsage(k.Usage), Origin: k.Origin, KeyManager: "CUSTOMER",
 		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
 	}
 	m.SigningAlgorithms, m.EncryptionAlgorithms = s.algorithms(k)
@@ -147,14 +147,14 @@ func (s *Service) DescribeKey(_ context.Context, c *Call, in *api.DescribeKeyReq
 }
 
 // ListKeys lists keys by id; the marker is the last id of the page before.
-func (s *Service) ListKeys(_ context.Context, _ *Call, in *api.ListKeysRequest) (*api.ListKeysResponse, *api.Error) {
+func (s *Service) ListKeys(_ context.Context, c *Call, in *api.ListKeysRequest) (*api.ListKeysResponse, *api.Error) {
 	if in.Marker != "" && !isKeyID(in.Marker) {
 		return nil, api.Errorf(api.InvalidMarker, "Marker %q is not a NextMarker of ListKeys.", in.Marker)
 	}
-	page, more := s.store.Keys(in.Marker, orElse(in.Limit, 100))
+	page, more := s.store.Keys(s.namesFor(c).Region, in.Marker, orElse(in.Limit, 100))
 	out := &api.ListKeysResponse{Keys: make([]api.KeyListEntry, 0, len(page)), Truncated: more}
 	for _, k := range page {
-		out.Keys = append(out.Keys, api.KeyListEntry{KeyId: k.ID, KeyArn: s.names.keyARN(k.ID)})
+		out.Keys = append(out.Keys, api.KeyListEntry{KeyId: k.ID, KeyArn: s.arn(k)})
 	}
 	if more {
 		out.NextMarker = page[len(page)-1].ID
@@ -174,20 +174,16 @@ func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyR
 	if err := noGrants(in.GrantTokens); err != nil {
 		return nil, err
 	}
-	v := s.useVersion(c)
+	v, err := s.current(c)
+	if err != nil {
+		return nil, err
+	}
 	out := &api.GetPublicKeyResponse{
 		KeyId: c.record.KeyARN, PublicKey: v.PublicKey, KeyUsage: api.KeyUsage(c.key.Usage),
 		KeySpec: api.KeySpec(c.key.Spec), CustomerMasterKeySpec: api.KeySpec(c.key.Spec),
 	}
 	out.SigningAlgorithms, out.EncryptionAlgorithms = s.algorithms(c.key)
 	return out, nil
-}
-
-// useVersion takes the key's current version and names it in the record.
-func (s *Service) useVersion(c *Call) store.Version {
-	v := c.key.Versions[len(c.key.Versions)-1]
-	c.record.KeyVersion = v.Number
-	return v
 }
 
 // EnableKey makes a disabled key usable.
@@ -207,11 +203,11 @@ func (s *Service) setState(ctx context.Context, c *Call, state string, deletionA
 	if err := s.recordStart(ctx, c); err != nil {
 		return err
 	}
-	if err := s.store.SetKeyState(ctx, old.ID, state, deletionAt, old.State); err != nil {
+	if err := s.store.SetKeyState(ctx, old.Region, old.ID, state, deletionAt, old.State); err != nil {
 		return s.stateError(c, err)
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		return s.store.SetKeyState(ctx, old.ID, old.State, old.DeletionAt, state)
+		return s.store.SetKeyState(ctx, old.Region, old.ID, old.State, old.DeletionAt, state)
 	})
 	return nil
 }
@@ -219,7 +215,7 @@ func (s *Service) setState(ctx context.Context, c *Call, state string, deletionA
 // stateError answers a change that another call has overtaken.
 func (s *Service) stateError(c *Call, cause error) *api.Error {
 	arn := c.record.KeyARN
-	now, ok := s.store.Key(c.key.ID)
+	now, ok := s.store.Key(c.key.Region, c.key.ID)
 	switch {
 	case errors.Is(cause, store.ErrNotFound), errors.Is(cause, store.ErrState) && !ok:
 		return api.Errorf(api.NotFound, "Key '%s' does not exist", arn)

@@ -10,7 +10,6 @@ import (
 	"io"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
-	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -38,17 +37,17 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 			return nil, err
 		}
 	}
+	token, key, err := s.currentPair(c)
+	if err != nil {
+		return nil, err
+	}
 	if in.DryRun {
-		if cause := s.token.SupportsSign(hsm.KeySpec(c.key.Spec), mechanism); cause != nil {
+		if cause := token.SupportsSign(hsm.KeySpec(c.key.Spec), mechanism); cause != nil {
 			return nil, s.tokenError(c, cause)
 		}
 		return nil, dryRun()
 	}
-	key, err := s.tokenKey(c)
-	if err != nil {
-		return nil, err
-	}
-	signature, cause := s.token.Sign(ctx, key, mechanism, input)
+	signature, cause := token.Sign(ctx, key, mechanism, input)
 	if cause != nil {
 		return nil, s.tokenError(c, cause)
 	}
@@ -74,14 +73,21 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 	if in.DryRun {
 		return nil, dryRun()
 	}
-	key, err := s.tokenKey(c)
+	versions, err := s.candidates(c, nil)
 	if err != nil {
 		return nil, err
 	}
-	if key.Verify(mechanism, input, in.Signature) != nil {
-		return nil, api.Errorf(api.KMSInvalidSignature, "The signature was not made by %s with %s over this message.", c.record.KeyARN, in.SigningAlgorithm)
+	for _, v := range versions {
+		key, err := s.pair(c, v)
+		if err != nil {
+			return nil, err
+		}
+		if key.Verify(mechanism, input, in.Signature) == nil {
+			c.record.KeyVersion = v.Number
+			return &api.VerifyResponse{KeyId: c.record.KeyARN, SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm}, nil
+		}
 	}
-	return &api.VerifyResponse{KeyId: c.record.KeyARN, SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm}, nil
+	return nil, api.Errorf(api.KMSInvalidSignature, "The signature was not made by %s with %s over this message.", c.record.KeyARN, in.SigningAlgorithm)
 }
 
 // prepare checks what Sign and Verify have in common and names it in the record.
@@ -111,29 +117,6 @@ func noGrants(tokens []string) *api.Error {
 
 func dryRun() *api.Error {
 	return api.Errorf(api.DryRunOperation, "The request would have succeeded, but the DryRun option is set.")
-}
-
-// tokenKey returns the token's key for the current version of the call's key.
-func (s *Service) tokenKey(c *Call) (*hsm.Key, *api.Error) {
-	v := s.useVersion(c)
-	key, err := s.hsmKey(c.key, v)
-	if err != nil {
-		return nil, internal(c.RequestID, err)
-	}
-	return key, nil
-}
-
-// hsmKey keeps one hsm.Key for each version, since it caches the handle.
-func (s *Service) hsmKey(k *store.Key, v store.Version) (*hsm.Key, error) {
-	if key, ok := s.keys.Load(string(v.ObjectID)); ok {
-		return key.(*hsm.Key), nil
-	}
-	key, err := hsm.NewKey(v.ObjectID, hsm.KeySpec(k.Spec), v.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	kept, _ := s.keys.LoadOrStore(string(v.ObjectID), key)
-	return kept.(*hsm.Key), nil
 }
 
 // signInput is what the token signs: a digest, or the message for Ed25519.

@@ -24,13 +24,13 @@ func TestUploadDoesNotOutliveItsPermission(t *testing.T) {
 		code   api.Code
 	}{
 		"key disabled": {func(key string, _ gatewaytest.Credentials) error {
-			return g.Store.SetKeyState(t.Context(), key, "Disabled", time.Time{})
+			return g.Store.SetKeyState(t.Context(), gatewaytest.Region, key, "Disabled", time.Time{})
 		}, 409, api.Disabled},
 		"key waits for its deletion": {func(key string, _ gatewaytest.Credentials) error {
-			return g.Store.SetKeyState(t.Context(), key, "PendingDeletion", g.Now().Add(time.Hour))
+			return g.Store.SetKeyState(t.Context(), gatewaytest.Region, key, "PendingDeletion", g.Now().Add(time.Hour))
 		}, 409, api.KMSInvalidState},
 		"key deleted": {func(key string, _ gatewaytest.Credentials) error {
-			return g.Store.DeleteKey(t.Context(), key)
+			return g.Store.DeleteKey(t.Context(), gatewaytest.Region, key)
 		}, 404, api.NotFound},
 		"user loses the key": {func(_ string, user gatewaytest.Credentials) error {
 			return g.Identities.SetPrincipalKeys(t.Context(), user.ARN, nil)

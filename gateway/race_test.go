@@ -31,7 +31,7 @@ func changeableService(t *testing.T) *Service {
 func TestOvertakenChangesAreClearErrors(t *testing.T) {
 	t.Parallel()
 	s := changeableService(t)
-	seen, _ := s.store.Key(ownKey)
+	seen, _ := s.store.Key(testNames.Region, ownKey)
 	for _, c := range []struct {
 		op, meanwhile string
 		code          api.Code
@@ -45,11 +45,11 @@ func TestOvertakenChangesAreClearErrors(t *testing.T) {
 		var err error
 		switch c.meanwhile {
 		case store.StateDeleted:
-			err = s.store.DeleteKey(t.Context(), ownKey)
+			err = s.store.DeleteKey(t.Context(), testNames.Region, ownKey)
 		case store.StatePendingDeletion:
-			err = s.store.SetKeyState(t.Context(), ownKey, c.meanwhile, time.Now().Add(time.Hour))
+			err = s.store.SetKeyState(t.Context(), testNames.Region, ownKey, c.meanwhile, time.Now().Add(time.Hour))
 		default:
-			err = s.store.SetKeyState(t.Context(), ownKey, c.meanwhile, time.Time{})
+			err = s.store.SetKeyState(t.Context(), testNames.Region, ownKey, c.meanwhile, time.Time{})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +73,7 @@ func TestConcurrentChangesOfState(t *testing.T) {
 		op, _ := OpNamed(name)
 		wg.Go(func() {
 			for range 25 {
-				key, _ := s.store.Key(ownKey)
+				key, _ := s.store.Key(testNames.Region, ownKey)
 				in := op.New()
 				if err := op.States.check(ownARN, api.KeyState(key.State)); err != nil {
 					continue

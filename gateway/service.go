@@ -69,6 +69,7 @@ func New(c Config) *Service {
 type Call struct {
 	RequestID     string
 	Face          string // rest, aws
+	Region        string // that the call is sent to; "" is the home region
 	Principal     policy.Principal
 	SourceAddress string
 	UserAgent     string
@@ -194,11 +195,12 @@ func (s *Service) able() *api.Error {
 // authorize resolves the key that the request is about and asks the policy. A
 // key that does not exist and one that the caller may not see answer alike.
 func (s *Service) authorize(c *Call, in any) *api.Error {
+	names := s.namesFor(c)
 	target, aboutKey := in.(interface{ KeyRef() string })
 	if !aboutKey {
 		return s.decide(c, "", "*")
 	}
-	ref, err := s.names.parse(target.KeyRef())
+	ref, err := names.parse(target.KeyRef())
 	if err == nil && ref.alias != "" && !c.op.byAlias {
 		err = notByAlias(target.KeyRef(), in)
 	}
@@ -210,14 +212,14 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	}
 	c.record.Resource = ref.arn
 	if named, ok := in.(interface{ Alias() string }); ok {
-		c.record.Resource = s.names.aliasARN(named.Alias())
+		c.record.Resource = names.aliasARN(named.Alias())
 	}
 	id := ref.id
 	if c.key = s.resolve(ref); c.key != nil {
 		id = c.key.ID
 		c.record.KeyID, c.record.KeyARN = id, ref.arn
 		if ref.alias != "" {
-			c.record.KeyARN = s.names.keyARN(id)
+			c.record.KeyARN = names.keyARN(id)
 		}
 	}
 	if denied := s.decide(c, id, ref.arn); denied != nil {
@@ -242,7 +244,7 @@ func (s *Service) again(c *Call) *api.Error {
 	if denied := s.decide(c, c.key.ID, c.record.KeyARN); denied != nil {
 		return denied
 	}
-	now, ok := s.store.Key(c.key.ID)
+	now, ok := s.store.Key(c.key.Region, c.key.ID)
 	if !ok {
 		return keyRef{arn: c.record.KeyARN}.missing()
 	}

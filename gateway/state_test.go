@@ -84,7 +84,7 @@ func setState(t testing.TB, g *gatewaytest.Gateway, key, state string) {
 	if state == store.StatePendingDeletion {
 		deletion = g.Now().Add(7 * 24 * time.Hour)
 	}
-	if err := g.Store.SetKeyState(t.Context(), key, state, deletion); err != nil {
+	if err := g.Store.SetKeyState(t.Context(), gatewaytest.Region, key, state, deletion); err != nil {
 		t.Fatal(err)
 	}
 }

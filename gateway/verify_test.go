@@ -36,8 +36,9 @@ var foreignKeys = []struct {
 func adopt(t testing.TB, g *gatewaytest.Gateway, spec api.KeySpec, usage api.KeyUsage, der []byte) string {
 	t.Helper()
 	k := &store.Key{
-		ID: uuid.NewString(), Spec: string(spec), Usage: string(usage), State: store.StateEnabled, CreatedAt: time.Now(),
-		Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), PublicKey: der, CreatedAt: time.Now()}},
+		Region: gatewaytest.Region, ID: uuid.NewString(), State: store.StateEnabled, CreatedAt: time.Now(),
+		Line: store.Line{Spec: string(spec), Usage: string(usage),
+			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), PublicKey: der, CreatedAt: time.Now(), CurrentAt: time.Now().Add(-time.Minute)}}},
 	}
 	if err := g.Store.InsertKey(t.Context(), k); err != nil {
 		t.Fatal(err)

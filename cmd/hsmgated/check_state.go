@@ -56,7 +56,7 @@ func (f *findings) database(ctx context.Context, c *Config, t *hsm.Token) {
 		f.add(stateNote, "database", "", "%s is not there yet; the first start makes it", c.Store)
 		return
 	}
-	s, err := store.Open(ctx, c.Store)
+	s, err := store.Open(ctx, c.Store, c.Region)
 	if err != nil {
 		f.failed("database", err)
 		return

@@ -137,7 +137,7 @@ func setEnvironment(c *Config) error {
 // openIdentities opens the database and the credentials in it, and makes the
 // seal key where there is nothing yet that it could have sealed.
 func openIdentities(ctx context.Context, c *Config) (*store.Store, *identity.Identities, error) {
-	s, err := store.Open(ctx, c.Store)
+	s, err := store.Open(ctx, c.Store, c.Region)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the database cannot be opened: %w", err)
 	}

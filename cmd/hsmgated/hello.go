@@ -112,13 +112,13 @@ func (d *daemon) freeName() string {
 // exampleKey names a P-256 key that can sign now, the first one if it is there.
 func (d *daemon) exampleKey() string {
 	usable := func(id string) bool {
-		k, ok := d.store.Key(id)
+		k, ok := d.store.Key(d.config.Region, id)
 		return ok && k.State == string(api.Enabled) && k.Spec == string(api.P256)
 	}
-	if a, ok := d.store.Alias(firstAlias); ok && usable(a.KeyID) {
+	if a, ok := d.store.Alias(d.config.Region, firstAlias); ok && usable(a.KeyID) {
 		return firstAlias
 	}
-	keys, _ := d.store.Keys("", 1000)
+	keys, _ := d.store.Keys(d.config.Region, "", 1000)
 	for _, k := range keys {
 		if usable(k.ID) {
 			return k.ID

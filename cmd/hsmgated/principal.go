@@ -93,12 +93,12 @@ func (i *identities) keyIDs(refs []string) ([]string, error) {
 	ids := slices.Clone(refs)
 	for n, ref := range refs {
 		if !strings.HasPrefix(ref, "alias/") {
-			if _, ok := i.store.Key(ref); !ok {
+			if len(i.store.Members(ref)) == 0 {
 				return nil, fmt.Errorf("there is no key %s", ref)
 			}
 			continue
 		}
-		a, ok := i.store.Alias(ref)
+		a, ok := i.store.Alias(i.config.Region, ref)
 		if !ok {
 			return nil, fmt.Errorf("there is no %s", ref)
 		}

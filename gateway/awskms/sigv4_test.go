@@ -39,7 +39,7 @@ type caller struct {
 func newCaller(t testing.TB) *caller {
 	t.Helper()
 	ctx := context.Background()
-	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "hsmgate.db"))
+	s, err := store.Open(ctx, filepath.Join(t.TempDir(), "hsmgate.db"), "eu-central-1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 
 	var err error
 	g.Token = hsmtest.Open(t, o.Token)
-	g.Store, err = store.Open(ctx, g.StorePath)
+	g.Store, err = store.Open(ctx, g.StorePath, Region)
 	must(t, err)
 	t.Cleanup(func() { _ = g.Store.Close() })
 	g.Audit, err = audit.Open(g.AuditPath, audit.Options{})

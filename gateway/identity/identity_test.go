@@ -24,8 +24,9 @@ func newStore(t testing.TB, keys ...string) *store.Store {
 	s := openStore(t, filepath.Join(t.TempDir(), "hsmgate.db"))
 	for _, id := range keys {
 		ok(t, s.InsertKey(t.Context(), &store.Key{
-			ID: id, Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY", State: store.StateEnabled, CreatedAt: now,
-			Versions: []store.Version{{Number: 1, ObjectID: []byte(id), PublicKey: []byte("public"), CreatedAt: now}},
+			Region: "eu-central-1", ID: id, State: store.StateEnabled, CreatedAt: now,
+			Line: store.Line{Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY",
+				Versions: []store.Version{{Number: 1, ObjectID: []byte(id), PublicKey: []byte("public"), CreatedAt: now, CurrentAt: now}}},
 		}))
 	}
 	return s
@@ -33,7 +34,7 @@ func newStore(t testing.TB, keys ...string) *store.Store {
 
 func openStore(t testing.TB, path string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), path)
+	s, err := store.Open(t.Context(), path, "eu-central-1")
 	ok(t, err)
 	t.Cleanup(func() { ok(t, s.Close()) })
 	return s

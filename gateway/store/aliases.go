@@ -7,33 +7,31 @@ import (
 	"time"
 )
 
-// Alias finds an alias by its name, with "alias/".
-func (s *Store) Alias(name string) (*Alias, bool) {
+// Alias finds an alias of a region by its name, with "alias/".
+func (s *Store) Alias(region, name string) (*Alias, bool) {
 	s.mu.RLock()
-	a, ok := s.mem.aliases.rows[name]
+	a, ok := s.mem.aliases.rows[path(region, name)]
 	s.mu.RUnlock()
 	return a, ok
 }
 
-// Aliases lists up to limit aliases of a key ("" = of all keys) whose names
-// sort after the given one, sorted by name; more says whether others follow.
-func (s *Store) Aliases(keyID, after string, limit int) (aliases []*Alias, more bool) {
+// Aliases lists up to limit aliases of a key ("" = of all keys of the region)
+// whose names sort after the given one, sorted by name; more says whether others
+// follow.
+func (s *Store) Aliases(region, keyID, after string, limit int) (aliases []*Alias, more bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if keyID == "" {
-		return s.mem.aliases.page(after, limit)
+		return s.mem.aliases.page(path(region, ""), after, limit)
 	}
-	return pageOf(s.mem.byKey[keyID], s.mem.aliases.key, after, limit)
+	return pageOf(s.mem.byKey[path(region, keyID)], s.mem.aliases.key, path(region, ""), after, limit)
 }
 
-// AliasCount is the number of aliases of a key ("" = of all keys).
-func (s *Store) AliasCount(keyID string) int {
+// AliasCount is the number of aliases of a key.
+func (s *Store) AliasCount(region, keyID string) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if keyID == "" {
-		return len(s.mem.aliases.sorted)
-	}
-	return len(s.mem.byKey[keyID])
+	return len(s.mem.byKey[path(region, keyID)])
 }
 
 // CreateAlias adds an alias. ErrExists when the name is taken, ErrNotFound
@@ -45,51 +43,51 @@ func (s *Store) CreateAlias(ctx context.Context, alias *Alias) error {
 		a.UpdatedAt = a.CreatedAt
 	}
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		if _, ok := s.mem.aliases.rows[a.Name]; ok {
+		if _, ok := s.mem.aliases.rows[path(a.Region, a.Name)]; ok {
 			return nil, fmt.Errorf("%s: %w", a.Name, ErrExists)
 		}
-		if err := s.mem.visible(a.KeyID); err != nil {
+		if err := s.mem.visible(a.Region, a.KeyID); err != nil {
 			return nil, err
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO aliases (name, key_id, created_at, updated_at) VALUES (?, ?, ?, ?)",
-			a.Name, a.KeyID, a.CreatedAt.UnixMicro(), a.UpdatedAt.UnixMicro())
+		_, err := tx.ExecContext(ctx, "INSERT INTO aliases (region, name, key_id, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+			a.Region, a.Name, a.KeyID, a.CreatedAt.UnixMicro(), a.UpdatedAt.UnixMicro())
 		return func(m *memory) { m.putAlias(&a) }, err
 	})
 }
 
 // UpdateAlias points an alias at another key. ErrNotFound when there is no
 // such alias or key.
-func (s *Store) UpdateAlias(ctx context.Context, name, keyID string, now time.Time) error {
+func (s *Store) UpdateAlias(ctx context.Context, region, name, keyID string, now time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		old, ok := s.mem.aliases.rows[name]
+		old, ok := s.mem.aliases.rows[path(region, name)]
 		if !ok {
 			return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
 		}
-		if err := s.mem.visible(keyID); err != nil {
+		if err := s.mem.visible(region, keyID); err != nil {
 			return nil, err
 		}
 		a := *old
 		a.KeyID, a.UpdatedAt = keyID, stored(now)
-		_, err := tx.ExecContext(ctx, "UPDATE aliases SET key_id = ?, updated_at = ? WHERE name = ?",
-			a.KeyID, a.UpdatedAt.UnixMicro(), name)
+		_, err := tx.ExecContext(ctx, "UPDATE aliases SET key_id = ?, updated_at = ? WHERE region = ? AND name = ?",
+			a.KeyID, a.UpdatedAt.UnixMicro(), region, name)
 		return func(m *memory) { m.putAlias(&a) }, err
 	})
 }
 
 // DeleteAlias removes an alias. ErrNotFound when there is none.
-func (s *Store) DeleteAlias(ctx context.Context, name string) error {
+func (s *Store) DeleteAlias(ctx context.Context, region, name string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		if _, ok := s.mem.aliases.rows[name]; !ok {
+		if _, ok := s.mem.aliases.rows[path(region, name)]; !ok {
 			return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM aliases WHERE name = ?", name)
-		return func(m *memory) { m.removeAlias(name) }, err
+		_, err := tx.ExecContext(ctx, "DELETE FROM aliases WHERE region = ? AND name = ?", region, name)
+		return func(m *memory) { m.removeAlias(region, name) }, err
 	})
 }
 
 // visible is nil for a key that Store.Key finds.
-func (m *memory) visible(id string) error {
-	if _, ok := m.keys.rows[id]; !ok {
+func (m *memory) visible(region, id string) error {
+	if _, ok := m.keys.rows[path(region, id)]; !ok {
 		return fmt.Errorf("key %s: %w", id, ErrNotFound)
 	}
 	return nil

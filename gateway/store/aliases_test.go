@@ -11,7 +11,7 @@ func TestAliases(t *testing.T) {
 	insertKeys(t, s, 2)
 	ok(t, s.InsertKey(t.Context(), anIntent("creating")))
 	create := func(name, key string) error {
-		return s.CreateAlias(t.Context(), &Alias{Name: name, KeyID: key, CreatedAt: t0})
+		return s.CreateAlias(t.Context(), &Alias{Region: home, Name: name, KeyID: key, CreatedAt: t0})
 	}
 	for _, name := range []string{"alias/c", "alias/a", "alias/b"} {
 		ok(t, create(name, "key-000"))
@@ -23,17 +23,17 @@ func TestAliases(t *testing.T) {
 	is(t, create("alias/", "key-000"), ErrInvalid)
 
 	at := t0.Truncate(time.Microsecond)
-	a, _ := s.Alias("alias/a")
-	equal(t, *a, Alias{Name: "alias/a", KeyID: "key-000", CreatedAt: at, UpdatedAt: at})
+	a, _ := s.Alias(home, "alias/a")
+	equal(t, *a, Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: at, UpdatedAt: at})
 
-	is(t, s.UpdateAlias(t.Context(), "alias/x", "key-001", t0), ErrNotFound)
-	is(t, s.UpdateAlias(t.Context(), "alias/b", "other", t0), ErrNotFound)
-	ok(t, s.UpdateAlias(t.Context(), "alias/b", "key-001", t0.Add(time.Hour)))
-	b, _ := s.Alias("alias/b")
-	equal(t, *b, Alias{Name: "alias/b", KeyID: "key-001", CreatedAt: at, UpdatedAt: at.Add(time.Hour)})
+	is(t, s.UpdateAlias(t.Context(), home, "alias/x", "key-001", t0), ErrNotFound)
+	is(t, s.UpdateAlias(t.Context(), home, "alias/b", "other", t0), ErrNotFound)
+	ok(t, s.UpdateAlias(t.Context(), home, "alias/b", "key-001", t0.Add(time.Hour)))
+	b, _ := s.Alias(home, "alias/b")
+	equal(t, *b, Alias{Region: home, Name: "alias/b", KeyID: "key-001", CreatedAt: at, UpdatedAt: at.Add(time.Hour)})
 
 	page := func(key, after string, limit int) []string {
-		list, _ := s.Aliases(key, after, limit)
+		list, _ := s.Aliases(home, key, after, limit)
 		return names(list)
 	}
 	equal(t, page("", "", 10), []string{"alias/a", "alias/b", "alias/c"})
@@ -43,12 +43,12 @@ func TestAliases(t *testing.T) {
 	equal(t, page("key-000", "alias/b", 10), []string{"alias/c"})
 	equal(t, page("key-001", "", 10), []string{"alias/b"})
 	equal(t, page("other", "", 10), []string{})
-	_, more := s.Aliases("key-000", "", 1)
+	_, more := s.Aliases(home, "key-000", "", 1)
 	equal(t, more, true)
-	equal(t, []int{s.AliasCount(""), s.AliasCount("key-000"), s.AliasCount("key-001"), s.AliasCount("other")}, []int{3, 2, 1, 0})
+	equal(t, []int{s.AliasCount(home, "key-000"), s.AliasCount(home, "key-001"), s.AliasCount(home, "other")}, []int{2, 1, 0})
 
-	ok(t, s.DeleteAlias(t.Context(), "alias/a"))
-	is(t, s.DeleteAlias(t.Context(), "alias/a"), ErrNotFound)
-	ok(t, s.UpdateAlias(t.Context(), "alias/c", "key-000", t0)) // to the key it has
+	ok(t, s.DeleteAlias(t.Context(), home, "alias/a"))
+	is(t, s.DeleteAlias(t.Context(), home, "alias/a"), ErrNotFound)
+	ok(t, s.UpdateAlias(t.Context(), home, "alias/c", "key-000", t0)) // to the key it has
 	equal(t, page("key-000", "", 10), []string{"alias/c"})
 }

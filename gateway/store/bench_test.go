@@ -14,9 +14,10 @@ func tenThousand(b *testing.B) *Store {
 	_, err := s.writer.ExecContext(b.Context(), `
 		CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT i, printf('key-%05d', i) AS id FROM n;
 		BEGIN;
-		INSERT INTO keys (id, spec, usage, description, state, created_at) SELECT id, 'ECC_NIST_P256', 'SIGN_VERIFY', '', 'Enabled', 0 FROM n;
-		INSERT INTO versions SELECT id, 1, randomblob(16), randomblob(91), 0 FROM n;
-		INSERT INTO aliases SELECT 'alias/' || id, id, 0, 0 FROM n;
+		INSERT INTO lines SELECT id, 'ECC_NIST_P256', 'SIGN_VERIFY', 'AWS_KMS', '', 0, '', 0, NULL, NULL FROM n;
+		INSERT INTO keys (region, id, description, state, created_at, pending_days) SELECT '`+home+`', id, '', 'Enabled', 0, 0 FROM lines;
+		INSERT INTO versions SELECT id, 1, randomblob(16), randomblob(91), NULL, 0, 0, '', '', '', NULL, 0 FROM lines;
+		INSERT INTO aliases SELECT '`+home+`', 'alias/' || id, id, 0, 0 FROM lines;
 		COMMIT`)
 	ok(b, err)
 	s.version = -1
@@ -29,7 +30,7 @@ func Benchmark10000Keys(b *testing.B) {
 	b.Run("Key", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, found := s.Key("key-05000"); !found {
+			if _, found := s.Key(home, "key-05000"); !found {
 				b.Fatal("not found")
 			}
 		}
@@ -37,19 +38,19 @@ func Benchmark10000Keys(b *testing.B) {
 	b.Run("Key from all cores", func(b *testing.B) {
 		b.RunParallel(func(p *testing.PB) {
 			for p.Next() {
-				s.Key("key-05000")
+				s.Key(home, "key-05000")
 			}
 		})
 	})
 	b.Run("Alias", func(b *testing.B) {
 		for b.Loop() {
-			s.Alias("alias/key-05000")
+			s.Alias(home, "alias/key-05000")
 		}
 	})
 	b.Run("Keys page of 100", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			s.Keys("key-05000", 100)
+			s.Keys(home, "key-05000", 100)
 		}
 	})
 	b.Run("DueDeletions", func(b *testing.B) {
@@ -72,7 +73,7 @@ func Benchmark10000Keys(b *testing.B) {
 	b.Run("SetKeyState", func(b *testing.B) {
 		states := []string{StateDisabled, StateEnabled} // the same again would not be written
 		for n := 0; b.Loop(); n++ {
-			ok(b, s.SetKeyState(b.Context(), "key-05000", states[n%2], time.Time{}))
+			ok(b, s.SetKeyState(b.Context(), home, "key-05000", states[n%2], time.Time{}))
 		}
 	})
 	i := 0

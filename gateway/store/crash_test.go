@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // victim writes without end and says on standard output what is done. It is
 // killed; it stops by itself only when its parent is gone.
 func victim(ctx context.Context, path, mode string) error {
-	s, err := Open(ctx, path)
+	s, err := Open(ctx, path, home)
 	if err != nil {
 		return err
 	}
@@ -58,18 +58,20 @@ func victim(ctx context.Context, path, mode string) error {
 func life(ctx context.Context, s *Store, id string) []func() error {
 	return []func() error{
 		func() error { return s.InsertKey(ctx, anIntent(id)) },
-		func() error { return s.ActivateKey(ctx, id, aKey(id).Versions[0]) },
-		func() error { return s.CreateAlias(ctx, &Alias{Name: "alias/" + id, KeyID: id, CreatedAt: t0}) },
-		func() error { return s.SetKeyState(ctx, id, StatePendingDeletion, t0) },
-		func() error { return s.DeleteDueKey(ctx, id, t0) },
+		func() error { return s.ActivateKey(ctx, home, id, aKey(id).Versions[0]) },
+		func() error {
+			return s.CreateAlias(ctx, &Alias{Region: home, Name: "alias/" + id, KeyID: id, CreatedAt: t0})
+		},
+		func() error { return s.SetKeyState(ctx, home, id, StatePendingDeletion, t0) },
+		func() error { return s.DeleteDueKey(ctx, home, id, t0) },
 		func() error { return s.MarkDestroyed(ctx, id, t0) },
 	}
 }
 
 // stepsOf tells how many steps of its life the file shows.
 func stepsOf(s *Store, id string) int {
-	k, known := s.mem.key(id)
-	_, alias := s.Alias("alias/" + id)
+	k, known := s.mem.key(home, id)
+	_, alias := s.Alias(home, "alias/"+id)
 	switch {
 	case !known:
 		return 0
@@ -97,8 +99,7 @@ func stopInside(ctx context.Context, s *Store) error {
 			return nil, err
 		}
 		if _, err := tx.ExecContext(ctx, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
-			INSERT INTO keys (id, spec, usage, description, state, created_at)
-			SELECT 'half-' || i, '', '', hex(zeroblob(100000)), 'Enabled', 0 FROM n`); err != nil {
+			INSERT INTO lines SELECT 'half-' || i, hex(zeroblob(100000)), '', '', '', 0, '', 0, NULL, NULL FROM n`); err != nil {
 			return nil, err
 		}
 		fmt.Println("inside")
@@ -221,7 +222,7 @@ func TestKilledInsideATransaction(t *testing.T) {
 
 	s := openStore(t, path)
 	sound(t, s)
-	keys, _ := s.Keys("", 10)
+	keys, _ := s.Keys(home, "", 10)
 	equal(t, ids(keys), []string{"kept"})
 	equal(t, keys[0].State, StateEnabled)
 	ok(t, s.InsertKey(t.Context(), aKey("after"))) // the lock went with the victim

@@ -17,15 +17,33 @@ import (
 // writes are all writes of a Store; each succeeds on what filled makes.
 func writes(ctx context.Context, s *Store) map[string]func() error {
 	return map[string]func() error{
-		"InsertKey":            func() error { return s.InsertKey(ctx, aKey("new")) },
-		"ActivateKey":          func() error { return s.ActivateKey(ctx, "intent", aKey("intent").Versions[0]) },
-		"SetKeyState":          func() error { return s.SetKeyState(ctx, "key-000", StateDisabled, time.Time{}) },
-		"DeleteKey":            func() error { return s.DeleteKey(ctx, "key-000") },
-		"DeleteDueKey":         func() error { return s.DeleteDueKey(ctx, "key-001", t0) },
-		"MarkDestroyed":        func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
-		"CreateAlias":          func() error { return s.CreateAlias(ctx, &Alias{Name: "alias/new", KeyID: "key-000", CreatedAt: t0}) },
-		"UpdateAlias":          func() error { return s.UpdateAlias(ctx, "alias/a", "key-001", t0) },
-		"DeleteAlias":          func() error { return s.DeleteAlias(ctx, "alias/a") },
+		"InsertKey":        func() error { return s.InsertKey(ctx, aKey("new")) },
+		"ActivateKey":      func() error { return s.ActivateKey(ctx, home, "intent", aKey("intent").Versions[0]) },
+		"SetKeyState":      func() error { return s.SetKeyState(ctx, home, "key-000", StateDisabled, time.Time{}) },
+		"DeleteKey":        func() error { return s.DeleteKey(ctx, home, "key-000") },
+		"DeleteDueKey":     func() error { return s.DeleteDueKey(ctx, home, "key-001", t0) },
+		"MarkDestroyed":    func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
+		"InsertReplica":    func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
+		"AwaitReplicas":    func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
+		"SetDescription":   func() error { return s.SetDescription(ctx, home, "key-000", "new") },
+		"SetTags":          func() error { return s.SetTags(ctx, home, "key-000", []Tag{{"a", "b"}}) },
+		"AddVersion":       func() error { return s.AddVersion(ctx, "key-000", aVersion("new", 2), t0) },
+		"SetVersion":       func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
+		"SetRotation":      func() error { return s.SetRotation(ctx, "key-000", 90, t0) },
+		"SetPrimaryRegion": func() error { return s.SetPrimaryRegion(ctx, "multi", home) },
+		"ReserveUses":      func() error { _, err := s.ReserveUses(ctx, "key-000", 1, 10, 20); return err },
+		"PendObject":       func() error { return s.PendObject(ctx, PendingObject{ObjectID: []byte("new"), Since: t0}) },
+		"DoomObject":       func() error { return s.DoomObject(ctx, []byte("pending")) },
+		"SettleObject":     func() error { return s.SettleObject(ctx, []byte("pending")) },
+		"InsertImportKey":  func() error { return s.InsertImportKey(ctx, anImportKey("new")) },
+		"DeleteImportKey":  func() error { return s.DeleteImportKey(ctx, "import", t0) },
+		"SetLastUses":      func() error { return s.SetLastUses(ctx, []LastUse{{home, "key-000", "Sign", "request", t0}}) },
+		"SetDisconnected":  func() error { return s.SetDisconnected(ctx, "token", true, t0) },
+		"CreateAlias": func() error {
+			return s.CreateAlias(ctx, &Alias{Region: home, Name: "alias/new", KeyID: "key-000", CreatedAt: t0})
+		},
+		"UpdateAlias":          func() error { return s.UpdateAlias(ctx, home, "alias/a", "key-001", t0) },
+		"DeleteAlias":          func() error { return s.DeleteAlias(ctx, home, "alias/a") },
 		"InsertPrincipal":      func() error { return s.InsertPrincipal(ctx, aPrincipal("new", "key-000")) },
 		"SetPrincipalKeys":     func() error { return s.SetPrincipalKeys(ctx, "arn:a", nil) },
 		"DeletePrincipal":      func() error { return s.DeletePrincipal(ctx, "arn:a") },
@@ -37,15 +55,24 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 	}
 }
 
+// everyTable is what the writes write to.
+var everyTable = []string{"lines", "keys", "tags", "versions", "pending_objects", "aliases", "last_uses", "import_keys", "disconnected_tokens",
+	"principals", "principal_keys", "bearers", "access_keys"}
+
 func filled(t *testing.T) *Store {
 	t.Helper()
 	s := newStore(t)
 	insertKeys(t, s, 2)
-	ok(t, s.SetKeyState(t.Context(), "key-001", StatePendingDeletion, t0))
+	ok(t, s.SetKeyState(t.Context(), home, "key-001", StatePendingDeletion, t0))
 	ok(t, s.InsertKey(t.Context(), anIntent("intent")))
 	ok(t, s.InsertKey(t.Context(), anIntent("tombstone")))
-	ok(t, s.DeleteKey(t.Context(), "tombstone"))
-	ok(t, s.CreateAlias(t.Context(), &Alias{Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
+	ok(t, s.DeleteKey(t.Context(), home, "tombstone"))
+	ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
+	multi := aKey("multi")
+	multi.MultiRegion, multi.PrimaryRegion = true, "elsewhere"
+	ok(t, s.InsertKey(t.Context(), multi))
+	ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte("pending"), KeyID: "key-000", Number: 2, Since: t0}))
+	ok(t, s.InsertImportKey(t.Context(), anImportKey("import")))
 	ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a", "key-000")))
 	ok(t, s.InsertBearer(t.Context(), aBearer("a1", "a")))
 	ok(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "a")))
@@ -83,9 +110,9 @@ func TestAWriteThatCannotBeCommittedChangesNothing(t *testing.T) {
 	s := filled(t)
 	// A foreign key that is checked at the end only: each write leaves a
 	// violation behind, so that it is COMMIT itself that fails.
-	_, err := s.writer.ExecContext(t.Context(), `CREATE TABLE broken (x TEXT REFERENCES keys (id) DEFERRABLE INITIALLY DEFERRED) STRICT`)
+	_, err := s.writer.ExecContext(t.Context(), `CREATE TABLE broken (x TEXT REFERENCES lines (id) DEFERRABLE INITIALLY DEFERRED) STRICT`)
 	ok(t, err)
-	for _, table := range []string{"keys", "aliases", "principals", "principal_keys", "bearers", "access_keys"} {
+	for _, table := range everyTable {
 		for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
 			_, err := s.writer.ExecContext(t.Context(), `CREATE TRIGGER broken_`+table+event+` AFTER `+event+` ON `+table+`
 				BEGIN INSERT INTO broken VALUES ('no such key'); END`)
@@ -95,7 +122,7 @@ func TestAWriteThatCannotBeCommittedChangesNothing(t *testing.T) {
 	unchanged(t.Context(), t, s,
 		func(err error) bool { return err != nil && strings.Contains(err.Error(), "commit") },
 		func() {
-			for _, table := range []string{"keys", "aliases", "principals", "principal_keys", "bearers", "access_keys"} {
+			for _, table := range everyTable {
 				for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
 					_, err := s.writer.ExecContext(t.Context(), `DROP TRIGGER broken_`+table+event)
 					ok(t, err)
@@ -145,11 +172,10 @@ func TestCancelledInsideAWrite(t *testing.T) {
 		k := aKey(strconv.Itoa(i))
 		ok(t, s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 			cancel()
-			_, err := tx.ExecContext(ctx, "INSERT INTO keys (id, spec, usage, description, state, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-				k.ID, k.Spec, k.Usage, k.Description, StateCreating, stored(t0).UnixMicro())
 			k = k.stored()
 			k.State, k.Versions = StateCreating, nil
-			return func(m *memory) { m.putKey(k) }, err
+			err := insertLine(ctx, tx, k.ID, &k.Line)
+			return func(m *memory) { m.putKey(k) }, errors.Join(err, insertMember(ctx, tx, k))
 		}))
 	}
 	equal(t, len(s.Creating()), 3)
@@ -167,7 +193,7 @@ func TestAFailedCommitIsLookedUp(t *testing.T) {
 	err := s.write(t.Context(), func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		_, err := tx.ExecContext(ctx, "PRAGMA defer_foreign_keys = on")
 		ok(t, err)
-		_, err = tx.ExecContext(ctx, "INSERT INTO aliases VALUES ('alias/x', 'no such key', 0, 0)")
+		_, err = tx.ExecContext(ctx, "INSERT INTO aliases VALUES ('x', 'alias/x', 'no such key', 0, 0)")
 		return func(*memory) {}, err
 	})
 	is(t, err, ErrNotFound)
@@ -193,7 +219,7 @@ func TestWaitingForAWriteEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	is(t, s.InsertKey(ctx, aKey("k")), context.DeadlineExceeded)
-	if _, found := s.Key("k"); found { // and reads do not wait at all
+	if _, found := s.Key(home, "k"); found { // and reads do not wait at all
 		t.Error("found")
 	}
 	close(leave)
@@ -258,7 +284,7 @@ func TestAfterClose(t *testing.T) {
 		}
 	}
 	equal(t, contents(s.mem), unchangedMemory)
-	if _, found := s.Key("key-000"); !found {
+	if _, found := s.Key(home, "key-000"); !found {
 		t.Error("requests under way lose their key at Close")
 	}
 }

@@ -16,15 +16,15 @@ func TestKeyComesBackAsStored(t *testing.T) {
 
 	want := aKey("k")
 	want.CreatedAt = t0.Truncate(time.Microsecond)
-	want.Versions[0].CreatedAt = want.CreatedAt
-	got, found := s.Key("k")
+	want.Versions[0].CreatedAt, want.Versions[0].CurrentAt = want.CreatedAt, want.CreatedAt
+	got, found := s.Key(home, "k")
 	if !found {
 		t.Fatal("not found")
 	}
 	equal(t, got, want)
-	fromFile, _ := openStore(t, s.path).Key("k")
+	fromFile, _ := openStore(t, s.path).Key(home, "k")
 	equal(t, fromFile, want)
-	if _, found := s.Key("other"); found {
+	if _, found := s.Key(home, "other"); found {
 		t.Error("found a key that is not there")
 	}
 }
@@ -53,7 +53,7 @@ func TestInsertKeyRefuses(t *testing.T) {
 func TestKeysInPages(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	keys, more := s.Keys("", 10)
+	keys, more := s.Keys(home, "", 10)
 	equal(t, ids(keys), []string{})
 	equal(t, more, false)
 
@@ -77,13 +77,13 @@ func TestKeysInPages(t *testing.T) {
 		{"", 0, []string{}, true},
 		{"", -1, []string{}, true},
 	} {
-		keys, more := s.Keys(c.after, c.limit)
+		keys, more := s.Keys(home, c.after, c.limit)
 		equal(t, ids(keys), c.want)
 		equal(t, more, c.more)
 	}
-	keys, _ = s.Keys("", 5)
+	keys, _ = s.Keys(home, "", 5)
 	keys[0] = nil // a page is the caller's own
-	again, _ := s.Keys("", 5)
+	again, _ := s.Keys(home, "", 5)
 	equal(t, ids(again), []string{"a", "b", "c", "d", "e"})
 }
 
@@ -91,7 +91,7 @@ func TestCreationIsAnIntentUntilActivated(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ok(t, s.InsertKey(t.Context(), anIntent("k")))
-	if _, found := s.Key("k"); found || s.KeyCount() != 0 {
+	if _, found := s.Key(home, "k"); found || s.KeyCount() != 0 {
 		t.Error("a key that has no token object yet can be used")
 	}
 	equal(t, ids(s.Creating()), []string{"k"})
@@ -99,12 +99,12 @@ func TestCreationIsAnIntentUntilActivated(t *testing.T) {
 	equal(t, string(s.Creating()[0].Versions[0].ObjectID), "object of k")
 
 	v := aKey("k").Versions[0]
-	is(t, s.ActivateKey(t.Context(), "k", Version{Number: 1, ObjectID: v.ObjectID, CreatedAt: t0}), ErrInvalid)
-	is(t, s.ActivateKey(t.Context(), "other", v), ErrNotFound)
-	is(t, s.SetKeyState(t.Context(), "k", StateEnabled, time.Time{}), ErrState)
-	ok(t, s.ActivateKey(t.Context(), "k", v))
-	is(t, s.ActivateKey(t.Context(), "k", v), ErrState)
-	k, found := s.Key("k")
+	is(t, s.ActivateKey(t.Context(), home, "k", Version{Number: 1, ObjectID: v.ObjectID, CreatedAt: t0}), ErrInvalid)
+	is(t, s.ActivateKey(t.Context(), home, "other", v), ErrNotFound)
+	is(t, s.SetKeyState(t.Context(), home, "k", StateEnabled, time.Time{}), ErrState)
+	ok(t, s.ActivateKey(t.Context(), home, "k", v))
+	is(t, s.ActivateKey(t.Context(), home, "k", v), ErrState)
+	k, found := s.Key(home, "k")
 	if !found || k.State != StateEnabled || string(k.Versions[0].PublicKey) != "public key of k" || len(k.Versions) != 1 {
 		t.Errorf("activated: %+v", k)
 	}
@@ -115,13 +115,13 @@ func TestFailedCreationLeavesATombstone(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ok(t, s.InsertKey(t.Context(), anIntent("k")))
-	ok(t, s.DeleteKey(t.Context(), "k"))
+	ok(t, s.DeleteKey(t.Context(), home, "k"))
 	equal(t, len(s.Creating()), 0)
 	equal(t, ids(s.Undestroyed()), []string{"k"})
 	ok(t, s.MarkDestroyed(t.Context(), "k", t0))
 	equal(t, len(s.Undestroyed()), 0)
 	is(t, s.InsertKey(t.Context(), aKey("k")), ErrExists)
-	is(t, s.ActivateKey(t.Context(), "k", aKey("k").Versions[0]), ErrNotFound)
+	is(t, s.ActivateKey(t.Context(), home, "k", aKey("k").Versions[0]), ErrNotFound)
 }
 
 func TestSetKeyState(t *testing.T) {
@@ -129,11 +129,11 @@ func TestSetKeyState(t *testing.T) {
 	s := newStore(t)
 	insertKeys(t, s, 1)
 	set := func(state string, at time.Time, from ...string) error {
-		return s.SetKeyState(t.Context(), "key-000", state, at, from...)
+		return s.SetKeyState(t.Context(), home, "key-000", state, at, from...)
 	}
-	before, _ := s.Key("key-000")
+	before, _ := s.Key(home, "key-000")
 	ok(t, set(StateDisabled, time.Time{}, StateEnabled))
-	now, _ := s.Key("key-000")
+	now, _ := s.Key(home, "key-000")
 	equal(t, now.State, StateDisabled)
 	equal(t, before.State, StateEnabled) // what a request holds does not change under it
 
@@ -147,13 +147,13 @@ func TestSetKeyState(t *testing.T) {
 	is(t, set(StateCreating, time.Time{}), ErrInvalid)
 	is(t, set(StateDeleted, time.Time{}), ErrInvalid)
 	is(t, set("", time.Time{}), ErrInvalid)
-	is(t, s.SetKeyState(t.Context(), "other", StateEnabled, time.Time{}), ErrNotFound)
+	is(t, s.SetKeyState(t.Context(), home, "other", StateEnabled, time.Time{}), ErrNotFound)
 	is(t, s.MarkDestroyed(t.Context(), "key-000", t0), ErrState)
 
-	now, _ = s.Key("key-000")
+	now, _ = s.Key(home, "key-000")
 	equal(t, now.DeletionAt, t0.Truncate(time.Microsecond))
 	ok(t, set(StateDisabled, time.Time{}, StatePendingDeletion))
-	now, _ = s.Key("key-000")
+	now, _ = s.Key(home, "key-000")
 	equal(t, now.DeletionAt, time.Time{})
 }
 
@@ -163,28 +163,28 @@ func TestDeletionAtItsDate(t *testing.T) {
 	insertKeys(t, s, 4)
 	due := t0.Add(7 * 24 * time.Hour)
 	for _, id := range []string{"key-000", "key-001", "key-002"} {
-		ok(t, s.SetKeyState(t.Context(), id, StatePendingDeletion, due))
+		ok(t, s.SetKeyState(t.Context(), home, id, StatePendingDeletion, due))
 	}
-	ok(t, s.SetKeyState(t.Context(), "key-002", StatePendingDeletion, due.Add(time.Hour)))
+	ok(t, s.SetKeyState(t.Context(), home, "key-002", StatePendingDeletion, due.Add(time.Hour)))
 	equal(t, len(s.DueDeletions(due.Add(-time.Second))), 0)
 	equal(t, ids(s.DueDeletions(due)), []string{"key-000", "key-001"})
 
-	is(t, s.DeleteDueKey(t.Context(), "key-000", due.Add(-time.Second)), ErrState)
-	is(t, s.DeleteDueKey(t.Context(), "key-003", due), ErrState)
-	ok(t, s.SetKeyState(t.Context(), "key-001", StateDisabled, time.Time{})) // cancelled in between
-	is(t, s.DeleteDueKey(t.Context(), "key-001", due), ErrState)
-	is(t, s.DeleteDueKey(t.Context(), "other", due), ErrNotFound)
+	is(t, s.DeleteDueKey(t.Context(), home, "key-000", due.Add(-time.Second)), ErrState)
+	is(t, s.DeleteDueKey(t.Context(), home, "key-003", due), ErrState)
+	ok(t, s.SetKeyState(t.Context(), home, "key-001", StateDisabled, time.Time{})) // cancelled in between
+	is(t, s.DeleteDueKey(t.Context(), home, "key-001", due), ErrState)
+	is(t, s.DeleteDueKey(t.Context(), home, "other", due), ErrNotFound)
 
-	ok(t, s.DeleteDueKey(t.Context(), "key-000", due))
-	ok(t, s.DeleteDueKey(t.Context(), "key-000", due)) // again, after a crash
-	if _, found := s.Key("key-000"); found {
+	ok(t, s.DeleteDueKey(t.Context(), home, "key-000", due))
+	ok(t, s.DeleteDueKey(t.Context(), home, "key-000", due)) // again, after a crash
+	if _, found := s.Key(home, "key-000"); found {
 		t.Error("a deleted key can be used")
 	}
-	keys, _ := s.Keys("", 10)
+	keys, _ := s.Keys(home, "", 10)
 	equal(t, ids(keys), []string{"key-001", "key-002", "key-003"})
 	equal(t, ids(s.Undestroyed()), []string{"key-000"})
 	equal(t, string(s.Undestroyed()[0].Versions[0].ObjectID), "object of key-000")
-	is(t, s.SetKeyState(t.Context(), "key-000", StateEnabled, time.Time{}), ErrNotFound)
+	is(t, s.SetKeyState(t.Context(), home, "key-000", StateEnabled, time.Time{}), ErrNotFound)
 
 	ok(t, s.MarkDestroyed(t.Context(), "key-000", due))
 	equal(t, len(s.Undestroyed()), 0)
@@ -203,15 +203,15 @@ func TestDeletingAKeyDeletesItsAliases(t *testing.T) {
 	s := newStore(t)
 	insertKeys(t, s, 2)
 	for i := range 6 {
-		ok(t, s.CreateAlias(t.Context(), &Alias{Name: fmt.Sprintf("alias/%d", i), KeyID: fmt.Sprintf("key-%03d", i%2), CreatedAt: t0}))
+		ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: fmt.Sprintf("alias/%d", i), KeyID: fmt.Sprintf("key-%03d", i%2), CreatedAt: t0}))
 	}
-	ok(t, s.DeleteKey(t.Context(), "key-000"))
-	list, _ := s.Aliases("", "", 10)
+	ok(t, s.DeleteKey(t.Context(), home, "key-000"))
+	list, _ := s.Aliases(home, "", "", 10)
 	equal(t, names(list), []string{"alias/1", "alias/3", "alias/5"})
-	equal(t, s.AliasCount("key-000"), 0)
-	if _, found := s.Alias("alias/0"); found {
+	equal(t, s.AliasCount(home, "key-000"), 0)
+	if _, found := s.Alias(home, "alias/0"); found {
 		t.Error("the alias of a deleted key is left")
 	}
-	is(t, s.CreateAlias(t.Context(), &Alias{Name: "alias/0", KeyID: "key-000", CreatedAt: t0}), ErrNotFound)
-	ok(t, s.CreateAlias(t.Context(), &Alias{Name: "alias/0", KeyID: "key-001", CreatedAt: t0}))
+	is(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/0", KeyID: "key-000", CreatedAt: t0}), ErrNotFound)
+	ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/0", KeyID: "key-001", CreatedAt: t0}))
 }

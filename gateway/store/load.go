@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,7 +12,7 @@ import (
 func load(ctx context.Context, tx *sql.Tx) (*memory, error) {
 	m := newMemory()
 	for _, read := range []func(context.Context, *sql.Tx, *memory) error{
-		loadKeys, loadAliases, loadPrincipals, loadBearers, loadAccessKeys,
+		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys,
 	} {
 		if err := read(ctx, tx, m); err != nil {
 			return nil, err
@@ -35,42 +36,136 @@ func each(ctx context.Context, tx *sql.Tx, query string, row func(scan func(...a
 	return rows.Err()
 }
 
-func loadKeys(ctx context.Context, tx *sql.Tx, m *memory) error {
+func loadVersions(ctx context.Context, tx *sql.Tx) (map[string][]Version, error) {
 	versions := map[string][]Version{}
-	err := each(ctx, tx, "SELECT key_id, number, object_id, public_key, created_at FROM versions ORDER BY key_id, number",
+	return versions, each(ctx, tx, `SELECT key_id, number, object_id, public_key, check_value, created_at, current_at, rotation, material_id, description, expires_at, uses
+		FROM versions ORDER BY key_id, number`,
 		func(scan func(...any) error) error {
 			var id string
 			var v Version
-			if err := scan(&id, &v.Number, &v.ObjectID, &v.PublicKey, (*micros)(&v.CreatedAt)); err != nil {
+			if err := scan(&id, &v.Number, &v.ObjectID, &v.PublicKey, &v.Check, (*micros)(&v.CreatedAt), (*micros)(&v.CurrentAt),
+				&v.Rotation, &v.MaterialID, &v.Description, (*micros)(&v.ExpiresAt), &v.Uses); err != nil {
 				return err
 			}
 			versions[id] = append(versions[id], v)
 			return nil
 		})
+}
+
+func loadLines(ctx context.Context, tx *sql.Tx) (map[string]Line, error) {
+	versions, err := loadVersions(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	lines := map[string]Line{}
+	return lines, each(ctx, tx, `SELECT id, spec, usage, origin, token, multi_region, primary_region, rotation_days, next_rotation_at, destroyed_at FROM lines ORDER BY id`,
+		func(scan func(...any) error) error {
+			var id string
+			var l Line
+			if err := scan(&id, &l.Spec, &l.Usage, &l.Origin, &l.Token, &l.MultiRegion, &l.PrimaryRegion, &l.RotationDays,
+				(*micros)(&l.NextRotation), (*micros)(&l.DestroyedAt)); err != nil {
+				return err
+			}
+			l.Versions = versions[id]
+			lines[id] = l
+			return nil
+		})
+}
+
+func loadTags(ctx context.Context, tx *sql.Tx) (map[string][]Tag, error) {
+	tags := map[string][]Tag{}
+	return tags, each(ctx, tx, "SELECT region, key_id, name, value FROM tags ORDER BY region, key_id, name",
+		func(scan func(...any) error) error {
+			var region, id string
+			var t Tag
+			if err := scan(&region, &id, &t.Name, &t.Value); err != nil {
+				return err
+			}
+			tags[path(region, id)] = append(tags[path(region, id)], t)
+			return nil
+		})
+}
+
+func loadKeys(ctx context.Context, tx *sql.Tx, m *memory) error {
+	lines, err := loadLines(ctx, tx)
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, "SELECT id, spec, usage, description, state, created_at, deletion_at, destroyed_at FROM keys ORDER BY id",
+	tags, err := loadTags(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return each(ctx, tx, "SELECT region, id, description, state, created_at, deletion_at, pending_days FROM keys ORDER BY region, id",
 		func(scan func(...any) error) error {
 			k := new(Key)
-			if err := scan(&k.ID, &k.Spec, &k.Usage, &k.Description, &k.State,
-				(*micros)(&k.CreatedAt), (*micros)(&k.DeletionAt), (*micros)(&k.DestroyedAt)); err != nil {
+			if err := scan(&k.Region, &k.ID, &k.Description, &k.State, (*micros)(&k.CreatedAt), (*micros)(&k.DeletionAt), &k.PendingDays); err != nil {
 				return err
 			}
-			k.Versions = versions[k.ID]
+			k.Line, k.Tags = lines[k.ID], tags[k.path()]
+			slices.SortFunc(k.Tags, func(a, b Tag) int { return strings.Compare(a.Name, b.Name) }) // a database may sort otherwise
 			m.putKey(k)
 			return nil
 		})
 }
 
 func loadAliases(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT name, key_id, created_at, updated_at FROM aliases ORDER BY name",
+	return each(ctx, tx, "SELECT region, name, key_id, created_at, updated_at FROM aliases ORDER BY region, name",
 		func(scan func(...any) error) error {
 			a := new(Alias)
-			if err := scan(&a.Name, &a.KeyID, (*micros)(&a.CreatedAt), (*micros)(&a.UpdatedAt)); err != nil {
+			if err := scan(&a.Region, &a.Name, &a.KeyID, (*micros)(&a.CreatedAt), (*micros)(&a.UpdatedAt)); err != nil {
 				return err
 			}
 			m.putAlias(a)
+			return nil
+		})
+}
+
+func loadPending(ctx context.Context, tx *sql.Tx, m *memory) error {
+	return each(ctx, tx, "SELECT object_id, token, key_id, number, owner, since, doomed FROM pending_objects ORDER BY object_id",
+		func(scan func(...any) error) error {
+			o := new(PendingObject)
+			var number sql.NullInt64
+			if err := scan(&o.ObjectID, &o.Token, &o.KeyID, &number, &o.Owner, (*micros)(&o.Since), &o.Doomed); err != nil {
+				return err
+			}
+			o.Number = int(number.Int64)
+			m.pending.put(o)
+			return nil
+		})
+}
+
+func loadUses(ctx context.Context, tx *sql.Tx, m *memory) error {
+	return each(ctx, tx, "SELECT region, key_id, operation, request_id, used_at FROM last_uses ORDER BY region, key_id",
+		func(scan func(...any) error) error {
+			u := new(LastUse)
+			if err := scan(&u.Region, &u.KeyID, &u.Operation, &u.RequestID, (*micros)(&u.UsedAt)); err != nil {
+				return err
+			}
+			m.uses.put(u)
+			return nil
+		})
+}
+
+func loadImports(ctx context.Context, tx *sql.Tx, m *memory) error {
+	return each(ctx, tx, "SELECT id, region, key_id, algorithm, spec, object_id, public_key, expires_at FROM import_keys ORDER BY id",
+		func(scan func(...any) error) error {
+			i := new(ImportKey)
+			if err := scan(&i.ID, &i.Region, &i.KeyID, &i.Algorithm, &i.Spec, &i.ObjectID, &i.PublicKey, (*micros)(&i.ExpiresAt)); err != nil {
+				return err
+			}
+			m.imports.put(i)
+			return nil
+		})
+}
+
+func loadDisconnected(ctx context.Context, tx *sql.Tx, m *memory) error {
+	return each(ctx, tx, "SELECT name, since FROM disconnected_tokens ORDER BY name",
+		func(scan func(...any) error) error {
+			d := new(Disconnected)
+			if err := scan(&d.Name, (*micros)(&d.Since)); err != nil {
+				return err
+			}
+			m.disconnected.put(d)
 			return nil
 		})
 }
@@ -157,21 +252,30 @@ func stored(t time.Time) time.Time {
 	return time.UnixMicro(t.UnixMicro()).UTC()
 }
 
+// number is the value of a truth in its column.
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // stored is a copy of the key that shares nothing with the caller.
 func (k *Key) stored() *Key {
 	c := *k
 	c.CreatedAt, c.DeletionAt, c.DestroyedAt = stored(k.CreatedAt), stored(k.DeletionAt), stored(k.DestroyedAt)
+	c.NextRotation = stored(k.NextRotation)
+	c.Tags = sortedTags(k.Tags)
 	c.Versions = slices.Clone(k.Versions)
 	for i, v := range c.Versions {
 		c.Versions[i] = v.stored()
 	}
-	slices.SortFunc(c.Versions, func(a, b Version) int { return a.Number - b.Number })
+	slices.SortFunc(c.Versions, byNumber)
 	return &c
 }
 
 func (v Version) stored() Version {
-	v.CreatedAt = stored(v.CreatedAt)
-	v.ObjectID = slices.Clone(v.ObjectID)
-	v.PublicKey = slices.Clone(v.PublicKey)
+	v.CreatedAt, v.CurrentAt, v.ExpiresAt = stored(v.CreatedAt), stored(v.CurrentAt), stored(v.ExpiresAt)
+	v.ObjectID, v.PublicKey, v.Check = slices.Clone(v.ObjectID), slices.Clone(v.PublicKey), slices.Clone(v.Check)
 	return v
 }

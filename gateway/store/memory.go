@@ -7,76 +7,102 @@ import (
 
 // memory is what the tables hold, arranged for reading. Store.mu guards it.
 type memory struct {
-	keys       table[Key]          // Enabled, Disabled, PendingDeletion
-	hidden     map[string]*Key     // Creating and Deleted
-	aliases    table[Alias]        //
-	byKey      map[string][]*Alias // aliases of a key, sorted by name
-	principals table[Principal]    //
-	bearers    table[Bearer]       //
-	accessKeys table[AccessKey]    //
+	keys         table[Key]          // those that callers can see
+	hidden       map[string]*Key     // Creating and Deleted, by path
+	lines        map[string][]*Key   // by id: the key in each of its regions, in any state
+	aliases      table[Alias]        //
+	byKey        map[string][]*Alias // aliases of a key, by its path, sorted by name
+	pending      table[PendingObject]
+	uses         table[LastUse]
+	imports      table[ImportKey]
+	disconnected table[Disconnected]
+	principals   table[Principal]
+	bearers      table[Bearer]
+	accessKeys   table[AccessKey]
 }
 
 func newMemory() *memory {
 	return &memory{
-		keys:       newTable(func(k *Key) string { return k.ID }),
-		hidden:     map[string]*Key{},
-		aliases:    newTable(func(a *Alias) string { return a.Name }),
-		byKey:      map[string][]*Alias{},
-		principals: newTable(func(p *Principal) string { return p.ARN }),
-		bearers:    newTable(func(b *Bearer) string { return b.ID }),
-		accessKeys: newTable(func(a *AccessKey) string { return a.ID }),
+		keys:         newTable((*Key).path),
+		hidden:       map[string]*Key{},
+		lines:        map[string][]*Key{},
+		aliases:      newTable(func(a *Alias) string { return path(a.Region, a.Name) }),
+		byKey:        map[string][]*Alias{},
+		pending:      newTable(func(p *PendingObject) string { return string(p.ObjectID) }),
+		uses:         newTable(func(u *LastUse) string { return path(u.Region, u.KeyID) }),
+		imports:      newTable(func(i *ImportKey) string { return i.ID }),
+		disconnected: newTable(func(d *Disconnected) string { return d.Name }),
+		principals:   newTable(func(p *Principal) string { return p.ARN }),
+		bearers:      newTable(func(b *Bearer) string { return b.ID }),
+		accessKeys:   newTable(func(a *AccessKey) string { return a.ID }),
 	}
 }
 
+// path names something of a region: regions have no slash, so that those of one
+// region stand together.
+func path(region, name string) string { return region + "/" + name }
+
+func (k *Key) path() string { return path(k.Region, k.ID) }
+
 // putKey files a key by its state, replacing what was there.
 func (m *memory) putKey(k *Key) {
+	list := slices.Clone(m.lines[k.ID])
+	if at := slices.IndexFunc(list, func(o *Key) bool { return o.Region == k.Region }); at >= 0 {
+		list[at] = k
+	} else {
+		list = append(list, k)
+		slices.SortFunc(list, func(a, b *Key) int { return strings.Compare(a.Region, b.Region) })
+	}
+	m.lines[k.ID] = list
 	if k.State == StateCreating || k.State == StateDeleted {
-		m.keys.remove(k.ID)
-		m.hidden[k.ID] = k
+		m.keys.remove(k.path())
+		m.hidden[k.path()] = k
 		return
 	}
-	delete(m.hidden, k.ID)
+	delete(m.hidden, k.path())
 	m.keys.put(k)
 }
 
 // key finds a key in any state.
-func (m *memory) key(id string) (*Key, bool) {
-	if k, ok := m.keys.rows[id]; ok {
+func (m *memory) key(region, id string) (*Key, bool) {
+	if k, ok := m.keys.rows[path(region, id)]; ok {
 		return k, true
 	}
-	k, ok := m.hidden[id]
+	k, ok := m.hidden[path(region, id)]
 	return k, ok
 }
 
 func (m *memory) putAlias(a *Alias) {
-	m.removeAlias(a.Name)
+	m.removeAlias(a.Region, a.Name)
 	m.aliases.put(a)
-	list := m.byKey[a.KeyID]
+	of := path(a.Region, a.KeyID)
+	list := m.byKey[of]
 	at, _ := slices.BinarySearchFunc(list, a.Name, aliasName)
-	m.byKey[a.KeyID] = slices.Insert(list, at, a)
+	m.byKey[of] = slices.Insert(list, at, a)
 }
 
-func (m *memory) removeAlias(name string) {
-	old, ok := m.aliases.remove(name)
+func (m *memory) removeAlias(region, name string) {
+	old, ok := m.aliases.remove(path(region, name))
 	if !ok {
 		return
 	}
-	list := m.byKey[old.KeyID]
+	of := path(region, old.KeyID)
+	list := m.byKey[of]
 	if at, found := slices.BinarySearchFunc(list, name, aliasName); found {
 		list = slices.Delete(list, at, at+1)
 	}
 	if len(list) == 0 {
-		delete(m.byKey, old.KeyID)
+		delete(m.byKey, of)
 		return
 	}
-	m.byKey[old.KeyID] = list
+	m.byKey[of] = list
 }
 
-func (m *memory) removeAliasesOf(keyID string) {
-	for _, a := range m.byKey[keyID] {
-		m.aliases.remove(a.Name)
+func (m *memory) removeAliasesOf(k *Key) {
+	for _, a := range m.byKey[k.path()] {
+		m.aliases.remove(path(a.Region, a.Name))
 	}
-	delete(m.byKey, keyID)
+	delete(m.byKey, k.path())
 }
 
 // removePrincipal removes a principal with all its credentials.
@@ -138,28 +164,27 @@ func (t *table[T]) removeIf(drop func(*T) bool) {
 	t.sorted = slices.DeleteFunc(t.sorted, drop)
 }
 
-// page copies up to limit rows that sort after the given key.
-func (t *table[T]) page(after string, limit int) (rows []*T, more bool) {
-	return pageOf(t.sorted, t.key, after, limit)
+// page copies up to limit rows under a prefix that sort after prefix + after.
+func (t *table[T]) page(prefix, after string, limit int) (rows []*T, more bool) {
+	return pageOf(t.sorted, t.key, prefix, after, limit)
 }
 
-func pageOf[T any](sorted []*T, key func(*T) string, after string, limit int) (rows []*T, more bool) {
-	from := 0
-	if after != "" {
-		at, found := slices.BinarySearchFunc(sorted, after, func(v *T, after string) int {
-			return strings.Compare(key(v), after)
-		})
-		from = at
-		if found {
-			from++
+func pageOf[T any](sorted []*T, key func(*T) string, prefix, after string, limit int) (rows []*T, more bool) {
+	from, found := slices.BinarySearchFunc(sorted, prefix+after, func(v *T, after string) int {
+		return strings.Compare(key(v), after)
+	})
+	if found && after != "" {
+		from++
+	}
+	rows = make([]*T, 0, min(max(limit, 0), len(sorted)-from))
+	for _, v := range sorted[from:] {
+		if !strings.HasPrefix(key(v), prefix) {
+			break
 		}
+		if len(rows) >= limit {
+			return rows, true
+		}
+		rows = append(rows, v)
 	}
-	rest := sorted[from:]
-	if limit < 0 {
-		limit = 0
-	}
-	if len(rest) > limit {
-		return slices.Clone(rest[:limit]), true
-	}
-	return slices.Clone(rest), false
+	return rows, false
 }

@@ -55,20 +55,21 @@ type Store struct {
 }
 
 // Open opens the database, creates it when there is none (mode 0600), brings
-// its schema up to date and loads it. Several processes may do so at once.
-func Open(ctx context.Context, path string) (*Store, error) {
+// its schema up to date and loads it. Several processes may do so at once. What
+// an older program wrote, which knew one region, belongs to the home region.
+func Open(ctx context.Context, path, home string) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	s := &Store{path: path, writing: make(chan struct{}, 1), closing: make(chan struct{}), mem: newMemory(), version: -1}
-	if err := s.open(ctx); err != nil {
+	if err := s.open(ctx, home); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: open %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) error {
+func (s *Store) open(ctx context.Context, home string) error {
 	unlock, err := lockFolder(ctx, filepath.Dir(s.path))
 	if err != nil {
 		return err
@@ -88,6 +89,9 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	if s.writer, err = s.db.Conn(ctx); err != nil {
+		return err
+	}
+	if _, err := s.writer.ExecContext(ctx, "UPDATE keys SET region = ? WHERE region = ''", home); err != nil {
 		return err
 	}
 	var mode string

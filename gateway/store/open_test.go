@@ -53,7 +53,7 @@ func TestTablesAreStrict(t *testing.T) {
 		}
 		tables++
 	}
-	equal(t, tables, 7)
+	equal(t, tables, 13)
 }
 
 func TestFilesArePrivate(t *testing.T) {
@@ -104,9 +104,9 @@ func TestOpenRefuses(t *testing.T) {
 		{filepath.Join(dir, "missing", "x.db"), "no such file or directory"},
 		{dir, "not a regular file"},
 		{garbage, "not a database"},
-		{newer, "version 999 and this program knows 1"},
+		{newer, "version 999 and this program knows 2"},
 	} {
-		s, err := Open(t.Context(), c.path)
+		s, err := Open(t.Context(), c.path, home)
 		if err == nil {
 			s.Close()
 			t.Errorf("%s is accepted", c.path)
@@ -116,7 +116,7 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("%s: the error does not say %q: %v", c.path, c.text, err)
 		}
 	}
-	if _, err := Open(t.Context(), filepath.Join(dir, "missing", "x.db")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(t.Context(), filepath.Join(dir, "missing", "x.db"), home); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v is not fs.ErrNotExist", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestOpenAtTheSameTime(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 6 {
 		wg.Go(func() {
-			s, err := Open(t.Context(), path)
+			s, err := Open(t.Context(), path, home)
 			if err != nil {
 				t.Error(err)
 				return

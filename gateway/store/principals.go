@@ -58,8 +58,8 @@ func (s *Store) SetPrincipalKeys(ctx context.Context, arn string, keys []string)
 
 func (s *Store) insertPrincipalKeys(ctx context.Context, tx *sql.Tx, p *Principal) error {
 	for _, id := range p.Keys {
-		if err := s.mem.visible(id); err != nil {
-			return err
+		if !slices.ContainsFunc(s.mem.lines[id], func(k *Key) bool { return s.mem.visible(k.Region, id) == nil }) {
+			return fmt.Errorf("key %s: %w", id, ErrNotFound)
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO principal_keys (principal_arn, key_id) VALUES (?, ?)", p.ARN, id); err != nil {
 			return err

@@ -47,7 +47,7 @@ func readAll(t *testing.T, s *Store) {
 	var seen []string
 	for after, more := "", true; more; {
 		var keys []*Key
-		keys, more = s.Keys(after, 7)
+		keys, more = s.Keys(home, after, 7)
 		for _, k := range keys {
 			seen = append(seen, k.ID)
 			after = k.ID
@@ -59,7 +59,7 @@ func readAll(t *testing.T, s *Store) {
 	if !slices.IsSorted(seen) || len(slices.Compact(seen)) != len(seen) {
 		t.Errorf("pages: %v", seen)
 	}
-	aliases, _ := s.Aliases("", "", 1000)
+	aliases, _ := s.Aliases(home, "", "", 1000)
 	for _, a := range aliases {
 		if a.KeyID == "" {
 			t.Errorf("%+v", a)
@@ -87,19 +87,19 @@ func writeSome(t *testing.T, s *Store, w int) {
 		id, gone := fmt.Sprintf("w%d-%02d", w, i), fmt.Sprintf("gone%d-%02d", w, i)
 		steps(
 			s.InsertKey(ctx, anIntent(id)),
-			s.ActivateKey(ctx, id, aKey(id).Versions[0]),
-			s.CreateAlias(ctx, &Alias{Name: "alias/" + id, KeyID: id, CreatedAt: t0}),
-			s.SetKeyState(ctx, id, StateDisabled, time.Time{}),
-			s.UpdateAlias(ctx, "alias/"+id, "key-000", t0),
+			s.ActivateKey(ctx, home, id, aKey(id).Versions[0]),
+			s.CreateAlias(ctx, &Alias{Region: home, Name: "alias/" + id, KeyID: id, CreatedAt: t0}),
+			s.SetKeyState(ctx, home, id, StateDisabled, time.Time{}),
+			s.UpdateAlias(ctx, home, "alias/"+id, "key-000", t0),
 			s.InsertKey(ctx, anIntent(gone)),
-			s.DeleteKey(ctx, gone),
+			s.DeleteKey(ctx, home, gone),
 			s.MarkDestroyed(ctx, gone, t0),
 			s.SetPrincipalKeys(ctx, "arn:"+who, []string{id}),
 			s.InsertBearer(ctx, aBearer(id, who)),
 			s.DeleteBearer(ctx, id),
 		)
 		if i%2 == 0 {
-			steps(s.DeleteAlias(ctx, "alias/"+id))
+			steps(s.DeleteAlias(ctx, home, "alias/"+id))
 		}
 	}
 }

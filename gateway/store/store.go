@@ -1,5 +1,6 @@
 // Package store keeps the metadata of the gateway in SQLite: keys and their
-// versions, aliases, principals and their credentials. Private keys are not
+// versions, aliases, principals and their credentials. A key is a Line, which
+// all regions have in common, and what each region says of it. Private keys are not
 // here; they live in the token.
 //
 // Everything that a request reads comes from memory, loaded by Open. A write
@@ -32,36 +33,84 @@ var (
 
 // States of a key.
 const (
-	StateCreating        = "Creating"        // an intent: the token object may or may not exist yet
-	StateEnabled         = "Enabled"         //
-	StateDisabled        = "Disabled"        //
-	StatePendingDeletion = "PendingDeletion" // Key.DeletionAt says until when
-	StateDeleted         = "Deleted"         // a tombstone, so that the id is never used again
+	StateCreating               = "Creating"               // an intent: the token object may or may not exist yet
+	StateEnabled                = "Enabled"                //
+	StateDisabled               = "Disabled"               //
+	StatePendingImport          = "PendingImport"          // without material
+	StatePendingDeletion        = "PendingDeletion"        // Key.DeletionAt says until when
+	StatePendingReplicaDeletion = "PendingReplicaDeletion" // until the replicas are gone; then Key.PendingDays
+	StateDeleted                = "Deleted"                // a tombstone, so that the id is never used again
 )
 
-// Key is the metadata of one key. Immutable.
+// Key is the metadata of one key in one region. Immutable.
 type Key struct {
+	Region      string
 	ID          string // UUID, or mrk- and 32 hex digits
-	Spec        string // KeySpec of KMS, for example ECC_NIST_P256
-	Usage       string // KeyUsage of KMS, for example SIGN_VERIFY
 	Description string
 	State       string
 	CreatedAt   time.Time
 	DeletionAt  time.Time // zero unless State is PendingDeletion
-	DestroyedAt time.Time // zero unless State is Deleted and the token object is gone
-	Versions    []Version // sorted by Number, the current one last
+	PendingDays int       // zero unless State is PendingReplicaDeletion
+	Tags        []Tag     // sorted by Name
+	Line
 }
 
-// Version is one token object of a key. Immutable.
+// Line is what a key is in all regions that have it.
+type Line struct {
+	Spec          string // KeySpec of KMS, for example ECC_NIST_P256
+	Usage         string // KeyUsage of KMS, for example SIGN_VERIFY
+	Origin        string // OriginType of KMS
+	Token         string // name of the token that holds it; "" is the default one
+	MultiRegion   bool
+	PrimaryRegion string    // "" unless MultiRegion
+	RotationDays  int       // 0: it does not rotate by itself
+	NextRotation  time.Time // zero unless RotationDays is set
+	DestroyedAt   time.Time // zero unless the key is Deleted everywhere and its token objects are gone
+	Versions      []Version // sorted by Number
+}
+
+// Tag is a name and a value on a key.
+type Tag struct{ Name, Value string }
+
+// Version is the material of a key from some time on. Immutable.
 type Version struct {
-	Number    int    // from 1
-	ObjectID  []byte // CKA_ID, unique among all versions that ever were
-	PublicKey []byte // SPKI, DER; nil while the key is Creating
-	CreatedAt time.Time
+	Number      int    // from 1
+	ObjectID    []byte // CKA_ID, unique among all versions that ever were; nil: imported material that is gone
+	PublicKey   []byte // SPKI, DER; nil for a secret key, and while the key is Creating
+	Check       []byte // what a secret key is known by; see hsm.NewSecret
+	CreatedAt   time.Time
+	CurrentAt   time.Time // from when it is the version that is used; zero: imported, and waits for a rotation
+	Rotation    string    // RotationType of KMS that brought it; "" for the first
+	MaterialID  string    // 64 hex digits
+	Description string    // of imported material
+	ExpiresAt   time.Time // of imported material; zero: never
+	Uses        uint64    // encryptions under a random IV that were set aside so far; see ReserveUses
 }
 
-// Alias is another name of a key. Immutable.
+// Current is the version that is used at a time: the last that has begun by
+// then. False while there is none, or its material is gone.
+func (l *Line) Current(now time.Time) (Version, bool) {
+	for i := len(l.Versions) - 1; i >= 0; i-- {
+		if v := l.Versions[i]; !v.CurrentAt.IsZero() && !v.CurrentAt.After(now) {
+			return v, v.ObjectID != nil
+		}
+	}
+	return Version{}, false
+}
+
+// Version finds a version by its number.
+func (l *Line) Version(number int) (Version, bool) {
+	for _, v := range l.Versions {
+		if v.Number == number {
+			return v, true
+		}
+	}
+	return Version{}, false
+}
+
+// Alias is another name of a key in its region. Immutable.
 type Alias struct {
+	Region    string
 	Name      string // with its "alias/"
 	KeyID     string
 	CreatedAt time.Time

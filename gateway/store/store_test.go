@@ -26,7 +26,7 @@ func newStore(t testing.TB) *Store {
 
 func openStore(t testing.TB, path string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), path)
+	s, err := Open(t.Context(), path, home)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +48,7 @@ func contents(m *memory) map[string]any {
 	return map[string]any{
 		"keys": maps.Clone(m.keys.rows), "key list": all(m.keys), "hidden": maps.Clone(m.hidden),
 		"aliases": maps.Clone(m.aliases.rows), "alias list": all(m.aliases), "aliases by key": byKey,
+		"lines": maps.Clone(m.lines), "pending": all(m.pending), "uses": all(m.uses), "imports": all(m.imports), "disconnected": all(m.disconnected),
 		"principals": maps.Clone(m.principals.rows), "principal list": all(m.principals),
 		"bearers": maps.Clone(m.bearers.rows), "bearer list": all(m.bearers),
 		"access keys": maps.Clone(m.accessKeys.rows), "access key list": all(m.accessKeys),
@@ -58,7 +59,7 @@ func all[T any](t table[T]) []*T { return append([]*T{}, t.sorted...) }
 
 func likeFile(t testing.TB, s *Store) {
 	t.Helper()
-	o, err := Open(context.WithoutCancel(t.Context()), s.path) // runs in a cleanup too
+	o, err := Open(context.WithoutCancel(t.Context()), s.path, home) // runs in a cleanup too
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,12 +95,31 @@ func is(t testing.TB, err, want error) {
 	}
 }
 
+// home is the region of the tests.
+const home = "eu-central-1"
+
 // aKey is an Enabled key.
 func aKey(id string) *Key {
 	return &Key{
-		ID: id, Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY", Description: "of " + id, State: StateEnabled, CreatedAt: t0,
-		Versions: []Version{{Number: 1, ObjectID: []byte("object of " + id), PublicKey: []byte("public key of " + id), CreatedAt: t0}},
+		Region: home, ID: id, Description: "of " + id, State: StateEnabled, CreatedAt: t0,
+		Tags: []Tag{{Name: "of", Value: id}},
+		Line: Line{Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY", Origin: "AWS_KMS",
+			Versions: []Version{{Number: 1, ObjectID: []byte("object of " + id), PublicKey: []byte("public key of " + id), CreatedAt: t0, CurrentAt: t0}}},
 	}
+}
+
+// aReplica is a key in another region.
+func aReplica(id string) *Key {
+	return &Key{Region: "elsewhere", ID: id, Description: "replica of " + id, State: StateEnabled, CreatedAt: t0}
+}
+
+func aVersion(object string, number int) Version {
+	return Version{Number: number, ObjectID: []byte(object), Check: []byte("check"), CreatedAt: t0, CurrentAt: t0, Rotation: "ON_DEMAND"}
+}
+
+func anImportKey(id string) *ImportKey {
+	return &ImportKey{ID: id, Region: home, KeyID: "key-000", Algorithm: "RSAES_OAEP_SHA_256", Spec: "RSA_2048",
+		ObjectID: []byte("wrapping " + id), PublicKey: []byte("public"), ExpiresAt: t0}
 }
 
 // anIntent is a key whose token object is still to be made.

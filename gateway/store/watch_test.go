@@ -28,12 +28,12 @@ func TestWatchSeesAnotherProcess(t *testing.T) {
 	generation := s.IdentityGeneration()
 	ok(t, other.InsertPrincipal(t.Context(), aPrincipal("new", "key-000")))
 	ok(t, other.InsertBearer(t.Context(), aBearer("new", "new")))
-	ok(t, other.DeleteKey(t.Context(), "key-000"))
+	ok(t, other.DeleteKey(t.Context(), home, "key-000"))
 	ok(t, other.DeleteAccessKey(t.Context(), "a1"))
 	until(t, "the other's writes appear", func() bool {
 		_, bearer := s.Bearer("new")
-		_, key := s.Key("key-000")
-		_, alias := s.Alias("alias/a")
+		_, key := s.Key(home, "key-000")
+		_, alias := s.Alias(home, "alias/a")
 		_, accessKey := s.AccessKey("a1")
 		return bearer && !key && !alias && !accessKey
 	})
@@ -53,8 +53,8 @@ func TestAWriteTakesInWhatOthersWrote(t *testing.T) {
 	for i := range 20 {
 		ok(t, a.InsertKey(t.Context(), aKey(fmt.Sprintf("a%d", i))))
 		is(t, b.InsertKey(t.Context(), aKey(fmt.Sprintf("a%d", i))), ErrExists)
-		ok(t, b.CreateAlias(t.Context(), &Alias{Name: fmt.Sprintf("alias/%d", i), KeyID: fmt.Sprintf("a%d", i), CreatedAt: t0}))
-		ok(t, a.UpdateAlias(t.Context(), fmt.Sprintf("alias/%d", i), "a0", t0))
+		ok(t, b.CreateAlias(t.Context(), &Alias{Region: home, Name: fmt.Sprintf("alias/%d", i), KeyID: fmt.Sprintf("a%d", i), CreatedAt: t0}))
+		ok(t, a.UpdateAlias(t.Context(), home, fmt.Sprintf("alias/%d", i), "a0", t0))
 	}
 	ok(t, a.InsertKey(t.Context(), aKey("last")))
 	ok(t, b.InsertKey(t.Context(), aKey("last of b")))
@@ -85,13 +85,13 @@ func TestReadyWhenTheFileCannotBeRead(t *testing.T) {
 	ok(t, err)
 	s.Watch(t.Context())
 	until(t, "the failure is told", func() bool { return s.Ready() != nil })
-	if _, found := s.Key("key-000"); !found {
+	if _, found := s.Key(home, "key-000"); !found {
 		t.Error("what was known is lost")
 	}
 	_, err = other.writer.ExecContext(t.Context(), "CREATE TABLE bearers (id TEXT, hash BLOB, principal_arn TEXT, created_at INTEGER, expires_at INTEGER) STRICT")
 	ok(t, err)
 	until(t, "it mends itself", func() bool { return s.Ready() == nil })
-	if _, found := s.Key("k"); !found {
+	if _, found := s.Key(home, "k"); !found {
 		t.Error("not loaded after the file was mended")
 	}
 }

@@ -168,11 +168,12 @@ func (b *bench) signOnce(t *testing.T, arn string, spki []byte, algorithm, messa
 func (b *bench) adopt(t *testing.T, k opensslKey, spec, usage string) (arn string) {
 	t.Helper()
 	id, now := uuid.NewString(), time.Now()
-	v := store.Version{Number: 1, ObjectID: hsm.NewID(), CreatedAt: now}
-	err := b.Store.InsertKey(t.Context(), &store.Key{ID: id, Spec: spec, Usage: usage, State: store.StateCreating, CreatedAt: now, Versions: []store.Version{v}})
+	v := store.Version{Number: 1, ObjectID: hsm.NewID(), CreatedAt: now, CurrentAt: now}
+	err := b.Store.InsertKey(t.Context(), &store.Key{Region: gatewaytest.Region, ID: id, State: store.StateCreating, CreatedAt: now,
+		Line: store.Line{Spec: spec, Usage: usage, Versions: []store.Version{v}}})
 	if err == nil {
 		v.PublicKey = k.spki
-		err = b.Store.ActivateKey(t.Context(), id, v)
+		err = b.Store.ActivateKey(t.Context(), gatewaytest.Region, id, v)
 	}
 	if err != nil {
 		t.Fatal(err)
