@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,21 +12,23 @@ import (
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
-// CreateKey makes a key pair inside the token. A crash at any step leaves the
+// CreateKey makes a key inside the token. A crash at any step leaves the
 // intent in the store and the 'started' record in the log, from which
 // [Service.Start] removes what was half made.
 func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyRequest) (*api.CreateKeyResponse, *api.Error) {
 	spec, usage, err := newKeyKind(in)
+	if err == nil {
+		err = unsupportedInCreate(in)
+	}
 	if err != nil {
 		return nil, err
 	}
-	use := hsmUses[usage]
-	if err := s.token.Supports(hsm.KeySpec(spec), use); err != nil {
+	if err := s.token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {
 		return nil, s.tokenError(c, err)
 	}
 	k := &store.Key{
 		Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(),
-		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginKMS),
+		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
 			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}}},
 	}
 	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
@@ -37,13 +38,11 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err := s.store.InsertKey(ctx, k); err != nil {
 		return nil, internal(c.RequestID, err)
 	}
-	v := k.Versions[0]
-	spki, cause := s.token.Generate(ctx, hsm.KeySpec(spec), use, v.ObjectID, k.ID)
+	v, cause := makeMaterial(ctx, s.token, k, k.Versions[0])
 	if cause != nil {
 		s.unmake(k)
 		return nil, s.tokenError(c, cause)
 	}
-	v.PublicKey = spki
 	if err := s.store.ActivateKey(ctx, k.Region, k.ID, v); err != nil {
 		s.unmake(k)
 		return nil, internal(c.RequestID, err)
@@ -70,46 +69,20 @@ func (s *Service) unmake(k *store.Key) {
 	}
 }
 
-var hsmUses = map[api.KeyUsage]hsm.Use{api.SignVerify: hsm.UseSign, api.EncryptDecrypt: hsm.UseDecrypt}
-
-// newKeyKind checks what CreateKey is asked to make.
-func newKeyKind(in *api.CreateKeyRequest) (api.KeySpec, api.KeyUsage, *api.Error) {
+// unsupportedInCreate refuses what a new key cannot have here.
+func unsupportedInCreate(in *api.CreateKeyRequest) *api.Error {
 	unsupported := func(text string) *api.Error { return api.Errorf(api.UnsupportedOperation, "%s", text) }
 	switch {
-	case in.KeySpec != "" && in.CustomerMasterKeySpec != "":
-		return "", "", api.Errorf(api.Validation, "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
 	case in.Policy != "":
-		return "", "", unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
+		return unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
 	case len(in.Tags) > 0:
-		return "", "", unsupported("Tags are not supported. Leave Tags out.")
+		return unsupported("Tags are not supported. Leave Tags out.")
 	case in.MultiRegion:
-		return "", "", unsupported("Multi-Region keys are not supported: a key cannot leave its token. Leave MultiRegion out.")
+		return unsupported("Multi-Region keys are not supported: a key cannot leave its token. Leave MultiRegion out.")
 	case in.Origin != "" && in.Origin != "AWS_KMS", in.CustomKeyStoreId != "", in.XksKeyId != "":
-		return "", "", unsupported("Keys are made inside the token of this gateway. Leave Origin, CustomKeyStoreId and XksKeyId out.")
+		return unsupported("Keys are made inside the token of this gateway. Leave Origin, CustomKeyStoreId and XksKeyId out.")
 	}
-	spec := in.KeySpec
-	if spec == "" {
-		spec = in.CustomerMasterKeySpec
-	}
-	if spec == "" {
-		spec = "SYMMETRIC_DEFAULT"
-	}
-	signing := signingAlgorithms[spec]
-	if signing == nil {
-		return "", "", unsupported("KeySpec " + string(spec) + " is not supported. Choose one of RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519.")
-	}
-	switch in.KeyUsage {
-	case "":
-		return "", "", api.Errorf(api.Validation, "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
-	case api.SignVerify:
-	case api.EncryptDecrypt:
-		if encryptionAlgorithms[spec] == nil {
-			return "", "", api.Errorf(api.Validation, "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, spec)
-		}
-	default:
-		return "", "", api.Errorf(api.Validation, "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, spec)
-	}
-	return spec, in.KeyUsage, nil
+	return nil
 }
 
 // metadata describes a key in the words of AWS KMS.
@@ -118,24 +91,17 @@ func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 		AWSAccountId: s.names.Account, KeyId: k.ID, Arn: s.arn(k),
 		CreationDate: api.NewTime(k.CreatedAt), Description: k.Description,
 		Enabled: k.State == store.StateEnabled, KeyState: api.KeyState(k.State),
-		KeyUsage: api.KeyUsage(k.Usage), Origin: k.Origin, KeyManager: "CUSTOMER",
+		KeyUsage: api.KeyUsage(k.Usage), Origin: api.Origin(k.Origin), KeyManager: "CUSTOMER",
 		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
 	}
-	m.SigningAlgorithms, m.EncryptionAlgorithms = s.algorithms(k)
+	s.algorithms(k).describe(m)
+	if v, ok := k.Current(s.now()); ok && m.KeySpec == api.Symmetric {
+		m.CurrentKeyMaterialId = v.MaterialID
+	}
 	if k.State == store.StatePendingDeletion {
 		m.DeletionDate = api.NewTime(k.DeletionAt)
 	}
 	return m
-}
-
-// algorithms lists what a key can do by its usage, less what the token cannot.
-func (s *Service) algorithms(k *store.Key) ([]api.SigningAlgorithm, []api.EncryptionAlgorithm) {
-	if api.KeyUsage(k.Usage) == api.EncryptDecrypt {
-		return nil, encryptionAlgorithms[api.KeySpec(k.Spec)]
-	}
-	return slices.DeleteFunc(slices.Clone(signingAlgorithms[api.KeySpec(k.Spec)]), func(a api.SigningAlgorithm) bool {
-		return s.token.SupportsSign(hsm.KeySpec(k.Spec), mechanisms[a]) != nil
-	}), nil
 }
 
 // DescribeKey tells what a key is.
@@ -174,15 +140,19 @@ func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyR
 	if err := noGrants(in.GrantTokens); err != nil {
 		return nil, err
 	}
-	v, err := s.current(c)
+	if isSecret(api.KeySpec(c.key.Spec)) {
+		return nil, api.Errorf(api.UnsupportedOperation, "%s is a key of spec %s, which has no public key.", c.record.KeyARN, c.key.Spec)
+	}
+	v, err := s.published(c, in.KeyVersion)
 	if err != nil {
 		return nil, err
 	}
 	out := &api.GetPublicKeyResponse{
-		KeyId: c.record.KeyARN, PublicKey: v.PublicKey, KeyUsage: api.KeyUsage(c.key.Usage),
+		KeyId: c.record.KeyARN, PublicKey: v.PublicKey, KeyVersion: v.Number, KeyUsage: api.KeyUsage(c.key.Usage),
 		KeySpec: api.KeySpec(c.key.Spec), CustomerMasterKeySpec: api.KeySpec(c.key.Spec),
 	}
-	out.SigningAlgorithms, out.EncryptionAlgorithms = s.algorithms(c.key)
+	a := s.algorithms(c.key)
+	out.SigningAlgorithms, out.EncryptionAlgorithms, out.KeyAgreementAlgorithms, out.EncapsulationAlgorithms = a.signing, a.encryption, a.agreement, a.encapsulation
 	return out, nil
 }
 
