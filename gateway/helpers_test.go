@@ -10,6 +10,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // run runs a command and returns what it printed; the test fails with it.
@@ -79,3 +80,18 @@ func refusal(t testing.TB, a gatewaytest.Answer, status int, code api.Code) {
 
 // onKey puts a key into a route.
 func onKey(path, key string) string { return strings.ReplaceAll(path, "{key}", key) }
+
+// contents reads a file.
+func contents(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// admin is the administrator as the pipeline sees him.
+func admin(g *gatewaytest.Gateway) policy.Principal {
+	return policy.Principal{ARN: g.Admin.ARN, Role: policy.RoleAdministrator}
+}
