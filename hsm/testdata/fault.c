@@ -11,7 +11,7 @@ typedef struct { ul type; void *value; ul len; } attr;
 typedef struct { ul type; void *param; ul len; } mech;
 typedef struct { unsigned char *iv; ul ivlen, ivbits; unsigned char *aad; ul aadlen, tagbits; } gcm;
 typedef struct { unsigned char major, minor; void *fn[68]; } list;
-enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, ENCRYPT_INIT = 29, ENCRYPT = 30, SIGN_INIT = 42, SIGN = 43,
+enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, SIGN_INIT = 42, SIGN = 43,
 	GENERATE = 58, GENERATE_PAIR = 59, DERIVE = 62, RANDOM = 64 };
 enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_WRAP = 0x106, CKA_VALUE_LEN = 0x161, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
 
@@ -96,10 +96,11 @@ static ul generate_secret(ul s, void *m, attr *a, ul n, ul *h) {
 
 // With "swapped", the sessions that were open are dead, and in new ones the handles of the two secret keys made last have changed places.
 static ul swapped(ul s, ul h, ul *other) {
+	static ul since;
 	*other = h;
-	if (!fault("swapped")) return 0;
-	if (dead == 0) dead = newest;
-	if (s <= dead) return 0xB3; // CKR_SESSION_HANDLE_INVALID
+	if (!fault("swapped")) return since = 0;
+	if (since == 0) since = newest;
+	if (s <= since) return 0xB3; // CKR_SESSION_HANDLE_INVALID
 	if (h == twins[0]) *other = twins[1];
 	if (h == twins[1]) *other = twins[0];
 	return 0;
@@ -108,6 +109,11 @@ static ul swapped(ul s, ul h, ul *other) {
 static ul sign_init(ul s, void *m, ul h) {
 	ul other, rv = swapped(s, h, &other);
 	return rv ? rv : ((ul (*)(ul, void *, ul))real->fn[SIGN_INIT])(s, m, other);
+}
+
+static ul decrypt_init(ul s, void *m, ul h) {
+	ul other, rv = swapped(s, h, &other);
+	return rv ? rv : ((ul (*)(ul, void *, ul))real->fn[DECRYPT_INIT])(s, m, other);
 }
 
 // Who makes the IV of AES-GCM: with "writes-iv" the token writes it over the caller's zeros, as CloudHSM; with "appends-iv" it takes none and puts it
@@ -210,6 +216,7 @@ ul C_GetFunctionList(list **out) {
 		mine.fn[SIGN_INIT] = sign_init;
 		mine.fn[ENCRYPT_INIT] = encrypt_init;
 		mine.fn[ENCRYPT] = encrypt;
+		mine.fn[DECRYPT_INIT] = decrypt_init;
 		mine.fn[DERIVE] = derive;
 		mine.fn[RANDOM] = random_bytes;
 		mine.fn[GET_ATTRIBUTE] = get_attribute;
