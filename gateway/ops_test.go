@@ -33,22 +33,29 @@ func examples(p *parts) map[string]example {
 		verify[name] = v
 	}
 	return map[string]example{
-		"CreateKey":           {good: map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, bad: `{"KeySpec":"X"}`, needs: "token"},
-		"ListKeys":            {bad: "?Limit=0"},
-		"DescribeKey":         {bad: "?X=1"},
-		"GetPublicKey":        {bad: "?X=1"},
-		"Sign":                {good: ecdsa, bad: `{`, needs: "token", crypto: api.ECDSASHA256, message: api.Digest},
-		"Verify":              {good: verify, bad: `{}`, crypto: api.ECDSASHA256, message: api.Digest},
-		"Encrypt":             {good: map[string]any{"Plaintext": []byte("m"), "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`},
-		"Decrypt":             {good: map[string]any{"CiphertextBlob": p.ciphertext, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
-		"EnableKey":           {bad: `{"X":1}`, needs: "store"},
-		"DisableKey":          {bad: `{"X":1}`, needs: "store"},
-		"ScheduleKeyDeletion": {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
-		"CancelKeyDeletion":   {bad: `{"X":1}`, needs: "store"},
-		"CreateAlias":         {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
-		"UpdateAlias":         {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
-		"DeleteAlias":         {bad: `{"X":1}`, needs: "store"},
-		"ListAliases":         {bad: "?Limit=0"},
+		"CreateKey":            {good: map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, bad: `{"KeySpec":"X"}`, needs: "token"},
+		"ListKeys":             {bad: "?Limit=0"},
+		"DescribeKey":          {bad: "?X=1"},
+		"GetPublicKey":         {bad: "?X=1"},
+		"Sign":                 {good: ecdsa, bad: `{`, needs: "token", crypto: api.ECDSASHA256, message: api.Digest},
+		"Verify":               {good: verify, bad: `{}`, crypto: api.ECDSASHA256, message: api.Digest},
+		"Encrypt":              {good: map[string]any{"Plaintext": []byte("m"), "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`},
+		"Decrypt":              {good: map[string]any{"CiphertextBlob": p.ciphertext, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
+		"EnableKey":            {bad: `{"X":1}`, needs: "store"},
+		"DisableKey":           {bad: `{"X":1}`, needs: "store"},
+		"ScheduleKeyDeletion":  {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
+		"CancelKeyDeletion":    {bad: `{"X":1}`, needs: "store"},
+		"EnableKeyRotation":    {good: map[string]any{"RotationPeriodInDays": 90}, bad: `{"RotationPeriodInDays":1}`, needs: "store"},
+		"DisableKeyRotation":   {bad: `{"X":1}`, needs: "store"},
+		"GetKeyRotationStatus": {bad: "?X=1"},
+		"RotateKeyOnDemand":    {bad: `{"X":1}`, needs: "store"},
+		"ListKeyRotations":     {bad: "?Limit=0"},
+		"ListPublicKeys":       {bad: "?X=1"},
+		"GetKeyHistory":        {bad: "?X=1", needs: "token"},
+		"CreateAlias":          {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"UpdateAlias":          {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"DeleteAlias":          {bad: `{"X":1}`, needs: "store"},
+		"ListAliases":          {bad: "?Limit=0"},
 	}
 }
 
@@ -85,7 +92,7 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.decrypting
 	case "CancelKeyDeletion":
 		return p.waiting
-	case "Sign", "Verify", "DescribeKey", "GetPublicKey":
+	case "Sign", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
 		return p.signing
 	}
 	return p.spare

@@ -148,6 +148,16 @@ func (c *Client) GenerateRandom(ctx context.Context, in *api.GenerateRandomReque
 	return do[api.GenerateRandomResponse](ctx, c, http.MethodPost, "/v1/random", nil, in)
 }
 
+// ListPublicKeys lists the public keys of all versions of a key.
+func (c *Client) ListPublicKeys(ctx context.Context, in *api.ListPublicKeysRequest) (*api.ListPublicKeysResponse, error) {
+	return do[api.ListPublicKeysResponse](ctx, c, http.MethodGet, key(in.KeyId, "/public-keys"), nil, nil)
+}
+
+// GetKeyHistory gets the same as a document that the key has signed.
+func (c *Client) GetKeyHistory(ctx context.Context, in *api.GetKeyHistoryRequest) (*api.GetKeyHistoryResponse, error) {
+	return do[api.GetKeyHistoryResponse](ctx, c, http.MethodGet, key(in.KeyId, "/history"), nil, nil)
+}
+
 // EnableKey makes a disabled key usable.
 func (c *Client) EnableKey(ctx context.Context, in *api.EnableKeyRequest) (*api.Empty, error) {
 	return do[api.Empty](ctx, c, http.MethodPost, key(in.KeyId, "/enable"), nil, in)
