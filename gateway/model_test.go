@@ -112,7 +112,8 @@ func TestModelMembers(t *testing.T) {
 		w.structure(name+"'s answer", w.Shapes[op.Output], types.Response)
 	}
 	for name := range api.Types {
-		if _, ok := w.Operations[name]; !ok {
+		op, served := gateway.OpNamed(name)
+		if _, ok := w.Operations[name]; !ok && !(served && op.BeyondKMS()) {
 			t.Errorf("api.Types has %s, which is no operation of AWS KMS", name)
 		}
 	}

@@ -72,7 +72,7 @@ type parts struct {
 
 func newParts(t *testing.T) *parts {
 	t.Helper()
-	g := gatewaytest.New(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Rotation: gateway.Rotation{Overlap: -1}}) // so that a key can be rotated twice
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
 	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
