@@ -47,7 +47,7 @@ const (
 	jobGivenUp
 )
 
-// maxOutput is the longest signature or plaintext: 4096 bits of RSA, with room.
+// maxOutput is the longest signature or plaintext but for ML-DSA (job.room): 4096 bits of RSA, with room.
 const maxOutput = 1024
 
 var jobs = sync.Pool{New: func() any {
@@ -63,6 +63,14 @@ func newJob(kind jobKind) *job {
 	j.state.Store(jobQueued)
 	j.started.Store(0)
 	return j
+}
+
+// room makes the output buffer hold n bytes at least.
+func (j *job) room(n int) {
+	if cap(j.out) < n {
+		j.out = make([]byte, n)
+	}
+	j.out = j.out[:max(n, len(j.out))]
 }
 
 // free gives a job back that came to its end; one that was given up is left to the garbage collector.
@@ -214,7 +222,8 @@ type session struct {
 	h     pkcs11.SessionHandle
 	slot  uint
 	list  unsafe.Pointer
-	twice *atomic.Bool // set: the next generation is provisional
-	name  *string      // the token's label and serial number when the generation began
-	login bool         // without a login nothing private is to be seen
+	kem   unsafe.Pointer // as in life
+	twice *atomic.Bool   // set: the next generation is provisional
+	name  *string        // the token's label and serial number when the generation began
+	login bool           // without a login nothing private is to be seen
 }

@@ -16,7 +16,7 @@ type wanted struct {
 
 // protection lists every attribute that protects a private key of this template.
 func protection(m *template) []wanted {
-	return []wanted{
+	w := []wanted{
 		{"CKA_SENSITIVE", pkcs11.CKA_SENSITIVE, true, true},
 		{"CKA_EXTRACTABLE", pkcs11.CKA_EXTRACTABLE, false, true},
 		{"CKA_PRIVATE", pkcs11.CKA_PRIVATE, true, true},
@@ -30,6 +30,10 @@ func protection(m *template) []wanted {
 		{"CKA_NEVER_EXTRACTABLE", pkcs11.CKA_NEVER_EXTRACTABLE, true, false},
 		{"CKA_LOCAL", pkcs11.CKA_LOCAL, true, false},
 	}
+	if isKEM(m.spec) {
+		w = append(w, wanted{"CKA_DECAPSULATE", ckaDecapsulate, m.use == UseDecapsulate, true})
+	}
+	return w
 }
 
 // readBack reads every protective attribute of a new private key, one a call. Some modules take a template and do otherwise.

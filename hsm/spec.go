@@ -15,21 +15,31 @@ const (
 	NISTP521     KeySpec = "ECC_NIST_P521"
 	SECGP256K1   KeySpec = "ECC_SECG_P256K1"
 	Edwards25519 KeySpec = "ECC_NIST_EDWARDS25519"
+	MLDSA44      KeySpec = "ML_DSA_44"
+	MLDSA65      KeySpec = "ML_DSA_65"
+	MLDSA87      KeySpec = "ML_DSA_87"
+	MLKEM512     KeySpec = "ML_KEM_512"
+	MLKEM768     KeySpec = "ML_KEM_768"
+	MLKEM1024    KeySpec = "ML_KEM_1024"
 )
 
 // Specs lists every KeySpec, in the order of the documentation.
 func Specs() []KeySpec {
-	return []KeySpec{RSA2048, RSA3072, RSA4096, NISTP256, NISTP384, NISTP521, SECGP256K1, Edwards25519}
+	return []KeySpec{RSA2048, RSA3072, RSA4096, NISTP256, NISTP384, NISTP521, SECGP256K1, Edwards25519,
+		MLDSA44, MLDSA65, MLDSA87, MLKEM512, MLKEM768, MLKEM1024}
 }
 
 // Use is the one thing a key pair may do; it is fixed at creation by the key's usage flags.
 type Use int
 
-// The uses of a key pair. UseDecrypt is for RSA only.
+// The uses of a key pair. UseDecrypt is for RSA only, UseDecapsulate for ML-KEM, which has no other.
 const (
 	UseSign Use = iota + 1
 	UseDecrypt
 )
+
+// UseDecapsulate is the use of an ML-KEM key pair.
+const UseDecapsulate Use = 16
 
 // Scheme is a signature scheme.
 type Scheme int
@@ -41,9 +51,11 @@ const (
 	ECDSA
 	Ed25519
 	Ed25519ph
+	MLDSA   // FIPS 204, with an empty context
+	MLDSAMu // the same over the 64 bytes of mu that the caller computed (FIPS 204, 6.2)
 )
 
-// SignMechanism is a scheme with its hash. Ed25519 has Hash 0 and signs the message itself; Ed25519ph has Hash crypto.SHA512 and every
+// SignMechanism is a scheme with its hash. Ed25519 and MLDSA have Hash 0 and sign the message itself, MLDSAMu has Hash 0 and signs mu; Ed25519ph has Hash crypto.SHA512 and every
 // other scheme SHA-256, SHA-384 or SHA-512, and they sign a digest of that hash's length.
 type SignMechanism struct {
 	Scheme Scheme
