@@ -104,7 +104,7 @@ func (r *trial) lattice(s *session, spec KeySpec) error {
 		return r.signatures(s, spec, pub, e)
 	}
 	defer func() { _ = s.destroy(e) }()
-	ct, want, err := (&Key{spec: spec, pub: pub}).Encapsulate()
+	ct, want, err := (&Key{ref: ref{spec: spec}, pub: pub}).Encapsulate()
 	if err != nil {
 		r.set(string(spec), No, "the token shows no usable public key: "+err.Error(), adviceSpec)
 		return nil

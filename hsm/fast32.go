@@ -1,17 +1,13 @@
 package hsm
 
 /*
+#include "fast.h"
 #include <dlfcn.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 // C_DecapsulateKey is in CK_FUNCTION_LIST_3_2 alone (PKCS#11 v3.2, 5.18.9), which C_GetInterface gives.
-typedef unsigned long ck_ulong;
 typedef struct { unsigned char major, minor; void *fn[94]; } ck_list32;
 typedef struct { char *name; void *list; ck_ulong flags; } ck_interface;
-typedef struct { ck_ulong type; void *param; ck_ulong len; } ck_mech32;
-typedef struct { ck_ulong type; void *value; ck_ulong len; } ck_attr;
 typedef struct { unsigned char major, minor; } ck_version;
 enum { FN_DECAPSULATE = 93 };
 
@@ -28,10 +24,10 @@ static void *hg_list32(const char *path) {
 
 // The secret is an object of the session for as long as it takes to read it.
 static ck_ulong hg_decapsulate(void *list, ck_ulong session, ck_ulong mech, ck_ulong key, unsigned char *in, ck_ulong inlen, ck_ulong size, ck_ulong *out) {
-	ck_ulong (*f)(ck_ulong, ck_mech32 *, ck_ulong, ck_attr *, ck_ulong, unsigned char *, ck_ulong, ck_ulong *) = ((ck_list32 *)list)->fn[FN_DECAPSULATE];
+	ck_ulong (*f)(ck_ulong, ck_mech *, ck_ulong, ck_attr *, ck_ulong, unsigned char *, ck_ulong, ck_ulong *) = ((ck_list32 *)list)->fn[FN_DECAPSULATE];
 	ck_ulong class = 4, type = 0x10; // CKO_SECRET_KEY, CKK_GENERIC_SECRET
 	unsigned char yes = 1, no = 0;
-	ck_mech32 m = { mech, NULL, 0 };
+	ck_mech m = { mech, NULL, 0 };
 	ck_attr a[] = {
 		{ 0, &class, sizeof class }, { 0x100, &type, sizeof type }, { 1, &no, 1 }, // CKA_CLASS, CKA_KEY_TYPE, CKA_TOKEN
 		{ 0x103, &no, 1 }, { 0x162, &yes, 1 }, { 0x161, &size, sizeof size },      // CKA_SENSITIVE, CKA_EXTRACTABLE, CKA_VALUE_LEN
