@@ -107,11 +107,12 @@ func stops(err error) bool {
 	return c == classLost || c == classSession || c == classFull || c == classKeyGone
 }
 
-// place makes the object by each variant of the template, and with or without CKA_ALLOWED_MECHANISMS, until one is taken.
-func (i *importer) place(try func(*template) (pkcs11.ObjectHandle, error), allowed bool) (h pkcs11.ObjectHandle, err error) {
+// place makes the object by each variant of the template until one is taken. The first of what is imported is tried with CKA_ALLOWED_MECHANISMS and
+// without, and what a failed try left behind is destroyed before the next.
+func (i *importer) place(try func(*template) (pkcs11.ObjectHandle, error), first bool) (h pkcs11.ObjectHandle, err error) {
 	for _, v := range i.m.variants() {
 		for _, with := range []bool{true, false} {
-			if with && (!allowed || i.t.noAllowed.Load() || v.omit[pkcs11.CKA_ALLOWED_MECHANISMS]) {
+			if with && (!first || i.t.noAllowed.Load() || v.omit[pkcs11.CKA_ALLOWED_MECHANISMS]) {
 				continue
 			}
 			if !with {
@@ -119,6 +120,12 @@ func (i *importer) place(try func(*template) (pkcs11.ObjectHandle, error), allow
 			}
 			if h, err = try(&v); err == nil || stops(err) {
 				return h, err
+			}
+			if !first {
+				continue
+			}
+			if left := i.s.clear(i.m.id); left != nil {
+				return 0, left
 			}
 		}
 	}
