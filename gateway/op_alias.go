@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -88,6 +89,9 @@ func (s *Service) aliasDone(c *Call, name string, err error) (*api.Empty, *api.E
 	return nil, internal(c.RequestID, err)
 }
 
+// aliasMarker is what the last name of a page looks like.
+var aliasMarker = regexp.MustCompile(`^alias/[a-zA-Z0-9/_-]+$`)
+
 // ListAliases lists names, of all keys or of one; the marker is the last name of
 // the page before.
 func (s *Service) ListAliases(_ context.Context, c *Call, in *api.ListAliasesRequest) (*api.ListAliasesResponse, *api.Error) {
@@ -95,7 +99,7 @@ func (s *Service) ListAliases(_ context.Context, c *Call, in *api.ListAliasesReq
 	if err != nil {
 		return nil, err
 	}
-	if in.Marker != "" && checkAliasName(in.Marker) != nil {
+	if in.Marker != "" && !aliasMarker.MatchString(in.Marker) {
 		return nil, api.Errorf(api.InvalidMarker, "Marker %q is not a NextMarker of ListAliases.", in.Marker)
 	}
 	page, more := s.store.Aliases(s.namesFor(c).Region, keyID, in.Marker, orElse(in.Limit, 50))

@@ -46,7 +46,7 @@ type Service struct {
 	auditTimeout time.Duration
 	quotas       Quotas
 	now          func() time.Time
-	name         string             // of this process, the owner of its pending objects
+	name         string // of this process, the owner of its pending objects
 	uses         lastUses
 	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
 	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes
