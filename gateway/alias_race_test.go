@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -65,6 +66,34 @@ func TestAliasMovesWhileInUse(t *testing.T) {
 	}
 	if len(seen) != 2 || seen[keys[0].Arn]+seen[keys[1].Arn] != callers*each {
 		t.Errorf("the keys were used %v times", seen)
+	}
+}
+
+// TestAliasMovesDuringAnUpload: what was decided on one key is done with that key.
+func TestAliasMovesDuringAnUpload(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	first, second := g.CreateKey(api.P256, api.SignVerify), g.CreateKey(api.P256, api.SignVerify)
+	g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: "alias/moving", TargetKeyId: first.KeyId}, nil)
+	body, file := io.Pipe()
+	answered := make(chan gatewaytest.Answer, 1)
+	go func() { answered <- g.Send(g.Admin.Token, "PUT", "/v1/keys/alias/moving/sign", body) }()
+	content := make([]byte, 8<<20) // more than lies in buffers, so that the call is under way
+	if _, err := file.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	g.Call("PUT", "/v1/aliases/alias/moving", map[string]string{"TargetKeyId": second.KeyId}, nil)
+	file.Close()
+	a := <-answered
+	var s api.SignResponse
+	if a.Status != 200 || json.Unmarshal(a.Body, &s) != nil || s.KeyId != first.Arn {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	goAccepts(t, api.P256, publicDER(t, g, first.KeyId), api.ECDSASHA256, content, s.Signature)
+	for _, r := range g.Records() {
+		if r.Operation == "Sign" {
+			ofOneKey(t, r, first.Arn)
+		}
 	}
 }
 
