@@ -74,6 +74,7 @@ func TestAliasMovesDuringAnUpload(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
 	first, second := g.CreateKey(api.P256, api.SignVerify), g.CreateKey(api.P256, api.SignVerify)
+	public := map[string][]byte{first.Arn: publicDER(t, g, first.KeyId), second.Arn: publicDER(t, g, second.KeyId)}
 	g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: "alias/moving", TargetKeyId: first.KeyId}, nil)
 	body, file := io.Pipe()
 	answered := make(chan gatewaytest.Answer, 1)
@@ -89,7 +90,7 @@ func TestAliasMovesDuringAnUpload(t *testing.T) {
 	if a.Status != 200 || json.Unmarshal(a.Body, &s) != nil || s.KeyId != first.Arn {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
-	goAccepts(t, api.P256, publicDER(t, g, first.KeyId), api.ECDSASHA256, content, s.Signature)
+	goAccepts(t, api.P256, public[s.KeyId], api.ECDSASHA256, content, s.Signature)
 	for _, r := range g.Records() {
 		if r.Operation == "Sign" {
 			ofOneKey(t, r, first.Arn)
