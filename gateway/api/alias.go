@@ -8,8 +8,8 @@ type CreateAliasRequest struct {
 
 // Check names what is malformed.
 func (r *CreateAliasRequest) Check(c *Checker) {
-	c.aliasName(r.AliasName)
-	c.required("targetKeyId", r.TargetKeyId, 1, 2048)
+	c.must("aliasName", r.AliasName, aliasNameShape)
+	c.must("targetKeyId", r.TargetKeyId, keyIDShape)
 }
 
 // Alias returns the name that the request is about.
@@ -26,8 +26,8 @@ type UpdateAliasRequest struct {
 
 // Check names what is malformed.
 func (r *UpdateAliasRequest) Check(c *Checker) {
-	c.aliasName(r.AliasName)
-	c.required("targetKeyId", r.TargetKeyId, 1, 2048)
+	c.must("aliasName", r.AliasName, aliasNameShape)
+	c.must("targetKeyId", r.TargetKeyId, keyIDShape)
 }
 
 // KeyRef returns the key that the alias is to name.
@@ -52,18 +52,18 @@ func (r *DeleteAliasRequest) KeyRef() string { return r.AliasName }
 type DeleteAliasRequest struct{ AliasName string }
 
 // Check names what is malformed.
-func (r *DeleteAliasRequest) Check(c *Checker) { c.aliasName(r.AliasName) }
+func (r *DeleteAliasRequest) Check(c *Checker) { c.must("aliasName", r.AliasName, aliasNameShape) }
 
 // ListAliasesRequest asks for a page of aliases.
 type ListAliasesRequest struct {
-	KeyId  string `json:",omitempty" query:"KeyId"` // only those of this key: an id or an ARN
-	Limit  *int   `json:",omitempty" query:"Limit"` // 1..100, 50 if absent
-	Marker string `json:",omitempty" query:"Marker"`
+	KeyId  string `json:",omitempty"` // only those of this key: an id or an ARN
+	Limit  *int   `json:",omitempty"` // 1..100, 50 if absent
+	Marker string `json:",omitempty"`
 }
 
 // Check names what is malformed.
 func (r *ListAliasesRequest) Check(c *Checker) {
-	c.text("keyId", r.KeyId, 2048)
+	c.may("keyId", r.KeyId, keyIDShape)
 	c.between("limit", r.Limit, 1, 100)
 	c.marker(r.Marker)
 }

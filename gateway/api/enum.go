@@ -3,7 +3,7 @@ package api
 // KeySpec names the type of a key.
 type KeySpec string
 
-// The key specs that the gateway makes.
+// The key specs.
 const (
 	RSA2048 KeySpec = "RSA_2048"
 	RSA3072 KeySpec = "RSA_3072"
@@ -13,15 +13,51 @@ const (
 	P521    KeySpec = "ECC_NIST_P521"
 	P256K1  KeySpec = "ECC_SECG_P256K1"
 	Ed25519 KeySpec = "ECC_NIST_EDWARDS25519"
+
+	Symmetric KeySpec = "SYMMETRIC_DEFAULT" // AES-256-GCM
+	HMAC224   KeySpec = "HMAC_224"
+	HMAC256   KeySpec = "HMAC_256"
+	HMAC384   KeySpec = "HMAC_384"
+	HMAC512   KeySpec = "HMAC_512"
+	MLDSA44   KeySpec = "ML_DSA_44"
+	MLDSA65   KeySpec = "ML_DSA_65"
+	MLDSA87   KeySpec = "ML_DSA_87"
+	MLKEM512  KeySpec = "ML_KEM_512"
+	MLKEM768  KeySpec = "ML_KEM_768"
+	MLKEM1024 KeySpec = "ML_KEM_1024"
+	SM2       KeySpec = "SM2" // China Regions only
 )
 
 // KeyUsage says what a key may do; it never changes.
 type KeyUsage string
 
-// The usages of the keys that the gateway makes.
+// The usages.
 const (
-	SignVerify     KeyUsage = "SIGN_VERIFY"
-	EncryptDecrypt KeyUsage = "ENCRYPT_DECRYPT"
+	SignVerify             KeyUsage = "SIGN_VERIFY"
+	EncryptDecrypt         KeyUsage = "ENCRYPT_DECRYPT"
+	GenerateVerifyMac      KeyUsage = "GENERATE_VERIFY_MAC"
+	KeyAgreement           KeyUsage = "KEY_AGREEMENT"
+	EncapsulateDecapsulate KeyUsage = "ENCAPSULATE_DECAPSULATE"
+)
+
+// Origin says where key material came from.
+type Origin string
+
+// The origins.
+const (
+	OriginAWSKMS           Origin = "AWS_KMS" // made inside the token
+	OriginExternal         Origin = "EXTERNAL"
+	OriginAWSCloudHSM      Origin = "AWS_CLOUDHSM"
+	OriginExternalKeyStore Origin = "EXTERNAL_KEY_STORE"
+)
+
+// KeyManager says who decides about a key.
+type KeyManager string
+
+// The managers of keys.
+const (
+	ManagerCustomer KeyManager = "CUSTOMER"
+	ManagerAWS      KeyManager = "AWS"
 )
 
 // KeyState is a key's place in its life.
@@ -29,9 +65,14 @@ type KeyState string
 
 // The states of a key.
 const (
-	Enabled         KeyState = "Enabled"
-	DisabledState   KeyState = "Disabled"
-	PendingDeletion KeyState = "PendingDeletion"
+	Enabled                KeyState = "Enabled"
+	DisabledState          KeyState = "Disabled"
+	PendingDeletion        KeyState = "PendingDeletion"
+	PendingImport          KeyState = "PendingImport" // it has no material
+	PendingReplicaDeletion KeyState = "PendingReplicaDeletion"
+	Unavailable            KeyState = "Unavailable" // its custom key store is disconnected
+	Creating               KeyState = "Creating"    // of a replica
+	Updating               KeyState = "Updating"    // of the primary Region
 )
 
 // Origin says where a key's material comes from.
@@ -70,6 +111,8 @@ const (
 	ECDSASHA512     SigningAlgorithm = "ECDSA_SHA_512"
 	Ed25519SHA512   SigningAlgorithm = "ED25519_SHA_512"
 	Ed25519PHSHA512 SigningAlgorithm = "ED25519_PH_SHA_512"
+	MLDSASHAKE256   SigningAlgorithm = "ML_DSA_SHAKE_256"
+	SM2DSA          SigningAlgorithm = "SM2DSA" // China Regions only
 )
 
 // EncryptionAlgorithm names an encryption scheme with its hash.
@@ -80,16 +123,5 @@ const (
 	SymmetricDefault EncryptionAlgorithm = "SYMMETRIC_DEFAULT"
 	OAEPSHA1         EncryptionAlgorithm = "RSAES_OAEP_SHA_1"
 	OAEPSHA256       EncryptionAlgorithm = "RSAES_OAEP_SHA_256"
-)
-
-// The value sets of the AWS model: a value outside its set is malformed, one
-// inside may still be unsupported by a key.
-var (
-	keySpecs             = []string{"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1", "SYMMETRIC_DEFAULT", "HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512", "SM2", "ML_DSA_44", "ML_DSA_65", "ML_DSA_87", "ECC_NIST_EDWARDS25519", "ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"}
-	keyUsages            = []string{"SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT", "ENCAPSULATE_DECAPSULATE"}
-	origins              = []string{"AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"}
-	messageTypes         = []string{"RAW", "DIGEST", "EXTERNAL_MU"}
-	signingAlgorithms    = []string{"RSASSA_PSS_SHA_256", "RSASSA_PSS_SHA_384", "RSASSA_PSS_SHA_512", "RSASSA_PKCS1_V1_5_SHA_256", "RSASSA_PKCS1_V1_5_SHA_384", "RSASSA_PKCS1_V1_5_SHA_512", "ECDSA_SHA_256", "ECDSA_SHA_384", "ECDSA_SHA_512", "SM2DSA", "ML_DSA_SHAKE_256", "ED25519_SHA_512", "ED25519_PH_SHA_512"}
-	encryptionAlgorithms = []string{"SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"}
-	dryRunModifiers      = []string{"IGNORE_CIPHERTEXT"}
+	SM2PKE           EncryptionAlgorithm = "SM2PKE" // China Regions only
 )

@@ -11,40 +11,72 @@ type Code string
 
 // The codes that the gateway answers.
 const (
-	AccessDenied          Code = "AccessDeniedException"
-	AlreadyExists         Code = "AlreadyExistsException"
-	DependencyTimeout     Code = "DependencyTimeoutException"
-	Disabled              Code = "DisabledException"
-	DryRunOperation       Code = "DryRunOperationException"
-	ExpiredToken          Code = "ExpiredTokenException"
-	IncompleteSignature   Code = "IncompleteSignatureException"
-	IncorrectKey          Code = "IncorrectKeyException"
-	InvalidAliasName      Code = "InvalidAliasNameException"
-	InvalidArn            Code = "InvalidArnException"
-	InvalidCiphertext     Code = "InvalidCiphertextException"
-	InvalidGrantToken     Code = "InvalidGrantTokenException"
-	InvalidKeyUsage       Code = "InvalidKeyUsageException"
-	InvalidMarker         Code = "InvalidMarkerException"
-	InvalidSignature      Code = "InvalidSignatureException" // of the request, not of a message
-	Internal              Code = "KMSInternalException"
-	KMSInvalidSignature   Code = "KMSInvalidSignatureException"
-	KMSInvalidState       Code = "KMSInvalidStateException"
-	KeyUnavailable        Code = "KeyUnavailableException"
-	LimitExceeded         Code = "LimitExceededException"
-	MissingAuthentication Code = "MissingAuthenticationTokenException"
-	NotAcceptable         Code = "NotAcceptableException" // REST only
-	NotAuthorized         Code = "NotAuthorizedException"
-	NotFound              Code = "NotFoundException"
-	Serialization         Code = "SerializationException"
-	ServiceUnavailable    Code = "ServiceUnavailableException"
-	Throttling            Code = "ThrottlingException"
-	UnknownOperation      Code = "UnknownOperationException"
-	UnrecognizedClient    Code = "UnrecognizedClientException"
-	UnsupportedMediaType  Code = "UnsupportedMediaTypeException" // REST only
-	UnsupportedOperation  Code = "UnsupportedOperationException"
-	Validation            Code = "ValidationException"
-	RequestEntityTooLarge Code = "RequestEntityTooLargeException"
-	MethodNotAllowed      Code = "MethodNotAllowedException" // REST only
+	AccessDenied            Code = "AccessDeniedException"
+	AlreadyExists           Code = "AlreadyExistsException"
+	Conflict                Code = "ConflictException"
+	DependencyTimeout       Code = "DependencyTimeoutException"
+	Disabled                Code = "DisabledException"
+	DryRunOperation         Code = "DryRunOperationException"
+	ExpiredImportToken      Code = "ExpiredImportTokenException"
+	ExpiredToken            Code = "ExpiredTokenException"
+	IncompleteSignature     Code = "IncompleteSignatureException"
+	IncorrectKey            Code = "IncorrectKeyException"
+	IncorrectKeyMaterial    Code = "IncorrectKeyMaterialException"
+	Internal                Code = "KMSInternalException"
+	InvalidAliasName        Code = "InvalidAliasNameException"
+	InvalidArn              Code = "InvalidArnException"
+	InvalidCiphertext       Code = "InvalidCiphertextException"
+	InvalidGrantId          Code = "InvalidGrantIdException"
+	InvalidGrantToken       Code = "InvalidGrantTokenException"
+	InvalidImportToken      Code = "InvalidImportTokenException"
+	InvalidKeyUsage         Code = "InvalidKeyUsageException"
+	InvalidMarker           Code = "InvalidMarkerException"
+	InvalidSignature        Code = "InvalidSignatureException" // of the request, not of a message
+	InvalidTag              Code = "TagException"
+	KeyUnavailable          Code = "KeyUnavailableException"
+	KMSInvalidMac           Code = "KMSInvalidMacException"
+	KMSInvalidSignature     Code = "KMSInvalidSignatureException"
+	KMSInvalidState         Code = "KMSInvalidStateException"
+	LimitExceeded           Code = "LimitExceededException"
+	MalformedPolicyDocument Code = "MalformedPolicyDocumentException"
+	MethodNotAllowed        Code = "MethodNotAllowedException" // REST only
+	MissingAuthentication   Code = "MissingAuthenticationTokenException"
+	NotAcceptable           Code = "NotAcceptableException" // REST only
+	NotAuthorized           Code = "NotAuthorizedException"
+	NotFound                Code = "NotFoundException"
+	RequestEntityTooLarge   Code = "RequestEntityTooLargeException"
+	Serialization           Code = "SerializationException"
+	ServiceUnavailable      Code = "ServiceUnavailableException"
+	Throttling              Code = "ThrottlingException"
+	UnknownOperation        Code = "UnknownOperationException"
+	UnrecognizedClient      Code = "UnrecognizedClientException"
+	UnsupportedMediaType    Code = "UnsupportedMediaTypeException" // REST only
+	UnsupportedOperation    Code = "UnsupportedOperationException"
+	Validation              Code = "ValidationException"
+
+	// Of custom key stores.
+	CloudHsmClusterInUse                           Code = "CloudHsmClusterInUseException"
+	CloudHsmClusterInvalidConfiguration            Code = "CloudHsmClusterInvalidConfigurationException"
+	CloudHsmClusterNotActive                       Code = "CloudHsmClusterNotActiveException"
+	CloudHsmClusterNotFound                        Code = "CloudHsmClusterNotFoundException"
+	CloudHsmClusterNotRelated                      Code = "CloudHsmClusterNotRelatedException"
+	CustomKeyStoreHasCMKs                          Code = "CustomKeyStoreHasCMKsException"
+	CustomKeyStoreInvalidState                     Code = "CustomKeyStoreInvalidStateException"
+	CustomKeyStoreNameInUse                        Code = "CustomKeyStoreNameInUseException"
+	CustomKeyStoreNotFound                         Code = "CustomKeyStoreNotFoundException"
+	IncorrectTrustAnchor                           Code = "IncorrectTrustAnchorException"
+	XksKeyAlreadyInUse                             Code = "XksKeyAlreadyInUseException"
+	XksKeyInvalidConfiguration                     Code = "XksKeyInvalidConfigurationException"
+	XksKeyNotFound                                 Code = "XksKeyNotFoundException"
+	XksProxyIncorrectAuthenticationCredential      Code = "XksProxyIncorrectAuthenticationCredentialException"
+	XksProxyInvalidConfiguration                   Code = "XksProxyInvalidConfigurationException"
+	XksProxyInvalidResponse                        Code = "XksProxyInvalidResponseException"
+	XksProxyUriEndpointInUse                       Code = "XksProxyUriEndpointInUseException"
+	XksProxyUriInUse                               Code = "XksProxyUriInUseException"
+	XksProxyUriUnreachable                         Code = "XksProxyUriUnreachableException"
+	XksProxyVpcEndpointServiceInUse                Code = "XksProxyVpcEndpointServiceInUseException"
+	XksProxyVpcEndpointServiceInvalidConfiguration Code = "XksProxyVpcEndpointServiceInvalidConfigurationException"
+	XksProxyVpcEndpointServiceNotFound             Code = "XksProxyVpcEndpointServiceNotFoundException"
 )
 
 // Outcome says in which column of the audit log an error belongs.
@@ -75,28 +107,59 @@ var classes = map[Code]class{
 	MissingAuthentication: {http.StatusUnauthorized, 400, Denied, "Not authenticated"},
 	UnrecognizedClient:    {http.StatusUnauthorized, 400, Denied, "Credential unknown"},
 
-	AlreadyExists:         {http.StatusConflict, 400, Invalid, "Exists already"},
-	Disabled:              {http.StatusConflict, 400, Invalid, "Key disabled"},
-	DryRunOperation:       {http.StatusPreconditionFailed, 400, Invalid, "Dry run"},
-	IncorrectKey:          {http.StatusBadRequest, 400, Invalid, "Wrong key"},
-	InvalidAliasName:      {http.StatusBadRequest, 400, Invalid, "Alias name invalid"},
-	InvalidArn:            {http.StatusBadRequest, 400, Invalid, "ARN invalid"},
-	InvalidCiphertext:     {http.StatusBadRequest, 400, Invalid, "Ciphertext invalid"},
-	InvalidGrantToken:     {http.StatusBadRequest, 400, Invalid, "Grant token invalid"},
-	InvalidKeyUsage:       {http.StatusBadRequest, 400, Invalid, "Key usage does not fit"},
-	InvalidMarker:         {http.StatusBadRequest, 400, Invalid, "Marker invalid"},
-	KMSInvalidSignature:   {http.StatusBadRequest, 400, Invalid, "Signature invalid"},
-	KMSInvalidState:       {http.StatusConflict, 400, Invalid, "Key state does not fit"},
-	LimitExceeded:         {http.StatusBadRequest, 400, Invalid, "Limit exceeded"},
-	MethodNotAllowed:      {http.StatusMethodNotAllowed, 400, Invalid, "Method not allowed"},
-	NotAcceptable:         {http.StatusNotAcceptable, 400, Invalid, "Answer not to be had in that form"},
-	NotFound:              {http.StatusNotFound, 400, Invalid, "Not found"},
-	RequestEntityTooLarge: {http.StatusRequestEntityTooLarge, 400, Invalid, "Request too large"},
-	Serialization:         {http.StatusBadRequest, 400, Invalid, "Request not readable"},
-	UnknownOperation:      {http.StatusNotFound, 400, Invalid, "No such operation"},
-	UnsupportedMediaType:  {http.StatusUnsupportedMediaType, 400, Invalid, "Media type not supported"},
-	UnsupportedOperation:  {http.StatusBadRequest, 400, Invalid, "Not supported"},
-	Validation:            {http.StatusBadRequest, 400, Invalid, "Request invalid"},
+	AlreadyExists:           {http.StatusConflict, 400, Invalid, "Exists already"},
+	Conflict:                {http.StatusConflict, 400, Invalid, "Another change is going on"},
+	Disabled:                {http.StatusConflict, 400, Invalid, "Key disabled"},
+	DryRunOperation:         {http.StatusPreconditionFailed, 400, Invalid, "Dry run"},
+	ExpiredImportToken:      {http.StatusBadRequest, 400, Invalid, "Import token expired"},
+	IncorrectKey:            {http.StatusBadRequest, 400, Invalid, "Wrong key"},
+	IncorrectKeyMaterial:    {http.StatusBadRequest, 400, Invalid, "Wrong key material"},
+	InvalidAliasName:        {http.StatusBadRequest, 400, Invalid, "Alias name invalid"},
+	InvalidArn:              {http.StatusBadRequest, 400, Invalid, "ARN invalid"},
+	InvalidCiphertext:       {http.StatusBadRequest, 400, Invalid, "Ciphertext invalid"},
+	InvalidGrantId:          {http.StatusBadRequest, 400, Invalid, "Grant id invalid"},
+	InvalidGrantToken:       {http.StatusBadRequest, 400, Invalid, "Grant token invalid"},
+	InvalidImportToken:      {http.StatusBadRequest, 400, Invalid, "Import token invalid"},
+	InvalidKeyUsage:         {http.StatusBadRequest, 400, Invalid, "Key usage does not fit"},
+	InvalidMarker:           {http.StatusBadRequest, 400, Invalid, "Marker invalid"},
+	InvalidTag:              {http.StatusBadRequest, 400, Invalid, "Tag invalid"},
+	KMSInvalidMac:           {http.StatusBadRequest, 400, Invalid, "MAC invalid"},
+	KMSInvalidSignature:     {http.StatusBadRequest, 400, Invalid, "Signature invalid"},
+	KMSInvalidState:         {http.StatusConflict, 400, Invalid, "Key state does not fit"},
+	LimitExceeded:           {http.StatusBadRequest, 400, Invalid, "Limit exceeded"},
+	MalformedPolicyDocument: {http.StatusBadRequest, 400, Invalid, "Policy malformed"},
+	MethodNotAllowed:        {http.StatusMethodNotAllowed, 400, Invalid, "Method not allowed"},
+	NotAcceptable:           {http.StatusNotAcceptable, 400, Invalid, "Answer not to be had in that form"},
+	NotFound:                {http.StatusNotFound, 400, Invalid, "Not found"},
+	RequestEntityTooLarge:   {http.StatusRequestEntityTooLarge, 400, Invalid, "Request too large"},
+	Serialization:           {http.StatusBadRequest, 400, Invalid, "Request not readable"},
+	UnknownOperation:        {http.StatusNotFound, 400, Invalid, "No such operation"},
+	UnsupportedMediaType:    {http.StatusUnsupportedMediaType, 400, Invalid, "Media type not supported"},
+	UnsupportedOperation:    {http.StatusBadRequest, 400, Invalid, "Not supported"},
+	Validation:              {http.StatusBadRequest, 400, Invalid, "Request invalid"},
+
+	CloudHsmClusterInUse:                           {http.StatusConflict, 400, Invalid, "Cluster in use"},
+	CloudHsmClusterInvalidConfiguration:            {http.StatusBadRequest, 400, Invalid, "Cluster configuration invalid"},
+	CloudHsmClusterNotActive:                       {http.StatusConflict, 400, Invalid, "Cluster not active"},
+	CloudHsmClusterNotFound:                        {http.StatusNotFound, 400, Invalid, "Cluster not found"},
+	CloudHsmClusterNotRelated:                      {http.StatusBadRequest, 400, Invalid, "Cluster not related"},
+	CustomKeyStoreHasCMKs:                          {http.StatusConflict, 400, Invalid, "Key store has keys"},
+	CustomKeyStoreInvalidState:                     {http.StatusConflict, 400, Invalid, "Key store state does not fit"},
+	CustomKeyStoreNameInUse:                        {http.StatusConflict, 400, Invalid, "Key store name in use"},
+	CustomKeyStoreNotFound:                         {http.StatusNotFound, 400, Invalid, "Key store not found"},
+	IncorrectTrustAnchor:                           {http.StatusBadRequest, 400, Invalid, "Wrong trust anchor"},
+	XksKeyAlreadyInUse:                             {http.StatusConflict, 400, Invalid, "External key in use"},
+	XksKeyInvalidConfiguration:                     {http.StatusBadRequest, 400, Invalid, "External key configuration invalid"},
+	XksKeyNotFound:                                 {http.StatusNotFound, 400, Invalid, "External key not found"},
+	XksProxyIncorrectAuthenticationCredential:      {http.StatusBadRequest, 400, Invalid, "External key store credential wrong"},
+	XksProxyInvalidConfiguration:                   {http.StatusBadRequest, 400, Invalid, "External key store configuration invalid"},
+	XksProxyInvalidResponse:                        {http.StatusBadRequest, 400, Invalid, "External key store answer invalid"},
+	XksProxyUriEndpointInUse:                       {http.StatusConflict, 400, Invalid, "External key store endpoint in use"},
+	XksProxyUriInUse:                               {http.StatusConflict, 400, Invalid, "External key store URI in use"},
+	XksProxyUriUnreachable:                         {http.StatusBadRequest, 400, Invalid, "External key store not reachable"},
+	XksProxyVpcEndpointServiceInUse:                {http.StatusConflict, 400, Invalid, "Endpoint service in use"},
+	XksProxyVpcEndpointServiceInvalidConfiguration: {http.StatusBadRequest, 400, Invalid, "Endpoint service configuration invalid"},
+	XksProxyVpcEndpointServiceNotFound:             {http.StatusNotFound, 400, Invalid, "Endpoint service not found"},
 
 	DependencyTimeout:  {http.StatusServiceUnavailable, 503, Failed, "Timed out"},
 	Internal:           {http.StatusInternalServerError, 500, Failed, "Internal error"},

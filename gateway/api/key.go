@@ -5,7 +5,7 @@ package api
 type KeyTarget struct {
 	// KeyId is a key id, a key ARN and, for DescribeKey, GetPublicKey and the
 	// cryptographic operations, an alias name or an alias ARN.
-	KeyId string `json:"KeyId"`
+	KeyId string `json:",omitempty"`
 }
 
 // KeyRef returns the reference as the caller wrote it.
@@ -14,42 +14,50 @@ func (t *KeyTarget) KeyRef() string { return t.KeyId }
 // SetKeyRef sets the reference, which on REST stands in the path.
 func (t *KeyTarget) SetKeyRef(ref string) { t.KeyId = ref }
 
-func (t *KeyTarget) check(c *Checker) { c.required("keyId", t.KeyId, 1, 2048) }
+func (t *KeyTarget) check(c *Checker) { c.must("keyId", t.KeyId, keyIDShape) }
 
 // Empty is the answer of an operation that has nothing to tell.
 type Empty struct{}
 
 // KeyMetadata describes a key.
 type KeyMetadata struct {
-	AWSAccountId          string
-	KeyId                 string
-	Arn                   string
-	CreationDate          *Time
-	Enabled               bool
-	Description           string
-	KeyUsage              KeyUsage
-	KeyState              KeyState
-	DeletionDate          *Time `json:",omitempty"`
-	Origin                string
-	KeyManager            string
-	CustomerMasterKeySpec KeySpec
-	KeySpec               KeySpec
-	EncryptionAlgorithms  []EncryptionAlgorithm `json:",omitempty"`
-	SigningAlgorithms     []SigningAlgorithm    `json:",omitempty"`
-	MultiRegion           bool
+	AWSAccountId                string
+	KeyId                       string
+	Arn                         string
+	CreationDate                *Time
+	Enabled                     bool
+	Description                 string
+	KeyUsage                    KeyUsage
+	KeyState                    KeyState
+	DeletionDate                *Time `json:",omitempty"` // only while the key waits for its destruction
+	ValidTo                     *Time `json:",omitempty"` // when imported material expires
+	Origin                      Origin
+	CustomKeyStoreId            string          `json:",omitempty"`
+	CloudHsmClusterId           string          `json:",omitempty"`
+	ExpirationModel             ExpirationModel `json:",omitempty"` // only while imported material is there
+	KeyManager                  KeyManager
+	CustomerMasterKeySpec       KeySpec // the old name of KeySpec
+	KeySpec                     KeySpec
+	EncryptionAlgorithms        []EncryptionAlgorithm    `json:",omitempty"` // one of the five lists, by the key's usage
+	SigningAlgorithms           []SigningAlgorithm       `json:",omitempty"`
+	KeyAgreementAlgorithms      []KeyAgreementAlgorithm  `json:",omitempty"`
+	MacAlgorithms               []MacAlgorithm           `json:",omitempty"`
+	EncapsulationAlgorithms     []EncapsulationAlgorithm `json:",omitempty"`
+	MultiRegion                 bool
+	MultiRegionConfiguration    *MultiRegionConfiguration `json:",omitempty"` // only if MultiRegion
+	PendingDeletionWindowInDays int                       `json:",omitempty"` // only of a primary key with replicas
+	XksKeyConfiguration         *XksKeyConfiguration      `json:",omitempty"`
+	CurrentKeyMaterialId        string                    `json:",omitempty"` // 64 hex digits; symmetric encryption keys
 }
 
-// Tag is a name and a value on a key.
-type Tag struct{ TagKey, TagValue string }
-
-// CreateKeyRequest asks for a new key pair inside the token.
+// CreateKeyRequest asks for a new key inside the token.
 type CreateKeyRequest struct {
-	Policy                         string   `json:",omitempty"`
-	Description                    string   `json:",omitempty"` // 0..8192 bytes
+	Policy                         string   `json:",omitempty"` // a JSON document of at most 131072 characters
+	Description                    string   `json:",omitempty"` // 0..8192 characters
 	KeyUsage                       KeyUsage `json:",omitempty"`
 	CustomerMasterKeySpec          KeySpec  `json:",omitempty"` // the old name of KeySpec
 	KeySpec                        KeySpec  `json:",omitempty"`
-	Origin                         string   `json:",omitempty"`
+	Origin                         Origin   `json:",omitempty"`
 	CustomKeyStoreId               string   `json:",omitempty"`
 	BypassPolicyLockoutSafetyCheck bool     `json:",omitempty"`
 	Tags                           []Tag    `json:",omitempty"`
@@ -59,12 +67,15 @@ type CreateKeyRequest struct {
 
 // Check names what is malformed.
 func (r *CreateKeyRequest) Check(c *Checker) {
-	c.text("policy", r.Policy, 131072)
-	c.text("description", r.Description, 8192)
+	c.may("policy", r.Policy, policyShape)
+	c.may("description", r.Description, descriptionShape)
 	c.enum("keyUsage", string(r.KeyUsage), keyUsages, false)
-	c.enum("customerMasterKeySpec", string(r.CustomerMasterKeySpec), keySpecs, false)
+	c.enum("customerMasterKeySpec", string(r.CustomerMasterKeySpec), customerMasterKeySpecs, false)
 	c.enum("keySpec", string(r.KeySpec), keySpecs, false)
-	c.enum("origin", r.Origin, origins, false)
+	c.enum("origin", string(r.Origin), origins, false)
+	c.may("customKeyStoreId", r.CustomKeyStoreId, customKeyStoreIDShape)
+	c.tags(r.Tags)
+	c.may("xksKeyId", r.XksKeyId, xksKeyIDShape)
 }
 
 // CreateKeyResponse describes the key that was made.
@@ -84,8 +95,8 @@ type DescribeKeyResponse struct{ KeyMetadata *KeyMetadata }
 
 // ListKeysRequest asks for a page of keys.
 type ListKeysRequest struct {
-	Limit  *int   `json:",omitempty" query:"Limit"` // 1..1000, 100 if absent
-	Marker string `json:",omitempty" query:"Marker"`
+	Limit  *int   `json:",omitempty"` // 1..1000, 100 if absent
+	Marker string `json:",omitempty"`
 }
 
 // Check names what is malformed.
@@ -101,24 +112,50 @@ type ListKeysResponse struct {
 	Truncated  bool
 }
 
+// UpdateKeyDescriptionRequest gives a key another description.
+type UpdateKeyDescriptionRequest struct {
+	KeyTarget
+	Description *string // 0..8192 characters; it has to be there, and may be empty
+}
+
+// Check names what is malformed.
+func (r *UpdateKeyDescriptionRequest) Check(c *Checker) {
+	r.check(c)
+	if r.Description == nil {
+		c.null("description")
+		return
+	}
+	c.may("description", *r.Description, descriptionShape)
+}
+
 // GetPublicKeyRequest asks for a key's public half.
 type GetPublicKeyRequest struct {
 	KeyTarget
 	GrantTokens []string `json:",omitempty"`
+
+	// KeyVersion names a version; the current one if absent. Not in AWS KMS.
+	KeyVersion *int `json:",omitempty"`
 }
 
 // Check names what is malformed.
-func (r *GetPublicKeyRequest) Check(c *Checker) { r.check(c); c.grantTokens(r.GrantTokens) }
+func (r *GetPublicKeyRequest) Check(c *Checker) {
+	r.check(c)
+	c.grantTokens(r.GrantTokens)
+	c.version(r.KeyVersion)
+}
 
 // GetPublicKeyResponse holds a public key as a DER SubjectPublicKeyInfo (RFC 5280).
 type GetPublicKeyResponse struct {
-	KeyId                 string // the key's ARN
-	PublicKey             []byte
-	CustomerMasterKeySpec KeySpec
-	KeySpec               KeySpec
-	KeyUsage              KeyUsage
-	EncryptionAlgorithms  []EncryptionAlgorithm `json:",omitempty"`
-	SigningAlgorithms     []SigningAlgorithm    `json:",omitempty"`
+	KeyId                   string // the key's ARN
+	PublicKey               []byte
+	CustomerMasterKeySpec   KeySpec
+	KeySpec                 KeySpec
+	KeyUsage                KeyUsage
+	EncryptionAlgorithms    []EncryptionAlgorithm    `json:",omitempty"`
+	SigningAlgorithms       []SigningAlgorithm       `json:",omitempty"`
+	KeyAgreementAlgorithms  []KeyAgreementAlgorithm  `json:",omitempty"`
+	EncapsulationAlgorithms []EncapsulationAlgorithm `json:",omitempty"`
+	KeyVersion              int                      `json:",omitempty"` // not in AWS KMS
 }
 
 // EnableKeyRequest makes a disabled key usable.

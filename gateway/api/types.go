@@ -1,0 +1,68 @@
+package api
+
+import "reflect"
+
+// Type holds the types of an operation's request and response, both structs.
+type Type struct{ Request, Response reflect.Type }
+
+func types[In, Out any]() Type { return Type{reflect.TypeFor[In](), reflect.TypeFor[Out]()} }
+
+// Types are the operations of AWS KMS with their types, by name.
+var Types = map[string]Type{
+	"CancelKeyDeletion":                   types[CancelKeyDeletionRequest, CancelKeyDeletionResponse](),
+	"ConnectCustomKeyStore":               types[ConnectCustomKeyStoreRequest, Empty](),
+	"CreateAlias":                         types[CreateAliasRequest, Empty](),
+	"CreateCustomKeyStore":                types[CreateCustomKeyStoreRequest, CreateCustomKeyStoreResponse](),
+	"CreateGrant":                         types[CreateGrantRequest, CreateGrantResponse](),
+	"CreateKey":                           types[CreateKeyRequest, CreateKeyResponse](),
+	"Decapsulate":                         types[DecapsulateRequest, DecapsulateResponse](),
+	"Decrypt":                             types[DecryptRequest, DecryptResponse](),
+	"DeleteAlias":                         types[DeleteAliasRequest, Empty](),
+	"DeleteCustomKeyStore":                types[DeleteCustomKeyStoreRequest, Empty](),
+	"DeleteImportedKeyMaterial":           types[DeleteImportedKeyMaterialRequest, DeleteImportedKeyMaterialResponse](),
+	"DeriveSharedSecret":                  types[DeriveSharedSecretRequest, DeriveSharedSecretResponse](),
+	"DescribeCustomKeyStores":             types[DescribeCustomKeyStoresRequest, DescribeCustomKeyStoresResponse](),
+	"DescribeKey":                         types[DescribeKeyRequest, DescribeKeyResponse](),
+	"DisableKey":                          types[DisableKeyRequest, Empty](),
+	"DisableKeyRotation":                  types[DisableKeyRotationRequest, Empty](),
+	"DisconnectCustomKeyStore":            types[DisconnectCustomKeyStoreRequest, Empty](),
+	"EnableKey":                           types[EnableKeyRequest, Empty](),
+	"EnableKeyRotation":                   types[EnableKeyRotationRequest, Empty](),
+	"Encapsulate":                         types[EncapsulateRequest, EncapsulateResponse](),
+	"Encrypt":                             types[EncryptRequest, EncryptResponse](),
+	"GenerateDataKey":                     types[GenerateDataKeyRequest, GenerateDataKeyResponse](),
+	"GenerateDataKeyPair":                 types[GenerateDataKeyPairRequest, GenerateDataKeyPairResponse](),
+	"GenerateDataKeyPairWithoutPlaintext": types[GenerateDataKeyPairWithoutPlaintextRequest, GenerateDataKeyPairWithoutPlaintextResponse](),
+	"GenerateDataKeyWithoutPlaintext":     types[GenerateDataKeyWithoutPlaintextRequest, GenerateDataKeyWithoutPlaintextResponse](),
+	"GenerateMac":                         types[GenerateMacRequest, GenerateMacResponse](),
+	"GenerateRandom":                      types[GenerateRandomRequest, GenerateRandomResponse](),
+	"GetKeyLastUsage":                     types[GetKeyLastUsageRequest, GetKeyLastUsageResponse](),
+	"GetKeyPolicy":                        types[GetKeyPolicyRequest, GetKeyPolicyResponse](),
+	"GetKeyRotationStatus":                types[GetKeyRotationStatusRequest, GetKeyRotationStatusResponse](),
+	"GetParametersForImport":              types[GetParametersForImportRequest, GetParametersForImportResponse](),
+	"GetPublicKey":                        types[GetPublicKeyRequest, GetPublicKeyResponse](),
+	"ImportKeyMaterial":                   types[ImportKeyMaterialRequest, ImportKeyMaterialResponse](),
+	"ListAliases":                         types[ListAliasesRequest, ListAliasesResponse](),
+	"ListGrants":                          types[ListGrantsRequest, ListGrantsResponse](),
+	"ListKeyPolicies":                     types[ListKeyPoliciesRequest, ListKeyPoliciesResponse](),
+	"ListKeyRotations":                    types[ListKeyRotationsRequest, ListKeyRotationsResponse](),
+	"ListKeys":                            types[ListKeysRequest, ListKeysResponse](),
+	"ListResourceTags":                    types[ListResourceTagsRequest, ListResourceTagsResponse](),
+	"ListRetirableGrants":                 types[ListRetirableGrantsRequest, ListRetirableGrantsResponse](),
+	"PutKeyPolicy":                        types[PutKeyPolicyRequest, Empty](),
+	"ReEncrypt":                           types[ReEncryptRequest, ReEncryptResponse](),
+	"ReplicateKey":                        types[ReplicateKeyRequest, ReplicateKeyResponse](),
+	"RetireGrant":                         types[RetireGrantRequest, Empty](),
+	"RevokeGrant":                         types[RevokeGrantRequest, Empty](),
+	"RotateKeyOnDemand":                   types[RotateKeyOnDemandRequest, RotateKeyOnDemandResponse](),
+	"ScheduleKeyDeletion":                 types[ScheduleKeyDeletionRequest, ScheduleKeyDeletionResponse](),
+	"Sign":                                types[SignRequest, SignResponse](),
+	"TagResource":                         types[TagResourceRequest, Empty](),
+	"UntagResource":                       types[UntagResourceRequest, Empty](),
+	"UpdateAlias":                         types[UpdateAliasRequest, Empty](),
+	"UpdateCustomKeyStore":                types[UpdateCustomKeyStoreRequest, Empty](),
+	"UpdateKeyDescription":                types[UpdateKeyDescriptionRequest, Empty](),
+	"UpdatePrimaryRegion":                 types[UpdatePrimaryRegionRequest, Empty](),
+	"Verify":                              types[VerifyRequest, VerifyResponse](),
+	"VerifyMac":                           types[VerifyMacRequest, VerifyMacResponse](),
+}
