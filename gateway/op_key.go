@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,14 +23,19 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 		return nil, err
 	}
 	use := hsmUses[usage]
-	if err := s.token.Supports(hsm.KeySpec(spec), use); err != nil {
+	token, err := s.tokenNamed(in.CustomKeyStoreId)
+	if err != nil {
+		return nil, err
+	}
+	if err := token.Supports(hsm.KeySpec(spec), use); err != nil {
 		return nil, s.tokenError(c, err)
 	}
 	k := &store.Key{
-		Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(),
-		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginKMS),
+		Region: s.namesFor(c).Region, ID: newKeyID(in.MultiRegion), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(),
+		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
 			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}}},
 	}
+	s.place(k, in)
 	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
@@ -38,7 +44,7 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 		return nil, internal(c.RequestID, err)
 	}
 	v := k.Versions[0]
-	spki, cause := s.token.Generate(ctx, hsm.KeySpec(spec), use, v.ObjectID, k.ID)
+	spki, cause := token.Generate(ctx, hsm.KeySpec(spec), use, v.ObjectID, k.ID)
 	if cause != nil {
 		s.unmake(k)
 		return nil, s.tokenError(c, cause)
@@ -51,6 +57,28 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	c.undo = func() { s.unmake(k) }
 	made, _ := s.store.Key(k.Region, k.ID)
 	return &api.CreateKeyResponse{KeyMetadata: s.metadata(made)}, nil
+}
+
+// newKeyID makes the id of a key: a UUID, or what marks a multi-Region key.
+func newKeyID(multiRegion bool) string {
+	id := uuid.NewString()
+	if multiRegion {
+		return "mrk-" + strings.ReplaceAll(id, "-", "")
+	}
+	return id
+}
+
+// place notes in which token a new key is made and whether it may have replicas.
+func (s *Service) place(k *store.Key, in *api.CreateKeyRequest) {
+	if in.CustomKeyStoreId != "" {
+		k.Origin = string(api.OriginAWSCloudHSM)
+	}
+	if in.CustomKeyStoreId != DefaultToken {
+		k.Token = in.CustomKeyStoreId
+	}
+	if in.MultiRegion {
+		k.MultiRegion, k.PrimaryRegion = true, k.Region
+	}
 }
 
 // unmake removes a key that was not given out. What it cannot remove from the
@@ -82,10 +110,14 @@ func newKeyKind(in *api.CreateKeyRequest) (api.KeySpec, api.KeyUsage, *api.Error
 		return "", "", unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
 	case len(in.Tags) > 0:
 		return "", "", unsupported("Tags are not supported. Leave Tags out.")
-	case in.MultiRegion:
-		return "", "", unsupported("Multi-Region keys are not supported: a key cannot leave its token. Leave MultiRegion out.")
-	case in.Origin != "" && in.Origin != "AWS_KMS", in.CustomKeyStoreId != "", in.XksKeyId != "":
-		return "", "", unsupported("Keys are made inside the token of this gateway. Leave Origin, CustomKeyStoreId and XksKeyId out.")
+	case in.XksKeyId != "" || in.Origin == api.OriginExternalKeyStore:
+		return "", "", unsupported("Keys are made inside the tokens of this gateway. Leave XksKeyId and Origin EXTERNAL_KEY_STORE out.")
+	case in.CustomKeyStoreId != "" && in.Origin != "" && in.Origin != api.OriginAWSCloudHSM:
+		return "", "", api.Errorf(api.Validation, "A key in a custom key store has the Origin AWS_CLOUDHSM, not %s. Leave Origin out.", in.Origin)
+	case in.CustomKeyStoreId == "" && in.Origin == api.OriginAWSCloudHSM:
+		return "", "", api.Errorf(api.Validation, "A key with the Origin AWS_CLOUDHSM needs a CustomKeyStoreId. DescribeCustomKeyStores lists them.")
+	case in.Origin == api.OriginExternal:
+		return "", "", unsupported("Keys are made inside the tokens of this gateway. Leave Origin EXTERNAL out.")
 	}
 	spec := in.KeySpec
 	if spec == "" {
@@ -117,11 +149,15 @@ func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 	m := &api.KeyMetadata{
 		AWSAccountId: s.names.Account, KeyId: k.ID, Arn: s.arn(k),
 		CreationDate: api.NewTime(k.CreatedAt), Description: k.Description,
-		Enabled: k.State == store.StateEnabled, KeyState: api.KeyState(k.State),
-		KeyUsage: api.KeyUsage(k.Usage), Origin: k.Origin, KeyManager: "CUSTOMER",
+		Enabled: s.keyState(k) == api.Enabled, KeyState: s.keyState(k),
+		KeyUsage: api.KeyUsage(k.Usage), Origin: api.Origin(k.Origin), KeyManager: "CUSTOMER",
 		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
 	}
 	m.SigningAlgorithms, m.EncryptionAlgorithms = s.algorithms(k)
+	m.MultiRegion, m.MultiRegionConfiguration, m.PendingDeletionWindowInDays = k.MultiRegion, s.multiRegion(k), k.PendingDays
+	if m.Origin == api.OriginAWSCloudHSM {
+		m.CustomKeyStoreId = TokenName(k)
+	}
 	if k.State == store.StatePendingDeletion {
 		m.DeletionDate = api.NewTime(k.DeletionAt)
 	}
@@ -133,8 +169,12 @@ func (s *Service) algorithms(k *store.Key) ([]api.SigningAlgorithm, []api.Encryp
 	if api.KeyUsage(k.Usage) == api.EncryptDecrypt {
 		return nil, encryptionAlgorithms[api.KeySpec(k.Spec)]
 	}
+	token, away := s.tokenOf(k)
+	if away != nil { // then it cannot be asked
+		return signingAlgorithms[api.KeySpec(k.Spec)], nil
+	}
 	return slices.DeleteFunc(slices.Clone(signingAlgorithms[api.KeySpec(k.Spec)]), func(a api.SigningAlgorithm) bool {
-		return s.token.SupportsSign(hsm.KeySpec(k.Spec), mechanisms[a]) != nil
+		return token.SupportsSign(hsm.KeySpec(k.Spec), mechanisms[a]) != nil
 	}), nil
 }
 
@@ -207,7 +247,7 @@ func (s *Service) setState(ctx context.Context, c *Call, state string, deletionA
 		return s.stateError(c, err)
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		return s.store.SetKeyState(ctx, old.Region, old.ID, old.State, old.DeletionAt, state)
+		return s.restore(ctx, old, state)
 	})
 	return nil
 }
@@ -220,7 +260,7 @@ func (s *Service) stateError(c *Call, cause error) *api.Error {
 	case errors.Is(cause, store.ErrNotFound), errors.Is(cause, store.ErrState) && !ok:
 		return api.Errorf(api.NotFound, "Key '%s' does not exist", arn)
 	case errors.Is(cause, store.ErrState):
-		if err := c.op.States.check(arn, api.KeyState(now.State)); err != nil {
+		if err := c.op.States.check(arn, s.keyState(now)); err != nil {
 			return err
 		}
 		return api.Errorf(api.KMSInvalidState, "%s was changed by another call at the same time and is %s now. Look at it and try again.", arn, now.State)
@@ -232,6 +272,9 @@ func (s *Service) stateError(c *Call, cause error) *api.Error {
 // token object is destroyed. Until then CancelKeyDeletion keeps the key.
 func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *api.ScheduleKeyDeletionRequest) (*api.ScheduleKeyDeletionResponse, *api.Error) {
 	days := orElse(in.PendingWindowInDays, 30)
+	if isPrimary(c.key) && len(s.related(c.key)) > 0 {
+		return s.scheduleAfterReplicas(ctx, c, days)
+	}
 	date := s.now().Add(time.Duration(days) * 24 * time.Hour)
 	if err := s.setState(ctx, c, store.StatePendingDeletion, date); err != nil {
 		return nil, err

@@ -43,6 +43,14 @@ var Ops = []*Op{
 	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias).changing(),
 	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias().changing(),
 	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases),
+	op("ReplicateKey", "POST", "/v1/keys/{key}/replicate", usable, (*Service).ReplicateKey).changing(),
+	op("UpdatePrimaryRegion", "PUT", "/v1/keys/{key}/primary-region", usable, (*Service).UpdatePrimaryRegion).changing(),
+	op("CreateCustomKeyStore", "POST", "/v1/custom-key-stores", anyState, (*Service).CreateCustomKeyStore),
+	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores),
+	op("UpdateCustomKeyStore", "POST", "/v1/custom-key-stores/update", anyState, (*Service).UpdateCustomKeyStore),
+	op("DeleteCustomKeyStore", "POST", "/v1/custom-key-stores/delete", anyState, (*Service).DeleteCustomKeyStore),
+	op("ConnectCustomKeyStore", "POST", "/v1/custom-key-stores/connect", anyState, (*Service).ConnectCustomKeyStore).changing(),
+	op("DisconnectCustomKeyStore", "POST", "/v1/custom-key-stores/disconnect", anyState, (*Service).DisconnectCustomKeyStore).changing(),
 }
 
 // GetMetrics is the permission to read the figures of the service. It is no

@@ -75,16 +75,6 @@ const (
 	Updating               KeyState = "Updating"    // of the primary Region
 )
 
-// Origin says where a key's material comes from.
-type Origin string
-
-// The origins.
-const (
-	OriginKMS      Origin = "AWS_KMS"      // made inside the token
-	OriginExternal Origin = "EXTERNAL"     // imported
-	OriginCloudHSM Origin = "AWS_CLOUDHSM" // made inside a token that was asked for by name: a custom key store
-)
-
 // MessageType says whether a message still has to be hashed.
 type MessageType string
 

@@ -48,7 +48,7 @@ func newCaller(t testing.TB) *caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := New(Config{Identities: identities, Region: region, Now: func() time.Time { return noon }}).(*handler)
+	h := New(Config{Identities: identities, Regions: []string{region}, Now: func() time.Time { return noon }}).(*handler)
 	p, err := identities.CreatePrincipal(ctx, "release", policy.RoleAdministrator, nil, noon)
 	if err != nil {
 		t.Fatal(err)
