@@ -32,9 +32,62 @@ var signingAlgorithms = map[api.KeySpec][]api.SigningAlgorithm{
 
 // encryptionAlgorithms of each key spec.
 var encryptionAlgorithms = map[api.KeySpec][]api.EncryptionAlgorithm{
-	api.RSA2048: rsaEncryption,
-	api.RSA3072: rsaEncryption,
-	api.RSA4096: rsaEncryption,
+	api.RSA2048:   rsaEncryption,
+	api.RSA3072:   rsaEncryption,
+	api.RSA4096:   rsaEncryption,
+	api.Symmetric: {api.SymmetricDefault},
+}
+
+// macAlgorithms of each key spec.
+var macAlgorithms = map[api.KeySpec]api.MacAlgorithm{
+	api.HMAC224: api.HMACSHA224,
+	api.HMAC256: api.HMACSHA256,
+	api.HMAC384: api.HMACSHA384,
+	api.HMAC512: api.HMACSHA512,
+}
+
+// algorithms are what a key can do by its usage: one of the lists.
+type algorithms struct {
+	signing       []api.SigningAlgorithm
+	encryption    []api.EncryptionAlgorithm
+	mac           []api.MacAlgorithm
+	agreement     []api.KeyAgreementAlgorithm
+	encapsulation []api.EncapsulationAlgorithm
+}
+
+func (a algorithms) describe(m *api.KeyMetadata) {
+	m.SigningAlgorithms, m.EncryptionAlgorithms, m.MacAlgorithms = a.signing, a.encryption, a.mac
+	m.KeyAgreementAlgorithms, m.EncapsulationAlgorithms = a.agreement, a.encapsulation
+}
+
+// algorithms lists what a key can do, less what the token cannot.
+func (s *Service) algorithms(k *store.Key) (a algorithms) {
+	spec := api.KeySpec(k.Spec)
+	switch api.KeyUsage(k.Usage) {
+	case api.EncryptDecrypt:
+		a.encryption = encryptionAlgorithms[spec]
+	case api.GenerateVerifyMac:
+		a.mac = []api.MacAlgorithm{macAlgorithms[spec]}
+	case api.KeyAgreement:
+		a.agreement = []api.KeyAgreementAlgorithm{api.ECDH}
+	case api.EncapsulateDecapsulate:
+		a.encapsulation = []api.EncapsulationAlgorithm{api.MLKEM}
+	case api.SignVerify:
+		a.signing = s.signing(k)
+	}
+	return a
+}
+
+// signing lists the algorithms that the token of a key can do; all while it is away.
+func (s *Service) signing(k *store.Key) []api.SigningAlgorithm {
+	all := signingAlgorithms[api.KeySpec(k.Spec)]
+	token, err := s.tokenOf(k)
+	if err != nil {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(a api.SigningAlgorithm) bool {
+		return token.SupportsSign(hsm.KeySpec(k.Spec), mechanisms[a]) != nil
+	})
 }
 
 // mechanisms gives each signing algorithm its scheme in the token. The hash of

@@ -227,6 +227,30 @@ func (s *Service) tokenNamed(id string) (*hsm.Token, *api.Error) {
 	return nil, api.Errorf(api.CustomKeyStoreInvalidState, "Custom key store %s is %s. This operation needs it CONNECTED.", id, state)
 }
 
+// tokenFor is the token in which a new key is to be made.
+func (s *Service) tokenFor(in *api.CreateKeyRequest) (*hsm.Token, *api.Error) {
+	switch {
+	case in.CustomKeyStoreId != "" && in.Origin != "" && in.Origin != api.OriginAWSCloudHSM:
+		return nil, api.Errorf(api.Validation, "A key in a custom key store has the Origin AWS_CLOUDHSM, not %s. Leave Origin out.", in.Origin)
+	case in.CustomKeyStoreId == "" && in.Origin == api.OriginAWSCloudHSM:
+		return nil, api.Errorf(api.Validation, "A key with the Origin AWS_CLOUDHSM needs a CustomKeyStoreId. DescribeCustomKeyStores lists them.")
+	}
+	return s.tokenNamed(in.CustomKeyStoreId)
+}
+
+// place notes in which token a new key is made, and whether it may have replicas.
+func place(k *store.Key, in *api.CreateKeyRequest) {
+	if in.CustomKeyStoreId != "" {
+		k.Origin = string(api.OriginAWSCloudHSM)
+	}
+	if in.CustomKeyStoreId != DefaultToken {
+		k.Token = in.CustomKeyStoreId
+	}
+	if in.MultiRegion {
+		k.MultiRegion, k.PrimaryRegion = true, k.Region
+	}
+}
+
 // keyState is the state in which a key shows itself: one whose key store is
 // disconnected is Unavailable, unless it waits for its deletion.
 func (s *Service) keyState(k *store.Key) api.KeyState {

@@ -31,7 +31,7 @@ func (s *Service) Encrypt(_ context.Context, c *Call, in *api.EncryptRequest) (*
 	if cause != nil {
 		return nil, s.tokenError(c, cause)
 	}
-	return &api.EncryptResponse{CiphertextBlob: ciphertext, KeyId: c.record.KeyARN, EncryptionAlgorithm: algorithm}, nil
+	return &api.EncryptResponse{CiphertextBlob: ciphertext, KeyId: c.record.KeyARN, EncryptionAlgorithm: algorithm, KeyVersion: c.record.KeyVersion}, nil
 }
 
 // Decrypt decrypts inside the token.
@@ -43,7 +43,7 @@ func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) 
 	if in.Recipient != nil {
 		return nil, api.Errorf(api.UnsupportedOperation, "Recipient is not supported: this gateway does not attest enclaves.")
 	}
-	versions, err := s.candidates(c, nil)
+	versions, err := s.candidates(c, in.KeyVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return &api.DecryptResponse{KeyId: c.record.KeyARN, Plaintext: plaintext, EncryptionAlgorithm: algorithm}, nil
+	return &api.DecryptResponse{KeyId: c.record.KeyARN, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyVersion: c.record.KeyVersion}, nil
 }
 
 // decryptPair tries the versions until one decrypts: an OAEP ciphertext does not

@@ -3,31 +3,29 @@ package gateway
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
-// CreateKey makes a key pair inside the token. A crash at any step leaves the
+// CreateKey makes a key inside the token. A crash at any step leaves the
 // intent in the store and the 'started' record in the log, from which
 // [Service.Start] removes what was half made.
 func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyRequest) (*api.CreateKeyResponse, *api.Error) {
 	spec, usage, err := newKeyKind(in)
+	if err == nil {
+		err = unsupportedInCreate(in)
+	}
 	if err != nil {
 		return nil, err
 	}
-	use := hsmUses[usage]
-	token, err := s.tokenNamed(in.CustomKeyStoreId)
+	token, err := s.tokenFor(in)
 	if err != nil {
 		return nil, err
 	}
-	if err := token.Supports(hsm.KeySpec(spec), use); err != nil {
+	if err := token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {
 		return nil, s.tokenError(c, err)
 	}
 	k := &store.Key{
@@ -35,7 +33,7 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
 			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}}},
 	}
-	s.place(k, in)
+	place(k, in)
 	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
@@ -43,13 +41,11 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err := s.store.InsertKey(ctx, k); err != nil {
 		return nil, internal(c.RequestID, err)
 	}
-	v := k.Versions[0]
-	spki, cause := token.Generate(ctx, hsm.KeySpec(spec), use, v.ObjectID, k.ID)
+	v, cause := makeMaterial(ctx, token, k, k.Versions[0])
 	if cause != nil {
 		s.unmake(k)
 		return nil, s.tokenError(c, cause)
 	}
-	v.PublicKey = spki
 	if err := s.store.ActivateKey(ctx, k.Region, k.ID, v); err != nil {
 		s.unmake(k)
 		return nil, internal(c.RequestID, err)
@@ -57,28 +53,6 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	c.undo = func() { s.unmake(k) }
 	made, _ := s.store.Key(k.Region, k.ID)
 	return &api.CreateKeyResponse{KeyMetadata: s.metadata(made)}, nil
-}
-
-// newKeyID makes the id of a key: a UUID, or what marks a multi-Region key.
-func newKeyID(multiRegion bool) string {
-	id := uuid.NewString()
-	if multiRegion {
-		return "mrk-" + strings.ReplaceAll(id, "-", "")
-	}
-	return id
-}
-
-// place notes in which token a new key is made and whether it may have replicas.
-func (s *Service) place(k *store.Key, in *api.CreateKeyRequest) {
-	if in.CustomKeyStoreId != "" {
-		k.Origin = string(api.OriginAWSCloudHSM)
-	}
-	if in.CustomKeyStoreId != DefaultToken {
-		k.Token = in.CustomKeyStoreId
-	}
-	if in.MultiRegion {
-		k.MultiRegion, k.PrimaryRegion = true, k.Region
-	}
 }
 
 // unmake removes a key that was not given out. What it cannot remove from the
@@ -98,50 +72,18 @@ func (s *Service) unmake(k *store.Key) {
 	}
 }
 
-var hsmUses = map[api.KeyUsage]hsm.Use{api.SignVerify: hsm.UseSign, api.EncryptDecrypt: hsm.UseDecrypt}
-
-// newKeyKind checks what CreateKey is asked to make.
-func newKeyKind(in *api.CreateKeyRequest) (api.KeySpec, api.KeyUsage, *api.Error) {
+// unsupportedInCreate refuses what a new key cannot have here.
+func unsupportedInCreate(in *api.CreateKeyRequest) *api.Error {
 	unsupported := func(text string) *api.Error { return api.Errorf(api.UnsupportedOperation, "%s", text) }
 	switch {
-	case in.KeySpec != "" && in.CustomerMasterKeySpec != "":
-		return "", "", api.Errorf(api.Validation, "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec is deprecated.")
 	case in.Policy != "":
-		return "", "", unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
+		return unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
 	case len(in.Tags) > 0:
-		return "", "", unsupported("Tags are not supported. Leave Tags out.")
-	case in.XksKeyId != "" || in.Origin == api.OriginExternalKeyStore:
-		return "", "", unsupported("Keys are made inside the tokens of this gateway. Leave XksKeyId and Origin EXTERNAL_KEY_STORE out.")
-	case in.CustomKeyStoreId != "" && in.Origin != "" && in.Origin != api.OriginAWSCloudHSM:
-		return "", "", api.Errorf(api.Validation, "A key in a custom key store has the Origin AWS_CLOUDHSM, not %s. Leave Origin out.", in.Origin)
-	case in.CustomKeyStoreId == "" && in.Origin == api.OriginAWSCloudHSM:
-		return "", "", api.Errorf(api.Validation, "A key with the Origin AWS_CLOUDHSM needs a CustomKeyStoreId. DescribeCustomKeyStores lists them.")
-	case in.Origin == api.OriginExternal:
-		return "", "", unsupported("Keys are made inside the tokens of this gateway. Leave Origin EXTERNAL out.")
+		return unsupported("Tags are not supported. Leave Tags out.")
+	case in.Origin == api.OriginExternal, in.Origin == api.OriginExternalKeyStore, in.XksKeyId != "":
+		return unsupported("Keys are made inside the tokens of this gateway. Leave XksKeyId out, and Origin or let it be AWS_KMS or AWS_CLOUDHSM.")
 	}
-	spec := in.KeySpec
-	if spec == "" {
-		spec = in.CustomerMasterKeySpec
-	}
-	if spec == "" {
-		spec = "SYMMETRIC_DEFAULT"
-	}
-	signing := signingAlgorithms[spec]
-	if signing == nil {
-		return "", "", unsupported("KeySpec " + string(spec) + " is not supported. Choose one of RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519.")
-	}
-	switch in.KeyUsage {
-	case "":
-		return "", "", api.Errorf(api.Validation, "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
-	case api.SignVerify:
-	case api.EncryptDecrypt:
-		if encryptionAlgorithms[spec] == nil {
-			return "", "", api.Errorf(api.Validation, "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, spec)
-		}
-	default:
-		return "", "", api.Errorf(api.Validation, "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, spec)
-	}
-	return spec, in.KeyUsage, nil
+	return nil
 }
 
 // metadata describes a key in the words of AWS KMS.
@@ -153,7 +95,10 @@ func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 		KeyUsage: api.KeyUsage(k.Usage), Origin: api.Origin(k.Origin), KeyManager: "CUSTOMER",
 		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
 	}
-	m.SigningAlgorithms, m.EncryptionAlgorithms = s.algorithms(k)
+	s.algorithms(k).describe(m)
+	if v, ok := k.Current(s.now()); ok && m.KeySpec == api.Symmetric {
+		m.CurrentKeyMaterialId = v.MaterialID
+	}
 	m.MultiRegion, m.MultiRegionConfiguration, m.PendingDeletionWindowInDays = k.MultiRegion, s.multiRegion(k), k.PendingDays
 	if m.Origin == api.OriginAWSCloudHSM {
 		m.CustomKeyStoreId = TokenName(k)
@@ -162,20 +107,6 @@ func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 		m.DeletionDate = api.NewTime(k.DeletionAt)
 	}
 	return m
-}
-
-// algorithms lists what a key can do by its usage, less what the token cannot.
-func (s *Service) algorithms(k *store.Key) ([]api.SigningAlgorithm, []api.EncryptionAlgorithm) {
-	if api.KeyUsage(k.Usage) == api.EncryptDecrypt {
-		return nil, encryptionAlgorithms[api.KeySpec(k.Spec)]
-	}
-	token, away := s.tokenOf(k)
-	if away != nil { // then it cannot be asked
-		return signingAlgorithms[api.KeySpec(k.Spec)], nil
-	}
-	return slices.DeleteFunc(slices.Clone(signingAlgorithms[api.KeySpec(k.Spec)]), func(a api.SigningAlgorithm) bool {
-		return token.SupportsSign(hsm.KeySpec(k.Spec), mechanisms[a]) != nil
-	}), nil
 }
 
 // DescribeKey tells what a key is.
@@ -214,15 +145,19 @@ func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyR
 	if err := noGrants(in.GrantTokens); err != nil {
 		return nil, err
 	}
-	v, err := s.current(c)
+	if isSecret(api.KeySpec(c.key.Spec)) {
+		return nil, api.Errorf(api.UnsupportedOperation, "%s is a key of spec %s, which has no public key.", c.record.KeyARN, c.key.Spec)
+	}
+	v, err := s.published(c, in.KeyVersion)
 	if err != nil {
 		return nil, err
 	}
 	out := &api.GetPublicKeyResponse{
-		KeyId: c.record.KeyARN, PublicKey: v.PublicKey, KeyUsage: api.KeyUsage(c.key.Usage),
+		KeyId: c.record.KeyARN, PublicKey: v.PublicKey, KeyVersion: v.Number, KeyUsage: api.KeyUsage(c.key.Usage),
 		KeySpec: api.KeySpec(c.key.Spec), CustomerMasterKeySpec: api.KeySpec(c.key.Spec),
 	}
-	out.SigningAlgorithms, out.EncryptionAlgorithms = s.algorithms(c.key)
+	a := s.algorithms(c.key)
+	out.SigningAlgorithms, out.EncryptionAlgorithms, out.KeyAgreementAlgorithms, out.EncapsulationAlgorithms = a.signing, a.encryption, a.agreement, a.encapsulation
 	return out, nil
 }
 

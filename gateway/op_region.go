@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
@@ -14,6 +16,15 @@ import (
 // A multi-Region key is one line of versions with a member in each of its
 // regions. Its material is in one token, so a replica copies no secret: it is
 // another ARN with a description, tags, aliases and a state of its own.
+
+// newKeyID makes the id of a key: a UUID, or what marks a multi-Region key.
+func newKeyID(multiRegion bool) string {
+	id := uuid.NewString()
+	if multiRegion {
+		return "mrk-" + strings.ReplaceAll(id, "-", "")
+	}
+	return id
+}
 
 // related lists the other members of a key that are not deleted.
 func (s *Service) related(k *store.Key) []*store.Key {

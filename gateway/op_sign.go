@@ -53,7 +53,7 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	}
 	sum := sha256.Sum256(signature)
 	c.record.SignatureHash = named(crypto.SHA256, sum[:])
-	return &api.SignResponse{KeyId: c.record.KeyARN, Signature: signature, SigningAlgorithm: in.SigningAlgorithm}, nil
+	return &api.SignResponse{KeyId: c.record.KeyARN, Signature: signature, SigningAlgorithm: in.SigningAlgorithm, KeyVersion: c.record.KeyVersion}, nil
 }
 
 // Verify checks a signature with the public key, outside the token. A bad
@@ -73,7 +73,7 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 	if in.DryRun {
 		return nil, dryRun()
 	}
-	versions, err := s.candidates(c, nil)
+	versions, err := s.candidates(c, in.KeyVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 		}
 		if key.Verify(mechanism, input, in.Signature) == nil {
 			c.record.KeyVersion = v.Number
-			return &api.VerifyResponse{KeyId: c.record.KeyARN, SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm}, nil
+			return &api.VerifyResponse{KeyId: c.record.KeyARN, SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm, KeyVersion: v.Number}, nil
 		}
 	}
 	return nil, api.Errorf(api.KMSInvalidSignature, "The signature was not made by %s with %s over this message.", c.record.KeyARN, in.SigningAlgorithm)

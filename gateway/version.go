@@ -42,6 +42,15 @@ func (s *Service) candidates(c *Call, number *int) ([]store.Version, *api.Error)
 	return begun, nil
 }
 
+// published is the version whose public key a caller asks for: the one that is
+// named, which may be announced only, or the current one.
+func (s *Service) published(c *Call, number *int) (store.Version, *api.Error) {
+	if number != nil {
+		return s.numbered(c, *number)
+	}
+	return s.current(c)
+}
+
 // numbered is the version that a caller names, begun or only announced.
 func (s *Service) numbered(c *Call, number int) (store.Version, *api.Error) {
 	v, ok := c.key.Version(number)

@@ -20,7 +20,8 @@ type Ability struct {
 	Advice string `json:"advice,omitempty"` // what to do where it is missing
 }
 
-// Abilities says what the self-test found, in a fixed order: key specs, signing algorithms, encryption algorithms.
+// Abilities says what the self-test found, in a fixed order: key specs, signing algorithms, encryption algorithms, MACs, ECDH
+// by curve, random numbers.
 func (t *Token) Abilities() []Ability {
 	if tests := t.tests.Load(); tests != nil {
 		return append([]Ability{}, tests.list...)
@@ -32,16 +33,24 @@ func (t *Token) Abilities() []Ability {
 // go together; ErrUnsupported: the token cannot.
 func (t *Token) Supports(spec KeySpec, use Use) error {
 	rsa := rsaBits[spec] != 0
+	if secretKinds[spec] != nil || use == UseCipher || use == UseMAC {
+		return t.supportsSecret(spec, use)
+	}
 	switch {
 	case !rsa && ecParams[spec] == nil && spec != Edwards25519:
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("there is no key spec %q", string(spec))}
-	case use != UseSign && use != UseDecrypt:
+	case use != UseSign && use != UseDecrypt && use != UseAgree:
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("there is no use %d", use)}
 	case use == UseDecrypt && !rsa:
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("a key of type %s cannot decrypt", spec)}
+	case use == UseAgree && curves[spec] == nil:
+		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("a key of type %s cannot agree on a secret", spec)}
 	}
 	if err := t.able(string(spec)); err != nil || use == UseSign {
 		return err
+	}
+	if use == UseAgree {
+		return t.able(agreeName(spec))
 	}
 	if err := t.able(oaepSHA256); err == nil {
 		return nil

@@ -38,6 +38,9 @@ type Config struct {
 	KeepAlive time.Duration `yaml:"keep_alive"`
 	// SkipECDSACheck leaves out the check of ECDSA signatures against the expected public key. Every other signature is always checked.
 	SkipECDSACheck bool `yaml:"skip_ecdsa_check"`
+	// GCMIV says who makes the IV of AES-GCM: "random", 12 bytes of this process's random numbers, or "token", for an HSM that insists on its own (Luna
+	// in FIPS mode, CloudHSM). Ciphertexts of either can be decrypted under both. Default random.
+	GCMIV string `yaml:"gcm_iv"`
 	// OmitAttributes names template attributes that this module refuses, for example CKA_ALLOWED_MECHANISMS.
 	OmitAttributes []string `yaml:"omit_attributes"`
 	// Exceptions maps the CKA_ID (hex) of an unprotected key (not SENSITIVE, or EXTRACTABLE) to the reason why it may be used all the same.
@@ -76,6 +79,13 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxSessions < 0 || c.MaxSessions > maxConfigSessions || c.QueueLimit < 0 || c.WaitTimeout < 0 || c.CallTimeout < 0 || c.KeepAlive < 0 {
 		return bad("max_sessions (at most 1024), queue_limit, wait_timeout, call_timeout and keep_alive cannot be negative")
+	}
+	switch c.GCMIV {
+	case "":
+		c.GCMIV = ivRandom
+	case ivRandom, ivToken:
+	default:
+		return bad("gcm_iv is random or token")
 	}
 	setDefault(&c.MaxSessions, defaultSessions)
 	setDefault(&c.QueueLimit, defaultQueue)

@@ -6,22 +6,14 @@ package hsm
 #cgo nocallback hg_sign
 #cgo noescape hg_decrypt
 #cgo nocallback hg_decrypt
+#include "fast.h"
 #include <dlfcn.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-// The smallest part of PKCS#11 v2.40 that the hot path needs: the layout of CK_FUNCTION_LIST (pkcs11f.h fixes the order of its members) and
-// of CK_MECHANISM, CK_RSA_PKCS_PSS_PARAMS, CK_RSA_PKCS_OAEP_PARAMS and CK_EDDSA_PARAMS on Unix, where nothing is packed.
-typedef unsigned long ck_ulong;
-typedef struct { unsigned char major, minor; void *fn[68]; } ck_list;
-typedef struct { ck_ulong type; void *param; ck_ulong len; } ck_mech;
 typedef struct { ck_ulong hash, mgf, salt; } ck_pss;
 typedef struct { ck_ulong hash, mgf, source; void *data; ck_ulong len; } ck_oaep;
 typedef struct { unsigned char ph; ck_ulong len; void *ctx; } ck_eddsa;
-typedef ck_ulong (*ck_init)(ck_ulong, ck_mech *, ck_ulong);
-typedef ck_ulong (*ck_op)(ck_ulong, unsigned char *, ck_ulong, unsigned char *, ck_ulong *);
-enum { FN_DECRYPT_INIT = 33, FN_DECRYPT = 34, FN_SIGN_INIT = 42, FN_SIGN = 43 };
 enum { PARAM_NONE = 0, PARAM_PSS = 1, PARAM_OAEP = 2, PARAM_EDDSA_PH = 3 };
 
 static void *hg_list(const char *path) {

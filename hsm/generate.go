@@ -19,24 +19,32 @@ func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, 
 	if err := t.Supports(spec, use); err != nil {
 		return nil, withOp("generate", err)
 	}
-	if len(id) == 0 || len(id) > 255 || len(label) > 255 {
-		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID takes 1 to 255 bytes and the label at most 255"}
-	}
-	g, err := t.current("generate")
+	var spki []byte // written by the worker; not touched here unless the call came to its end
+	err := t.create(ctx, id, label, func(g *generation, s *session) (err error) {
+		spki, err = t.makeKey(g, s, &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted()})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	var spki []byte // written by the worker; not touched here unless the call came to its end
-	made := func(s *session) (err error) {
-		spki, err = t.makeKey(g, s, &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted()})
+	return spki, nil
+}
+
+// create has a key made by the session for that; what was made for a caller that has gone meanwhile is destroyed.
+func (t *Token) create(ctx context.Context, id []byte, label string, made func(*generation, *session) error) error {
+	if len(id) == 0 || len(id) > 255 || len(label) > 255 {
+		return &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID takes 1 to 255 bytes and the label at most 255"}
+	}
+	g, err := t.current("generate")
+	if err != nil {
 		return err
 	}
 	undo := func(s *session) { _ = t.discard(g, s, id) } // which logs what it cannot do
 	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
-	if err := g.callUndo(ctx, g.make, l, made, undo); err != nil {
-		return nil, t.explain(ctx, g, "generate", err)
+	if err := g.callUndo(ctx, g.make, l, func(s *session) error { return made(g, s) }, undo); err != nil {
+		return t.explain(ctx, g, "generate", err)
 	}
-	return spki, nil
+	return nil
 }
 
 // omitted are the attributes left out of the templates.
@@ -48,13 +56,31 @@ func (t *Token) omitted() map[uint]bool {
 	return omit
 }
 
-// makeKey makes the pair, reads it back and puts it into the index.
+// makeKey makes the pair and returns its public key.
 func (t *Token) makeKey(g *generation, s *session, m *template) (spki []byte, err error) {
+	err = t.makeProtected(g, s, m, func(e *entry) error {
+		pub, err := s.publicKey(e)
+		if err != nil {
+			return err
+		}
+		if specOf(pub) != m.spec {
+			return &Error{Kind: ErrFailed, Op: "generate", Detail: fmt.Sprintf("the token made a key of type %q", specOf(pub))}
+		}
+		if spki, err = marshalPublic(pub); err != nil {
+			return &Error{Kind: ErrFailed, Op: "generate", Detail: "public key: " + err.Error()}
+		}
+		return nil
+	})
+	return spki, err
+}
+
+// makeProtected makes the pair or the secret key, reads it back, has it looked at, and puts it into the index.
+func (t *Token) makeProtected(g *generation, s *session, m *template, look func(*entry) error) (err error) {
 	if e, _ := g.index.get(m.id); e != nil {
-		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID " + hex.EncodeToString(m.id) + " is in use"}
+		return &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID " + hex.EncodeToString(m.id) + " is in use"}
 	}
 	if err := s.healthy(); err != nil { // a session that is dead is found out before there is anything to undo: the worker takes another
-		return nil, err
+		return err
 	}
 	ours := true
 	defer func() {
@@ -63,53 +89,49 @@ func (t *Token) makeKey(g *generation, s *session, m *template) (spki []byte, er
 		}
 	}()
 	if err := t.makePair(g.owner, s, m); err != nil {
-		return nil, err
+		return err
 	}
 	e, err := s.lookUp(m.id) // crypto11 does not tell the handles
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if e != nil && len(e.private) > 1 {
+	if len(e.keys()) > 1 {
 		ours = false // another process made a key with the same CKA_ID: which is which cannot be told, so neither is destroyed
-		return nil, e.usable(m.id, nil)
+		return e.usable(m.id, nil)
 	}
-	if e == nil || len(e.private) != 1 || len(e.public) != 1 {
-		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: "the token does not show the one private and the one public key that it was to make"}
+	if !m.madeIn(e) {
+		return &Error{Kind: ErrFailed, Op: "generate", Detail: "the token does not show the one private and the one public key, or the one secret key, that it was to make"}
 	}
-	if err := t.readBack(s, e.private[0], m); err != nil {
-		return nil, err
+	if err := t.readBack(s, e.keys()[0], m); err != nil {
+		return err
 	}
-	pub, err := s.publicKey(e)
-	if err != nil {
-		return nil, err
-	}
-	if specOf(pub) != m.spec {
-		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: fmt.Sprintf("the token made a key of type %q", specOf(pub))}
-	}
-	if spki, err = marshalPublic(pub); err != nil {
-		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: "public key: " + err.Error()}
+	if err := look(e); err != nil {
+		return err
 	}
 	g.index.put(m.id, e)
-	return spki, nil
+	return nil
 }
 
-// makePair has the pair made, without CKA_ALLOWED_MECHANISMS where the token does not know it, and with each name of Ed25519. NSS takes
+// madeIn reports whether e holds just what the template asks for.
+func (t *template) madeIn(e *entry) bool {
+	if e == nil || secretKinds[t.spec] != nil {
+		return e != nil && len(e.secret) == 1 && len(e.private)+len(e.public) == 0
+	}
+	return len(e.private) == 1 && len(e.public) == 1 && len(e.secret) == 0
+}
+
+// makePair has the pair or the secret key made, without CKA_ALLOWED_MECHANISMS where the token does not know it, and by each of its variants. NSS takes
 // CKA_ALLOWED_MECHANISMS for a session key, and fails with CKR_GENERAL_ERROR for one that it has to store; but that error may also have
 // passed by the next key, so it is not remembered.
 func (t *Token) makePair(o *owner, s *session, m *template) error {
-	names := [][]byte{nil}
-	if m.spec == Edwards25519 {
-		names = edParams
-	}
 	var err error
-	for _, name := range names {
+	for _, variant := range m.variants() {
 		unknown := t.noAllowed.Load()
 		for _, allowed := range []bool{true, false} {
 			if allowed && unknown {
 				continue
 			}
-			try := *m
-			try.edParam = name
+			try := variant
 			if !allowed {
 				try.omit = withAttribute(m.omit, pkcs11.CKA_ALLOWED_MECHANISMS)
 			}
@@ -133,6 +155,29 @@ func (t *Token) makePair(o *owner, s *session, m *template) error {
 		}
 	}
 	return err
+}
+
+// variants are the ways to say the same, since modules differ: the name of Ed25519, the key type of a secret for HMAC.
+func (t *template) variants() []template {
+	with := func(edParam []byte, keyType uint) template {
+		v := *t
+		v.edParam, v.keyType = edParam, keyType
+		return v
+	}
+	var all []template
+	switch kind := secretKinds[t.spec]; {
+	case t.spec == Edwards25519:
+		for _, name := range edParams {
+			all = append(all, with(name, 0))
+		}
+	case kind != nil && t.keyType == 0:
+		for _, typ := range kind.types {
+			all = append(all, with(nil, typ))
+		}
+	default:
+		all = append(all, *t)
+	}
+	return all
 }
 
 // clear destroys whatever a failed attempt left under a CKA_ID that was free before.
@@ -163,6 +208,10 @@ func (o *owner) generate(s *session, m *template) error {
 			_, err := o.c11.GenerateECDSAKeyPairWithAttributes(attributeSet(m.public()), attributeSet(m.private()), curve)
 			return err
 		}
+	}
+	if secretKinds[m.spec] != nil {
+		_, err := s.ctx.GenerateKey(s.h, []*pkcs11.Mechanism{pkcs11.NewMechanism(m.generator(), nil)}, m.secret())
+		return err
 	}
 	_, _, err := s.generate(m)
 	return err
@@ -197,9 +246,9 @@ func (t *Token) discard(g *generation, s *session, id []byte) error {
 	return err
 }
 
-// destroy destroys the private key first: a public key left alone harms nobody, and the next attempt finds it.
+// destroy destroys the private or secret key first: a public key left alone harms nobody, and the next attempt finds it.
 func (s *session) destroy(e *entry) error {
-	for _, h := range append(append([]pkcs11.ObjectHandle{}, e.private...), e.public...) {
+	for _, h := range append(e.keys(), e.public...) {
 		if err := s.ctx.DestroyObject(s.h, h); err != nil && classify(rvOf(err)) != classKeyGone {
 			return err
 		}
@@ -207,7 +256,7 @@ func (s *session) destroy(e *entry) error {
 	return nil
 }
 
-// Destroy destroys the private and the public object with this CKA_ID. It is nil when there is none and the token is healthy, so that it can
+// Destroy destroys the key pair, or the secret key, with this CKA_ID. It is nil when there is none and the token is healthy, so that it can
 // be repeated. It refuses (ErrInvalid) where two keys have the CKA_ID: which one is meant is not for us to guess.
 func (t *Token) Destroy(ctx context.Context, id []byte) error {
 	g, err := t.current("destroy")
@@ -227,7 +276,7 @@ func (t *Token) Destroy(ctx context.Context, id []byte) error {
 			g.index.miss(id, true)
 			return nil
 		}
-		if len(e.private) > 1 || len(e.public) > 1 {
+		if !e.single() {
 			return e.usable(id, nil)
 		}
 		if err := s.destroy(e); err != nil {

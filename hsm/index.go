@@ -31,11 +31,11 @@ const (
 
 // entry is what the token has under one CKA_ID.
 type entry struct {
-	private, public []pkcs11.ObjectHandle
-	unprotected     string // why the private key is not protected; empty when it is
+	private, public, secret []pkcs11.ObjectHandle
+	unprotected             string // why the private or secret key is not protected; empty when it is
 }
 
-// build lists all private and public keys.
+// build lists all private, public and secret keys.
 func (x *index) build(s *session) error {
 	byID := map[string]*entry{}
 	err := s.keys(func(class uint, h pkcs11.ObjectHandle) error {
@@ -65,7 +65,11 @@ func (e *entry) add(class uint, h pkcs11.ObjectHandle, why string) {
 		e.public = append(e.public, h)
 		return
 	}
-	e.private = append(e.private, h)
+	if class == pkcs11.CKO_SECRET_KEY {
+		e.secret = append(e.secret, h)
+	} else {
+		e.private = append(e.private, h)
+	}
 	if why != "" {
 		e.unprotected = why
 	}
@@ -141,15 +145,36 @@ func (x *index) clear() {
 	clear(x.gone)
 }
 
-// signs reports whether there is a private key.
-func (e *entry) signs() bool { return e != nil && len(e.private) > 0 }
+// held are its secret keys, or its private ones.
+func (e *entry) held(secret bool) []pkcs11.ObjectHandle {
+	switch {
+	case e == nil:
+		return nil
+	case secret:
+		return e.secret
+	}
+	return e.private
+}
 
-// usable checks that the entry is one protected private key.
+// keys are its private and secret keys: what has to be protected.
+func (e *entry) keys() []pkcs11.ObjectHandle {
+	if e == nil {
+		return nil
+	}
+	return append(append([]pkcs11.ObjectHandle{}, e.private...), e.secret...)
+}
+
+// single reports whether there is at most one key pair or one secret key.
+func (e *entry) single() bool {
+	return len(e.private)+len(e.secret) <= 1 && len(e.public)+len(e.secret) <= 1
+}
+
+// usable checks that the entry is one protected key.
 func (e *entry) usable(id []byte, exceptions map[string]string) error {
 	name := hex.EncodeToString(id)
-	if len(e.private) > 1 || len(e.public) > 1 {
-		return &Error{Kind: ErrInvalid, Op: "key", Detail: fmt.Sprintf("the token holds %d private and %d public keys under CKA_ID %s, so none of them is used",
-			len(e.private), len(e.public), name), Advice: "delete or rename the one that does not belong"}
+	if !e.single() {
+		return &Error{Kind: ErrInvalid, Op: "key", Detail: fmt.Sprintf("the token holds %d private, %d public and %d secret keys under CKA_ID %s, so none of them is used",
+			len(e.private), len(e.public), len(e.secret), name), Advice: "delete or rename the one that does not belong"}
 	}
 	if e.unprotected != "" && exceptions[name] == "" {
 		return &Error{Kind: ErrUnprotected, Op: "key", Detail: "CKA_ID " + name + ": " + e.unprotected,
@@ -158,7 +183,8 @@ func (e *entry) usable(id []byte, exceptions map[string]string) error {
 	return nil
 }
 
-// has reports whether h is its private handle.
+// has reports whether h is the handle of its private or secret key.
 func (e *entry) has(h uint) bool {
-	return len(e.private) == 1 && uint(e.private[0]) == h
+	all := e.keys()
+	return len(all) == 1 && uint(all[0]) == h
 }

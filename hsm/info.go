@@ -100,17 +100,17 @@ func (t *Token) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Object is a private key in the token.
+// Object is a private or secret key in the token.
 type Object struct {
 	ID        []byte
 	Label     string
-	Type      string  // "RSA", "EC", "EC_EDWARDS" or the number of the CKK
+	Type      string  // "RSA", "EC", "EC_EDWARDS", "AES", "GENERIC_SECRET", "SHA256_HMAC" and the like, or the number of the CKK
 	Spec      KeySpec // empty where it is none of ours
 	Protected bool    // SENSITIVE and not EXTRACTABLE
 	Why       string  // why it cannot be used: it is not protected, or is not the only one under its CKA_ID
 }
 
-// Objects lists the private keys in the token.
+// Objects lists the private and the secret keys in the token.
 func (t *Token) Objects(ctx context.Context) ([]Object, error) {
 	g, err := t.current("objects")
 	if err != nil {
@@ -119,13 +119,15 @@ func (t *Token) Objects(ctx context.Context) ([]Object, error) {
 	var all []Object
 	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
 	err = g.call(ctx, g.make, l, func(s *session) error {
-		handles, err := s.find([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY)})
-		if err != nil {
-			return err
-		}
-		all = make([]Object, 0, len(handles))
-		for _, h := range handles {
-			all = append(all, s.describe(h))
+		all = []Object{}
+		for _, class := range []uint{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_SECRET_KEY} {
+			handles, err := s.find([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, class)})
+			if err != nil {
+				return err
+			}
+			for _, h := range handles {
+				all = append(all, s.describe(h))
+			}
 		}
 		return s.healthy() // a token that went away, or logged us out, shows no objects and no error
 	})
@@ -138,7 +140,7 @@ func (t *Token) Objects(ctx context.Context) ([]Object, error) {
 	}
 	for i, o := range all {
 		if n := ids[string(o.ID)]; n > 1 {
-			all[i].Why = fmt.Sprintf("%d private keys have this CKA_ID", n)
+			all[i].Why = fmt.Sprintf("%d private or secret keys have this CKA_ID", n)
 		}
 	}
 	return all, nil
@@ -162,7 +164,7 @@ func (s *session) describe(h pkcs11.ObjectHandle) Object {
 	case ckkECEdwards:
 		o.Type, o.Spec = "EC_EDWARDS", curveOf(read(pkcs11.CKA_EC_PARAMS))
 	default:
-		o.Type = fmt.Sprintf("CKK 0x%X", typ)
+		o.Type, o.Spec = secretType(typ, ulong(read(pkcs11.CKA_VALUE_LEN)))
 	}
 	return o
 }

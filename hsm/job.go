@@ -17,6 +17,9 @@ type job struct {
 	mech    mechanism
 	key     uint
 	in, out []byte // out: room for the answer, cut to it afterwards
+	gcm     gcm
+	bound   *binding // of the key
+	of      material // a secret key, which nothing but its check value can tell from another
 	fn      func(*session) error
 	undo    func(*session) // undoes what fn did when its caller has given up meanwhile
 
@@ -36,6 +39,8 @@ type jobKind int
 const (
 	jobSign jobKind = iota
 	jobDecrypt
+	jobSeal
+	jobOpen
 	jobFunc
 )
 
@@ -47,7 +52,7 @@ const (
 	jobGivenUp
 )
 
-// maxOutput is the longest signature or plaintext: 4096 bits of RSA, with room.
+// maxOutput is the longest signature, or plaintext of RSA: 4096 bits, with room. A job of AES-GCM may need more (room).
 const maxOutput = 1024
 
 var jobs = sync.Pool{New: func() any {
@@ -59,6 +64,7 @@ var jobs = sync.Pool{New: func() any {
 func newJob(kind jobKind) *job {
 	j := jobs.Get().(*job)
 	j.kind, j.fn, j.undo, j.in, j.out = kind, nil, nil, j.in[:0], j.out[:maxOutput]
+	j.bound, j.of = nil, nil
 	j.rv, j.begun, j.over, j.err = 0, false, false, nil
 	j.state.Store(jobQueued)
 	j.started.Store(0)
@@ -69,8 +75,26 @@ func newJob(kind jobKind) *job {
 func (j *job) free() {
 	clear(j.in)
 	clear(j.out[:cap(j.out)]) // plaintext, and what a failed decryption has left of it
+	j.bound, j.of = nil, nil
+	if cap(j.out) > maxOutput || cap(j.in) > keptInput || cap(j.gcm.aad) > keptInput {
+		return // a rare long one: kept, it would have every signature clear as much
+	}
 	jobs.Put(j)
 }
+
+// keptInput is the longest input whose buffer is used again.
+const keptInput = 16 << 10
+
+// room makes out n bytes long.
+func (j *job) room(n int) {
+	if n > cap(j.out) {
+		j.out = make([]byte, n)
+	}
+	j.out = j.out[:n]
+}
+
+// refuted reports whether the token had begun to decrypt: then its refusal is one of the ciphertext, in any of a dozen codes.
+func (j *job) refuted() bool { return j.begun && (j.kind == jobDecrypt || j.kind == jobOpen) }
 
 // epoch is where the clock of now begins.
 var epoch = time.Now()

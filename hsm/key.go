@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -11,21 +12,11 @@ import (
 // Key is one key pair in the token, known by its CKA_ID and its public key. It caches its handle with the generation it belongs to and is
 // safe for concurrent use: make one for each key and keep it.
 type Key struct {
-	id   []byte
-	spec KeySpec
-	pub  crypto.PublicKey
-
-	bound atomic.Pointer[binding] // the handle, in one generation
+	ref
+	pub crypto.PublicKey
 
 	checks atomic.Uint32 // signatures checked, until the key has its table
 	table  atomic.Pointer[p256Table]
-}
-
-// binding ties a key to its object in one generation; it means nothing in another.
-type binding struct {
-	gen      *generation
-	handle   uint
-	verified atomic.Bool // a signature made by this handle has verified: it is the right key even where checks are skipped
 }
 
 // NewID returns 16 random bytes for a CKA_ID.
@@ -48,7 +39,7 @@ func NewKey(id []byte, spec KeySpec, spki []byte) (*Key, error) {
 	if got := specOf(pub); got != spec {
 		return nil, &Error{Kind: ErrInvalid, Op: "key", Detail: fmt.Sprintf("the public key is of type %q, not %q", got, spec)}
 	}
-	return &Key{id: append([]byte{}, id...), spec: spec, pub: pub}, nil
+	return &Key{ref: ref{id: bytes.Clone(id), spec: spec}, pub: pub}, nil
 }
 
 // Public returns the public key: *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or *secp256k1.PublicKey.
@@ -63,11 +54,14 @@ func (k *Key) SPKI() ([]byte, error) {
 	return der, nil
 }
 
-// ID returns the CKA_ID. Do not change it.
-func (k *Key) ID() []byte { return k.id }
-
-// Spec returns the key's type and size.
-func (k *Key) Spec() KeySpec { return k.spec }
+// expect compares the token's public key. Where the token shows none, the check of the signature decides.
+func (k *Key) expect(s *session, e *entry) (same bool, err error) {
+	pub, err := s.publicKey(e)
+	if err != nil || pub == nil {
+		return err == nil, err
+	}
+	return equalPublic(k.pub, pub), nil
+}
 
 // Verify checks sig over in (as in Token.Sign) with the public key, in Go. Nil means valid; everything else is ErrInvalid.
 func (k *Key) Verify(m SignMechanism, in, sig []byte) error {

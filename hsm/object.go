@@ -9,9 +9,9 @@ import (
 
 // What a session reads of the objects in the token: by a worker's job, never on the hot path.
 
-// keys calls f for each private and public key object.
+// keys calls f for each private, public and secret key object.
 func (s *session) keys(f func(class uint, h pkcs11.ObjectHandle) error) error {
-	for _, class := range []uint{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY} {
+	for _, class := range []uint{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY, pkcs11.CKO_SECRET_KEY} {
 		handles, err := s.find([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, class)})
 		if err != nil {
 			return err
@@ -47,8 +47,8 @@ func (s *session) find(template []*pkcs11.Attribute) (all []pkcs11.ObjectHandle,
 	}
 }
 
-// lookUp finds what the token has under one CKA_ID; nil: nothing. One search for both classes, since a search is linear in SoftHSM. Before
-// it says that there is no private key, it asks whether the token is there and we are logged in: SoftHSM, its folder gone or its login
+// lookUp finds what the token has under one CKA_ID; nil: nothing. One search for all classes, since a search is linear in SoftHSM. Before
+// it says that there is no private or secret key, it asks whether the token is there and we are logged in: SoftHSM, its folder gone or its login
 // lost, answers a search with nothing found and no error.
 func (s *session) lookUp(id []byte) (*entry, error) {
 	handles, err := s.find([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, id)})
@@ -62,27 +62,27 @@ func (s *session) lookUp(id []byte) (*entry, error) {
 			return nil, err
 		}
 		switch class, why := ulong(b), ""; class {
-		case pkcs11.CKO_PRIVATE_KEY:
+		case pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_SECRET_KEY:
 			why = s.unprotected(h)
 			fallthrough
 		case pkcs11.CKO_PUBLIC_KEY:
 			e.add(class, h, why)
 		}
 	}
-	if len(e.private) == 0 {
+	if len(e.keys()) == 0 {
 		if err := s.healthy(); err != nil {
 			return nil, err
 		}
 	}
-	if len(e.private)+len(e.public) == 0 {
+	if len(e.keys())+len(e.public) == 0 {
 		return nil, nil
 	}
 	return e, nil
 }
 
-// identify reads the CKA_ID and, of a private key, why it is unprotected. One call where the module answers all at once.
+// identify reads the CKA_ID and, of a private or secret key, why it is unprotected. One call where the module answers all at once.
 func (s *session) identify(class uint, h pkcs11.ObjectHandle) (id, why string, err error) {
-	if class == pkcs11.CKO_PRIVATE_KEY {
+	if class != pkcs11.CKO_PUBLIC_KEY {
 		a, err := s.ctx.GetAttributeValue(s.h, h, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, nil),
 			pkcs11.NewAttribute(pkcs11.CKA_SENSITIVE, nil), pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, nil)})
 		if err == nil && isTrue(a[1].Value) && isFalse(a[2].Value) {
@@ -97,7 +97,7 @@ func (s *session) identify(class uint, h pkcs11.ObjectHandle) (id, why string, e
 	return string(b), why, nil // an object that went away meanwhile, or that has no CKA_ID, is nobody's key
 }
 
-// unprotected says why the private key is not protected, from each attribute alone; what cannot be read protects nothing.
+// unprotected says why a private or secret key is not protected, from each attribute alone; what cannot be read protects nothing.
 func (s *session) unprotected(h pkcs11.ObjectHandle) string {
 	if b, err := s.attribute(h, pkcs11.CKA_SENSITIVE); err != nil || !isTrue(b) {
 		return "it is not CKA_SENSITIVE"

@@ -6,7 +6,7 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// wanted is a protective attribute of a private key and what it has to be.
+// wanted is a protective attribute of a private or secret key and what it has to be.
 type wanted struct {
 	name string
 	typ  uint
@@ -14,25 +14,32 @@ type wanted struct {
 	must bool // false: refused only where the token shows the wrong value; it may not have the attribute
 }
 
-// protection lists every attribute that protects a private key of this template.
+// protection lists every attribute that protects a key of this template.
 func protection(m *template) []wanted {
-	return []wanted{
+	list := []wanted{
 		{"CKA_SENSITIVE", pkcs11.CKA_SENSITIVE, true, true},
 		{"CKA_EXTRACTABLE", pkcs11.CKA_EXTRACTABLE, false, true},
 		{"CKA_PRIVATE", pkcs11.CKA_PRIVATE, true, true},
 		{"CKA_TOKEN", pkcs11.CKA_TOKEN, m.token, true},
+	}
+	usage := []wanted{
 		{"CKA_SIGN", pkcs11.CKA_SIGN, m.use == UseSign, m.use == UseSign},
 		{"CKA_DECRYPT", pkcs11.CKA_DECRYPT, m.use == UseDecrypt, m.use == UseDecrypt},
 		{"CKA_SIGN_RECOVER", pkcs11.CKA_SIGN_RECOVER, false, false},
 		{"CKA_UNWRAP", pkcs11.CKA_UNWRAP, false, false},
-		{"CKA_DERIVE", pkcs11.CKA_DERIVE, false, false},
+		{"CKA_DERIVE", pkcs11.CKA_DERIVE, m.use == UseAgree, m.use == UseAgree},
+	}
+	if secretKinds[m.spec] != nil {
+		usage = secretUsage(m.use)
+	}
+	return append(append(list, usage...), []wanted{
 		{"CKA_ALWAYS_SENSITIVE", pkcs11.CKA_ALWAYS_SENSITIVE, true, false},
 		{"CKA_NEVER_EXTRACTABLE", pkcs11.CKA_NEVER_EXTRACTABLE, true, false},
 		{"CKA_LOCAL", pkcs11.CKA_LOCAL, true, false},
-	}
+	}...)
 }
 
-// readBack reads every protective attribute of a new private key, one a call. Some modules take a template and do otherwise.
+// readBack reads every protective attribute of a new key, one a call. Some modules take a template and do otherwise.
 func (t *Token) readBack(s *session, h pkcs11.ObjectHandle, m *template) error {
 	for _, w := range protection(m) {
 		ok, shown, err := s.shows(h, w)
@@ -40,7 +47,7 @@ func (t *Token) readBack(s *session, h pkcs11.ObjectHandle, m *template) error {
 			return err
 		}
 		if !ok && !t.neverShown(w.typ) {
-			return &Error{Kind: ErrUnprotected, Op: "generate", Detail: fmt.Sprintf("the token made a private key with %s = %s", w.name, shown),
+			return &Error{Kind: ErrUnprotected, Op: "generate", Detail: fmt.Sprintf("the token made a key with %s = %s", w.name, shown),
 				Advice: "the token does not keep to what it is asked for: look for a setting or a newer version of it"}
 		}
 	}

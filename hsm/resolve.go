@@ -10,9 +10,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// resolve finds the key's handle in this generation and compares its public key: from the index, or with one search in the token. One at
-// a time, so that many callers of a missing key make one search.
-func (t *Token) resolve(ctx context.Context, g *generation, k *Key) (*binding, error) {
+// resolve finds the key's handle in this generation and makes sure that it is the expected key: from the index, or with one search in the
+// token. One at a time, so that many callers of a missing key make one search.
+func (t *Token) resolve(ctx context.Context, g *generation, m material) (*binding, error) {
+	k := m.at()
 	if err := g.lockResolve(ctx); err != nil {
 		return nil, err
 	}
@@ -24,19 +25,19 @@ func (t *Token) resolve(ctx context.Context, g *generation, k *Key) (*binding, e
 	if missed {
 		return nil, missing(k.id)
 	}
-	if !e.signs() {
+	if len(e.held(k.secret)) == 0 {
 		var err error
-		if e, err = t.seek(ctx, g, k.id); err != nil {
+		if e, err = t.seek(ctx, g, k); err != nil {
 			return nil, err
 		}
 	}
 	if err := e.usable(k.id, t.cfg.Exceptions); err != nil {
 		return nil, err
 	}
-	if err := t.compare(ctx, g, k, e); err != nil {
+	if err := t.compare(ctx, g, m, e); err != nil {
 		return nil, err
 	}
-	b := &binding{gen: g, handle: uint(e.private[0])}
+	b := &binding{gen: g, handle: uint(e.held(k.secret)[0])}
 	k.bound.Store(b)
 	return b, nil
 }
@@ -57,8 +58,9 @@ func (g *generation) lockResolve(ctx context.Context) error {
 }
 
 // seek searches the token for a key that the index does not have.
-func (t *Token) seek(ctx context.Context, g *generation, id []byte) (*entry, error) {
+func (t *Token) seek(ctx context.Context, g *generation, k *ref) (*entry, error) {
 	var e *entry
+	id := k.id
 	err := g.call(ctx, g.sign, t.limits(), func(s *session) (err error) {
 		e, err = s.lookUp(id)
 		return err
@@ -67,7 +69,7 @@ func (t *Token) seek(ctx context.Context, g *generation, id []byte) (*entry, err
 		t.wake()
 		return nil, t.explain(ctx, g, "key", err)
 	}
-	if e.signs() {
+	if len(e.held(k.secret)) > 0 {
 		g.index.put(id, e)
 		return e, nil
 	}
@@ -121,25 +123,23 @@ func (t *Token) searchAnew(g *generation, id []byte) {
 	}
 }
 
-// compare checks that the token's public key under the CKA_ID is the expected one. Where the token shows none, the check of the signature decides.
-func (t *Token) compare(ctx context.Context, g *generation, k *Key, e *entry) error {
-	same := true
-	err := g.call(ctx, g.sign, t.limits(), func(s *session) error {
-		pub, err := s.publicKey(e)
-		if err == nil && pub != nil {
-			same = equalPublic(k.pub, pub)
-		}
+// compare checks that what the token has under the CKA_ID is the expected key.
+func (t *Token) compare(ctx context.Context, g *generation, m material, e *entry) error {
+	same := false
+	err := g.call(ctx, g.sign, t.limits(), func(s *session) (err error) {
+		same, err = m.expect(s, e)
 		return err
 	})
+	id := m.at().id
 	if err != nil {
 		if classify(rvOf(err)) == classKeyGone {
-			g.index.put(k.id, nil)
+			g.index.put(id, nil)
 			return &Error{Kind: ErrUnavailable, Op: "key", Detail: "the key changed while it was looked up", Advice: "try again"}
 		}
 		return t.explain(ctx, g, "key", err)
 	}
 	if !same {
-		return otherKey("key", k.id)
+		return otherKey("key", id)
 	}
 	return nil
 }

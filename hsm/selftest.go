@@ -19,6 +19,9 @@ type selfTest struct {
 	absent    map[uint]bool // CKA_LOCAL and the like that this module does not keep
 	raw       map[crypto.Hash]bool
 	noAllowed bool
+	types     map[KeySpec]uint // the CKA_KEY_TYPE of secret keys
+	gcmNoIV   bool
+	agreeForm int32
 }
 
 // selfTests holds the outcome for each library, model and firmware that this process met, so that a token which comes back is in service
@@ -36,7 +39,7 @@ func (t *Token) selfTest(g *generation) error {
 	var name string
 	err := g.call(context.Background(), g.probe, t.limits(), func(s *session) error {
 		i, err := s.info()
-		name = fmt.Sprint(t.mod.path, "|", t.mod.initArgs, "|", i.Manufacturer, "|", i.Model, "|", i.Firmware, "|", i.LibraryVersion, "|", t.cfg.OmitAttributes)
+		name = fmt.Sprint(t.mod.path, "|", t.mod.initArgs, "|", i.Manufacturer, "|", i.Model, "|", i.Firmware, "|", i.LibraryVersion, "|", t.cfg.OmitAttributes, t.cfg.GCMIV)
 		return err
 	})
 	if err != nil {
@@ -54,6 +57,8 @@ func (t *Token) selfTest(g *generation) error {
 	tests := kept.tests
 	t.tests.Store(tests)
 	t.noAllowed.Store(tests.noAllowed)
+	t.gcmNoIV.Store(tests.gcmNoIV)
+	t.agreeForm.Store(tests.agreeForm)
 	t.oaep.sha1.Store(tests.raw[crypto.SHA1])
 	t.oaep.sha256.Store(tests.raw[crypto.SHA256])
 	for _, a := range tests.list {
@@ -68,10 +73,16 @@ func (t *Token) selfTest(g *generation) error {
 const selfTestLimit = time.Minute
 
 func (t *Token) runSelfTest(g *generation) (*selfTest, error) {
-	r := &trial{t: t, owner: g.owner, found: map[string]Ability{}, absent: map[uint]bool{}, raw: map[crypto.Hash]bool{}}
+	r := &trial{t: t, owner: g.owner, found: map[string]Ability{}, absent: map[uint]bool{}, raw: map[crypto.Hash]bool{}, types: map[KeySpec]uint{}}
 	l := limits{selfTestLimit, selfTestLimit}
 	ec := make(chan error, 1)
-	go func() { ec <- g.call(context.Background(), g.sign, l, r.curves) }()
+	go func() { // beside the RSA keys, which take longer than all of it
+		err := g.call(context.Background(), g.sign, l, r.curves)
+		if err == nil {
+			err = g.call(context.Background(), g.sign, l, r.secrets)
+		}
+		ec <- err
+	}()
 	err := g.call(context.Background(), g.make, l, r.rsa)
 	if e := <-ec; err == nil {
 		err = e
@@ -90,6 +101,7 @@ type trial struct {
 	found  map[string]Ability
 	absent map[uint]bool
 	raw    map[crypto.Hash]bool
+	types  map[KeySpec]uint
 	made   bool // the token made some session key
 }
 
@@ -99,38 +111,57 @@ func (r *trial) set(name string, s State, detail, advice string) {
 	r.found[name] = Ability{name, s, detail, advice}
 }
 
+func (r *trial) get(name string) Ability {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.found[name]
+}
+
 const adviceSpec = "use another key spec, a newer firmware or library, or another token"
 
 // pair makes a session key pair; ok is false when the token would not. err only where the token is gone.
 func (r *trial) pair(s *session, spec KeySpec, use Use) (pub crypto.PublicKey, e *entry, ok bool, err error) {
 	m := &template{spec: spec, use: use, id: NewID(), label: "hsmgate self-test", omit: r.t.omitted()}
+	if e, ok, err = r.make(s, m); err != nil || !ok {
+		return nil, nil, false, err
+	}
+	if pub, err = s.publicKey(e); err != nil {
+		return nil, nil, false, r.failed(s, m, err)
+	}
+	return pub, e, true, nil
+}
+
+// make makes what the template says and looks at how it is protected.
+func (r *trial) make(s *session, m *template) (e *entry, ok bool, err error) {
 	err = r.t.makePair(r.owner, s, m)
 	if err == nil {
 		e, err = s.lookUp(m.id)
 	}
-	if err == nil && (e == nil || len(e.private) != 1) {
+	if err == nil && len(e.keys()) != 1 {
 		err = pkcs11.Error(pkcs11.CKR_FUNCTION_FAILED)
 	}
-	if err == nil {
-		pub, err = s.publicKey(e)
-	}
 	if err != nil {
-		if c := classify(rvOf(err)); c == classLost || c == classSession {
-			return nil, nil, false, err
-		}
-		r.set(string(spec), r.refused(s, m.generator()), "the token answers "+rvName(rvOf(err)), adviceSpec)
-		return nil, nil, false, nil
+		return nil, false, r.failed(s, m, err)
 	}
 	r.mu.Lock()
 	r.made = true
 	r.mu.Unlock()
-	if why := s.unprotected(e.private[0]); why != "" {
-		r.set(string(spec), No, "the token makes keys that are not protected: "+why, adviceSpec)
-		return pub, e, false, s.destroy(e)
+	if why := s.unprotected(e.keys()[0]); why != "" {
+		r.set(string(m.spec), No, "the token makes keys that are not protected: "+why, adviceSpec)
+		return nil, false, s.destroy(e)
 	}
-	r.origin(s, e.private[0], m)
-	r.set(string(spec), Yes, "", "")
-	return pub, e, true, nil
+	r.origin(s, e.keys()[0], m)
+	r.set(string(m.spec), Yes, "", "")
+	return e, true, nil
+}
+
+// failed notes that the token did not make the key; err where it is gone.
+func (r *trial) failed(s *session, m *template, err error) error {
+	if c := classify(rvOf(err)); c == classLost || c == classSession {
+		return err
+	}
+	r.set(string(m.spec), r.refused(s, m.generator()), "the token answers "+rvName(rvOf(err)), adviceSpec)
+	return nil
 }
 
 // refused: a generator that the token does not list is a no; one that it lists may be a refusal of session keys only (result decides).

@@ -75,7 +75,7 @@ func (r *trial) cipher(s *session) error {
 		return err
 	}
 	defer func() { _ = s.destroy(e) }()
-	key := &Key{spec: RSA2048, pub: pub}
+	key := &Key{ref: ref{spec: RSA2048}, pub: pub}
 	for name, h := range map[string]crypto.Hash{oaepSHA1: crypto.SHA1, oaepSHA256: crypto.SHA256} {
 		want := []byte("hsmgate self-test")
 		ct, err := key.Encrypt(h, want)
@@ -114,7 +114,8 @@ func (s *session) tryDecrypt(key uint, m *mechanism, ct []byte) ([]byte, uint) {
 
 // result orders what was found and fills in what could not be tried.
 func (r *trial) result() *selfTest {
-	out := &selfTest{byName: map[string]Ability{}, absent: r.absent, raw: r.raw, noAllowed: r.t.noAllowed.Load()}
+	out := &selfTest{byName: map[string]Ability{}, absent: r.absent, raw: r.raw, noAllowed: r.t.noAllowed.Load(),
+		types: r.types, gcmNoIV: r.t.gcmNoIV.Load(), agreeForm: r.t.agreeForm.Load()}
 	add := func(name string, spec KeySpec) {
 		a, ok := r.found[name]
 		if !ok { // its key could not be made
@@ -140,5 +141,15 @@ func (r *trial) result() *selfTest {
 	}
 	add(oaepSHA1, RSA2048)
 	add(oaepSHA256, RSA2048)
+	for _, spec := range SecretSpecs() {
+		add(string(spec), spec)
+	}
+	for _, spec := range SecretSpecs()[1:] {
+		add(macName(secretKinds[spec].hash), spec)
+	}
+	for _, spec := range []KeySpec{NISTP256, NISTP384, NISTP521} {
+		add(agreeName(spec), spec)
+	}
+	add(randomName, "")
 	return out
 }

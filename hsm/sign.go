@@ -74,7 +74,8 @@ func otherKey(op string, id []byte) *Error {
 // run runs a job with the key's handle. When the handle names nothing any more, or the token fails without saying why, the key is looked up
 // again, once: after SoftHSM's folder went away and came back, signing gives CKR_GENERAL_ERROR and a search finds nothing, until the module
 // is opened again (seek does that).
-func (t *Token) run(ctx context.Context, op string, k *Key, fill func(*job)) (*job, *binding, error) {
+func (t *Token) run(ctx context.Context, op string, m material, fill func(*job)) (*job, *binding, error) {
+	k := m.at()
 	for try := 0; ; try++ {
 		g, err := t.current(op)
 		if err != nil {
@@ -82,17 +83,20 @@ func (t *Token) run(ctx context.Context, op string, k *Key, fill func(*job)) (*j
 		}
 		b := k.bound.Load()
 		if b == nil || b.gen != g {
-			if b, err = t.resolve(ctx, g, k); err != nil {
+			if b, err = t.resolve(ctx, g, m); err != nil {
 				return nil, nil, withOp(op, err)
 			}
 		}
 		j := newJob(jobFunc)
+		j.bound, j.key = b, b.handle
+		if k.secret {
+			j.of = m
+		}
 		fill(j)
-		j.key = b.handle
 		if err := g.do(ctx, g.sign, j, t.limits()); err != nil {
 			return nil, nil, withOp(op, err)
 		}
-		again := classify(j.rv) == classKeyGone || classify(j.rv) == classOther && !(j.kind == jobDecrypt && j.begun)
+		again := classify(j.rv) == classKeyGone || classify(j.rv) == classOther && !j.refuted()
 		if !again || try > 0 {
 			return j, b, nil
 		}

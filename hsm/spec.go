@@ -2,7 +2,7 @@ package hsm
 
 import "crypto"
 
-// KeySpec names the type and size of a key pair in the words of the KMS API.
+// KeySpec names the type and size of a key in the words of the KMS API.
 type KeySpec string
 
 // The key specs this package can make and use, where the token can.
@@ -15,20 +15,32 @@ const (
 	NISTP521     KeySpec = "ECC_NIST_P521"
 	SECGP256K1   KeySpec = "ECC_SECG_P256K1"
 	Edwards25519 KeySpec = "ECC_NIST_EDWARDS25519"
+
+	Symmetric KeySpec = "SYMMETRIC_DEFAULT" // AES-256, for GCM
+	HMAC224   KeySpec = "HMAC_224"          // a secret as long as the hash: 28 bytes, and 32, 48, 64
+	HMAC256   KeySpec = "HMAC_256"
+	HMAC384   KeySpec = "HMAC_384"
+	HMAC512   KeySpec = "HMAC_512"
 )
 
-// Specs lists every KeySpec, in the order of the documentation.
+// Specs lists every KeySpec of a key pair, in the order of the documentation; SecretSpecs has the others.
 func Specs() []KeySpec {
 	return []KeySpec{RSA2048, RSA3072, RSA4096, NISTP256, NISTP384, NISTP521, SECGP256K1, Edwards25519}
 }
 
-// Use is the one thing a key pair may do; it is fixed at creation by the key's usage flags.
+// SecretSpecs lists every KeySpec of a secret key.
+func SecretSpecs() []KeySpec { return []KeySpec{Symmetric, HMAC224, HMAC256, HMAC384, HMAC512} }
+
+// Use is the one thing a key may do; it is fixed at creation by the key's usage flags.
 type Use int
 
-// The uses of a key pair. UseDecrypt is for RSA only.
+// The uses of a key. UseDecrypt is for RSA only, UseAgree (ECDH) for the NIST curves only, UseCipher for Symmetric, UseMAC for HMAC.
 const (
 	UseSign Use = iota + 1
 	UseDecrypt
+	UseCipher
+	UseMAC
+	UseAgree
 )
 
 // Scheme is a signature scheme.

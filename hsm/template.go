@@ -37,7 +37,7 @@ func mustDER(v any) []byte {
 	return b
 }
 
-// template is what a key pair is to be.
+// template is what a key is to be.
 type template struct {
 	spec    KeySpec
 	use     Use
@@ -46,6 +46,7 @@ type template struct {
 	token   bool // false: a throw-away session key
 	omit    map[uint]bool
 	edParam []byte
+	keyType uint // of a secret key; 0: each that it may have
 }
 
 // private says each flag, the false ones too: SoftHSM and others default CKA_DECRYPT, CKA_UNWRAP and the like to true.
@@ -59,7 +60,7 @@ func (t *template) private() []*pkcs11.Attribute {
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN_RECOVER, false),
 		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, t.use == UseDecrypt),
 		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
-		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, false),
+		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, t.use == UseAgree),
 		pkcs11.NewAttribute(pkcs11.CKA_ID, t.id),
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, t.label),
 		pkcs11.NewAttribute(pkcs11.CKA_ALLOWED_MECHANISMS, ulongs(t.mechanisms())),
@@ -102,6 +103,10 @@ func (t *template) without(a []*pkcs11.Attribute) []*pkcs11.Attribute {
 // mechanisms are those that the key may be used with. X_509 is the way to OAEP with SHA-256 where the token lacks it.
 func (t *template) mechanisms() []uint {
 	switch {
+	case secretKinds[t.spec] != nil:
+		return []uint{secretKinds[t.spec].mech}
+	case t.use == UseAgree:
+		return []uint{pkcs11.CKM_ECDH1_DERIVE}
 	case rsaBits[t.spec] != 0 && t.use == UseDecrypt:
 		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, pkcs11.CKM_RSA_X_509}
 	case rsaBits[t.spec] != 0:
@@ -112,9 +117,11 @@ func (t *template) mechanisms() []uint {
 	return []uint{pkcs11.CKM_ECDSA}
 }
 
-// generator is the mechanism that makes the pair.
+// generator is the mechanism that makes the key.
 func (t *template) generator() uint {
 	switch {
+	case secretKinds[t.spec] != nil:
+		return secretKinds[t.spec].generator
 	case rsaBits[t.spec] != 0:
 		return pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
 	case t.spec == Edwards25519:

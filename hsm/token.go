@@ -21,6 +21,8 @@ type Token struct {
 	gen       atomic.Pointer[generation] // nil while the token is away
 	away      atomic.Pointer[Error]      // why it is away
 	oaep      rawOAEP
+	gcmNoIV   atomic.Bool              // gcm_iv: token is asked for by giving no IV at all, instead of one of zeros
+	agreeForm atomic.Int32             // how the token wants ECDH: an index of agreeForms
 	noAllowed atomic.Bool              // the token refuses CKA_ALLOWED_MECHANISMS
 	tests     atomic.Pointer[selfTest] // what the token can do
 	search    search

@@ -73,7 +73,7 @@ func (t *Token) settle(g *generation) {
 		if err != nil {
 			return
 		}
-		if e.signs() {
+		if len(e.keys()) > 0 {
 			g.index.put(id, e)
 		} else {
 			still = id

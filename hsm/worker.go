@@ -104,8 +104,26 @@ func (w *worker) again(j *job) {
 	if h, err := w.s.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err == nil {
 		w.s.h = h
 		j.out = j.out[:cap(j.out)]
-		w.exec(j)
+		if w.stillThere(j) {
+			w.exec(j)
+		}
 	}
+}
+
+// stillThere checks a secret key anew: what ended the session may have put another key under its handle, and no result would show that.
+func (w *worker) stillThere(j *job) bool {
+	if j.of == nil {
+		return true
+	}
+	same, err := j.of.expect(&w.s, &entry{secret: []pkcs11.ObjectHandle{pkcs11.ObjectHandle(j.key)}})
+	if same && err == nil {
+		return true
+	}
+	j.rv, j.out, j.begun = pkcs11.CKR_KEY_HANDLE_INVALID, j.out[:0], false
+	if err != nil {
+		j.rv = rvOf(err)
+	}
+	return false
 }
 
 func (w *worker) exec(j *job) {
@@ -115,6 +133,8 @@ func (w *worker) exec(j *job) {
 		j.rv, n, j.begun = w.s.sign(j.key, &j.mech, j.in, j.out)
 	case jobDecrypt:
 		j.rv, n, j.begun = w.s.decrypt(j.key, &j.mech, j.in, j.out)
+	case jobSeal, jobOpen:
+		j.rv, n, j.begun = w.s.gcm(j.key, j.kind == jobSeal, &j.gcm, j.in, j.out)
 	default:
 		j.err = j.fn(&w.s)
 		j.rv = rvOf(j.err)
@@ -138,7 +158,7 @@ func (w *worker) judge(j *job) (bad bool) {
 	// A bad ciphertext ends in any of a dozen codes, and a stranger can send as many as he likes: it ends the operation (PKCS#11 v2.40,
 	// 5.9) and says nothing about the session. The token is asked all the same, in case that it is gone.
 	w.gen.suspect(j.rv)
-	return !(j.kind == jobDecrypt && j.begun)
+	return !j.refuted()
 }
 
 // replace closes the session and opens another.

@@ -1,9 +1,11 @@
 package api
 
+import "slices"
+
 // Values lists the values of an enumeration of AWS KMS, in the order of its model,
 // by the name that it has there; nil if it has none of that name. A value outside
 // its set is malformed, one inside may still be unsupported by a key.
-func Values(enumeration string) []string { return values[enumeration] }
+func Values(enumeration string) []string { return slices.Clone(values[enumeration]) }
 
 // The sets that requests are checked against.
 var (

@@ -75,7 +75,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"POST", at + "/schedule-deletion", `{"PendingWindowInDays":99999999999999999999}`, 400, "PendingWindowInDays must be a whole number"},
 		{"POST", at + "/sign", `{"message":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}`, 400, `no member "message"`},
 		{"POST", at + "/enable", `{"Force":true}`, 400, `no member "Force"`},
-		{"POST", "/v1/keys", `{}`, 400, "SYMMETRIC_DEFAULT is not supported"},
+		{"POST", "/v1/keys", `{"KeySpec":"SM2","KeyUsage":"SIGN_VERIFY"}`, 400, "SM2 is not supported. Choose one of RSA_2048"},
 		{"POST", "/v1/keys", `{"KeySpec":"RSA_1024","KeyUsage":"SIGN"}`, 400, "2 validation errors detected"},
 		{"POST", "/v1/keys", `{"KeySpec":"RSA_2048"}`, 400, "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"ENCRYPT_DECRYPT"}`, 400, "KeyUsage ENCRYPT_DECRYPT is not compatible with KeySpec ECC_NIST_P256"},
