@@ -14,6 +14,8 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 // example is how one operation is called.
@@ -23,6 +25,7 @@ type example struct {
 	needs   string // what has to be there for the operation to work: "token", "store", or "" where memory is enough
 	crypto  api.SigningAlgorithm
 	message api.MessageType
+	refused api.Code // what everybody is answered
 }
 
 // examples holds every operation: a new one is to be added here.
@@ -49,6 +52,15 @@ func examples(p *parts) map[string]example {
 		"UpdateAlias":         {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
 		"DeleteAlias":         {bad: `{"X":1}`, needs: "store"},
 		"ListAliases":         {bad: "?Limit=0"},
+
+		"ReplicateKey":             {good: map[string]any{"ReplicaRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
+		"UpdatePrimaryRegion":      {good: map[string]any{"PrimaryRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
+		"CreateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreName": "x"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"DescribeCustomKeyStores":  {bad: "?Limit=0"},
+		"UpdateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"DeleteCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"ConnectCustomKeyStore":    {good: map[string]any{"CustomKeyStoreId": "off"}, bad: `{}`, needs: "store"},
+		"DisconnectCustomKeyStore": {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, needs: "store"},
 	}
 }
 
@@ -58,6 +70,7 @@ type parts struct {
 	user                gatewaytest.Credentials
 	signing, decrypting string
 	spare, waiting      string // keys for changes of state and for aliases; waiting waits for its deletion
+	single, moving      string // multi-Region keys: one without a replica, one with
 	signature           []byte
 	ciphertext          []byte
 	records             int // in the log at the last look
@@ -65,11 +78,18 @@ type parts struct {
 
 func newParts(t *testing.T) *parts {
 	t.Helper()
-	g := gatewaytest.New(t)
+	token := hsmtest.NewToken(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1", "eu-west-2"}, KeyStores: map[string]hsm.Config{"on": token, "off": token}})
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
 	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.waiting = g.CreateKey(api.P256, api.SignVerify).KeyId
+	for _, id := range []*string{&p.single, &p.moving} {
+		var out api.CreateKeyResponse
+		g.Call("POST", "/v1/keys", api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, MultiRegion: true}, &out)
+		*id = out.KeyMetadata.KeyId
+	}
+	g.Call("POST", "/v1/keys/"+p.moving+"/replicate", map[string]any{"ReplicaRegion": "eu-west-1"}, nil)
 	p.decrypting = g.CreateKey(api.RSA2048, api.EncryptDecrypt).KeyId
 	p.signature = sign(t, g, p.signing, api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256})
 	var out api.EncryptResponse
@@ -85,6 +105,10 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.decrypting
 	case "CancelKeyDeletion":
 		return p.waiting
+	case "ReplicateKey":
+		return p.single
+	case "UpdatePrimaryRegion":
+		return p.moving
 	case "Sign", "Verify", "DescribeKey", "GetPublicKey":
 		return p.signing
 	}
@@ -98,7 +122,14 @@ func (p *parts) path(op *gateway.Op) string {
 // prepare brings the spare key and the aliases into the state in which the
 // operation works.
 func (p *parts) prepare() {
-	send := func(method, path string, body any) { p.g.Send(p.g.Admin.Token, method, path, body) }
+	send := func(method, path string, body any, header ...string) int {
+		return p.g.Send(p.g.Admin.Token, method, path, body, header...).Status
+	}
+	send("PUT", "/v1/keys/"+p.moving+"/primary-region", map[string]any{"PrimaryRegion": gatewaytest.Region}, "Hsmgate-Region", "eu-west-1")
+	send("POST", "/v1/custom-key-stores/disconnect", map[string]any{"CustomKeyStoreId": "off"})
+	for send("POST", "/v1/custom-key-stores/connect", map[string]any{"CustomKeyStoreId": "on"}) != 200 { // while it is being closed
+		time.Sleep(time.Millisecond)
+	}
 	send("POST", "/v1/keys/"+p.spare+"/cancel-deletion", nil)
 	send("POST", "/v1/keys/"+p.spare+"/enable", nil)
 	send("DELETE", "/v1/aliases/alias%2Fnew", nil)
@@ -199,6 +230,12 @@ func (p *parts) denied(t *testing.T, op *gateway.Op, e example) {
 func (p *parts) allowed(t *testing.T, op *gateway.Op, e example) {
 	t.Helper()
 	a, r := p.call(t, op, p.g.Admin, e.good, "")
+	if e.refused != "" {
+		if a.Status != 400 || a.Code() != string(e.refused) || r.Outcome != "invalid" || r.ErrorCode != a.Code() {
+			t.Errorf("%s, refused: %d %s %+v", op.Name, a.Status, a.Body, r)
+		}
+		return
+	}
 	if a.Status != 200 || r.Outcome != "allowed" || r.ErrorCode != "" || r.Reason != "role/administrator" {
 		t.Errorf("%s, allowed: %d %s %+v", op.Name, a.Status, a.Body, r)
 	}
@@ -230,6 +267,9 @@ func (p *parts) failed(t *testing.T, op *gateway.Op, e example) {
 	body := e.good
 	if op.Name == "CreateAlias" {
 		body = map[string]any{"AliasName": "alias/another", "TargetKeyId": p.signing}
+	}
+	if op.Name == "ReplicateKey" {
+		body = map[string]any{"ReplicaRegion": "eu-west-2"}
 	}
 	a, r := p.call(t, op, p.g.Admin, body, "")
 	if a.Status < 500 || r.Outcome != "failed" || r.ErrorCode != a.Code() || r.SignatureHash != "" {
