@@ -26,6 +26,7 @@ type keyStore struct {
 	config hsm.Config
 	token  atomic.Pointer[hsm.Token] // nil while it is closed
 	failed atomic.Pointer[failure]   // why it could not be opened; nil when it was, or was not tried
+	asked  atomic.Uint64             // how often a caller connected or disconnected it
 	kick   chan struct{}             // look at the store now
 }
 
@@ -67,6 +68,9 @@ func (s *Service) keyStoreNames() []string {
 // startKeyStores begins to follow what the store says of each key store, and
 // waits a while for the first attempts: one that is away stops nothing.
 func (s *Service) startKeyStores(ctx context.Context) {
+	if s.stopFollowing != nil {
+		return // it is a second start
+	}
 	ctx, s.stopFollowing = context.WithCancel(ctx)
 	var first sync.WaitGroup
 	for name, ks := range s.keyStores {
@@ -130,10 +134,13 @@ func (s *Service) settle(ctx context.Context, ks *keyStore) {
 	if ks.token.Load() != nil || last != nil && (last.next.IsZero() || time.Now().Before(last.next)) {
 		return
 	}
+	asked := ks.asked.Load()
 	// Without a time limit: where the module hangs, a second attempt would hang behind the first.
 	t, err := hsm.Open(ctx, ks.config)
 	if err != nil {
-		ks.fail(last, err)
+		if ks.asked.Load() == asked { // otherwise the failure is of before, and the next look tries again
+			ks.fail(last, err)
+		}
 		if ctx.Err() == nil {
 			s.log.Error("a key store cannot be opened", zap.String("token", ks.name), zap.Error(err))
 		}

@@ -89,6 +89,7 @@ func (s *Service) setDisconnected(ctx context.Context, c *Call, ks *keyStore, ou
 		return nil, err
 	}
 	set := func(ctx context.Context, out bool) error {
+		ks.asked.Add(1)
 		ks.failed.Store(nil) // a connection tries again, after a refused PIN too
 		defer ks.wake()
 		return s.store.SetDisconnected(ctx, ks.name, out, s.now())
