@@ -82,7 +82,7 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 		}
 	}
 	for name, keys := range gateway.MissingTokens(s, names) {
-		f.add(stateNeeded, "keys", "name it under key_stores in the settings", "%d keys are in a token named %q, which the settings do not have", keys, name)
+		f.add(stateNeeded, "keys", "name it under key_stores in the settings", "%d key(s) are in a token named %q, which the settings do not have", keys, name)
 	}
 	f.regions(c, s)
 }
@@ -96,7 +96,7 @@ func (f *findings) regions(c *Config, s *store.Store) {
 		}
 	}
 	for region, keys := range lost {
-		f.add(stateNeeded, "keys", "name it under regions in the settings", "%d keys are in the region %s, which is not served", keys, region)
+		f.add(stateNeeded, "keys", "name it under regions in the settings", "%d key(s) are in the region %s, which is not served", keys, region)
 	}
 }
 
