@@ -76,7 +76,7 @@ func (s *Service) startKeyStores(ctx context.Context) {
 	for name, ks := range s.keyStores {
 		if name != DefaultToken {
 			first.Add(1)
-			s.following.Go(func() { s.follow(ctx, ks, sync.OnceFunc(first.Done)) })
+			s.followers.Go(func() { s.follow(ctx, ks, sync.OnceFunc(first.Done)) })
 		}
 	}
 	tried := make(chan struct{})
@@ -93,7 +93,7 @@ func (s *Service) Close() error {
 	if s.stopFollowing != nil {
 		s.stopFollowing()
 	}
-	s.following.Wait()
+	s.followers.Wait()
 	var errs []error
 	for name, ks := range s.keyStores {
 		if name == DefaultToken {
@@ -256,6 +256,12 @@ func place(k *store.Key, in *api.CreateKeyRequest) {
 	if in.MultiRegion {
 		k.MultiRegion, k.PrimaryRegion = true, k.Region
 	}
+}
+
+// reachable says whether the token that holds a key answers now.
+func (s *Service) reachable(k *store.Key) bool {
+	token, err := s.tokenOf(k)
+	return err == nil && token.Stats().Available
 }
 
 // keyState is the state in which a key shows itself: one whose key store is

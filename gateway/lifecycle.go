@@ -64,7 +64,7 @@ func (s *Service) report(ctx context.Context, name string, token *hsm.Token) err
 // mendEvery is how often a broken audit log is asked whether it is whole again.
 const mendEvery = time.Second
 
-// Run destroys keys whose waiting period is over, looking each 'every', until
+// Run destroys keys whose waiting period is over and rotates those that are due, looking each 'every', until
 // ctx ends. It also has a broken audit log mended when its cause is gone, which
 // calls alone would not bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
@@ -82,6 +82,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 		case <-tick.C:
 			if s.able() == nil {
 				s.destroyDue(ctx)
+				s.rotateDue(ctx)
 			}
 		}
 	}
@@ -98,10 +99,7 @@ func (s *Service) destroyDue(ctx context.Context) {
 	}
 	s.endReplicaWaits(ctx)
 	for _, k := range s.store.Undestroyed() {
-		if s.now().Before(s.retries[k.ID].next) {
-			continue
-		}
-		if token, err := s.tokenOf(k); err != nil || !token.Stats().Available { // its time comes when the token is back
+		if s.now().Before(s.retries[k.ID].next) || !s.reachable(k) { // its time comes when the token is back
 			continue
 		}
 		if err := s.destroy(ctx, k); err != nil {

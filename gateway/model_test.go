@@ -13,13 +13,15 @@ import (
 
 // pending are the operations of AWS KMS that gateway.Ops does not have.
 var pending = []string{
-	"CreateGrant", "Decapsulate", "DeleteImportedKeyMaterial", "DeriveSharedSecret", "DisableKeyRotation",
-	"EnableKeyRotation", "Encapsulate", "GenerateDataKey", "GenerateDataKeyPair",
+	"CreateGrant", "Decapsulate",
+	"DeleteImportedKeyMaterial", "DeriveSharedSecret",
+	"Encapsulate", "GenerateDataKey", "GenerateDataKeyPair",
 	"GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GenerateRandom",
-	"GetKeyLastUsage", "GetKeyPolicy", "GetKeyRotationStatus", "GetParametersForImport", "ImportKeyMaterial",
-	"ListGrants", "ListKeyPolicies", "ListKeyRotations", "ListResourceTags", "ListRetirableGrants",
-	"PutKeyPolicy", "ReEncrypt", "RetireGrant", "RevokeGrant", "RotateKeyOnDemand",
-	"TagResource", "UntagResource", "UpdateKeyDescription", "VerifyMac",
+	"GetKeyLastUsage", "GetKeyPolicy", "GetParametersForImport", "ImportKeyMaterial",
+	"ListGrants", "ListKeyPolicies", "ListResourceTags", "ListRetirableGrants",
+	"PutKeyPolicy", "ReEncrypt", "RetireGrant", "RevokeGrant",
+	"TagResource", "UntagResource", "UpdateKeyDescription",
+	"VerifyMac",
 }
 
 // differing are the members of the model that a Go type does not have, with the
@@ -110,7 +112,8 @@ func TestModelMembers(t *testing.T) {
 		w.structure(name+"'s answer", w.Shapes[op.Output], types.Response)
 	}
 	for name := range api.Types {
-		if _, ok := w.Operations[name]; !ok {
+		op, served := gateway.OpNamed(name)
+		if _, ok := w.Operations[name]; !ok && !(served && op.BeyondKMS()) {
 			t.Errorf("api.Types has %s, which is no operation of AWS KMS", name)
 		}
 	}

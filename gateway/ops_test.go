@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -30,37 +31,53 @@ type example struct {
 
 // examples holds every operation: a new one is to be added here.
 func examples(p *parts) map[string]example {
+	all := keyExamples(p)
+	maps.Copy(all, placeExamples)
+	return all
+}
+
+// placeExamples are the operations on regions and key stores.
+var placeExamples = map[string]example{
+	"ReplicateKey":             {good: map[string]any{"ReplicaRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
+	"UpdatePrimaryRegion":      {good: map[string]any{"PrimaryRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
+	"CreateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreName": "x"}, bad: `{}`, refused: api.UnsupportedOperation},
+	"DescribeCustomKeyStores":  {bad: "?Limit=0"},
+	"UpdateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
+	"DeleteCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
+	"ConnectCustomKeyStore":    {good: map[string]any{"CustomKeyStoreId": "off"}, bad: `{}`, needs: "store"},
+	"DisconnectCustomKeyStore": {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, needs: "store"},
+}
+
+func keyExamples(p *parts) map[string]example {
 	ecdsa := map[string]any{"Message": digest(hashOf(api.ECDSASHA256), []byte("m")), "MessageType": "DIGEST", "SigningAlgorithm": api.ECDSASHA256}
 	verify := map[string]any{"Signature": p.signature}
 	for name, v := range ecdsa {
 		verify[name] = v
 	}
 	return map[string]example{
-		"CreateKey":           {good: map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, bad: `{"KeySpec":"X"}`, needs: "token"},
-		"ListKeys":            {bad: "?Limit=0"},
-		"DescribeKey":         {bad: "?X=1"},
-		"GetPublicKey":        {bad: "?X=1"},
-		"Sign":                {good: ecdsa, bad: `{`, needs: "token", crypto: api.ECDSASHA256, message: api.Digest},
-		"Verify":              {good: verify, bad: `{}`, crypto: api.ECDSASHA256, message: api.Digest},
-		"Encrypt":             {good: map[string]any{"Plaintext": []byte("m"), "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`},
-		"Decrypt":             {good: map[string]any{"CiphertextBlob": p.ciphertext, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
-		"EnableKey":           {bad: `{"X":1}`, needs: "store"},
-		"DisableKey":          {bad: `{"X":1}`, needs: "store"},
-		"ScheduleKeyDeletion": {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
-		"CancelKeyDeletion":   {bad: `{"X":1}`, needs: "store"},
-		"CreateAlias":         {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
-		"UpdateAlias":         {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
-		"DeleteAlias":         {bad: `{"X":1}`, needs: "store"},
-		"ListAliases":         {bad: "?Limit=0"},
-
-		"ReplicateKey":             {good: map[string]any{"ReplicaRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
-		"UpdatePrimaryRegion":      {good: map[string]any{"PrimaryRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
-		"CreateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreName": "x"}, bad: `{}`, refused: api.UnsupportedOperation},
-		"DescribeCustomKeyStores":  {bad: "?Limit=0"},
-		"UpdateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
-		"DeleteCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
-		"ConnectCustomKeyStore":    {good: map[string]any{"CustomKeyStoreId": "off"}, bad: `{}`, needs: "store"},
-		"DisconnectCustomKeyStore": {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, needs: "store"},
+		"CreateKey":            {good: map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, bad: `{"KeySpec":"X"}`, needs: "token"},
+		"ListKeys":             {bad: "?Limit=0"},
+		"DescribeKey":          {bad: "?X=1"},
+		"GetPublicKey":         {bad: "?X=1"},
+		"Sign":                 {good: ecdsa, bad: `{`, needs: "token", crypto: api.ECDSASHA256, message: api.Digest},
+		"Verify":               {good: verify, bad: `{}`, crypto: api.ECDSASHA256, message: api.Digest},
+		"Encrypt":              {good: map[string]any{"Plaintext": []byte("m"), "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`},
+		"Decrypt":              {good: map[string]any{"CiphertextBlob": p.ciphertext, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
+		"EnableKey":            {bad: `{"X":1}`, needs: "store"},
+		"DisableKey":           {bad: `{"X":1}`, needs: "store"},
+		"ScheduleKeyDeletion":  {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
+		"CancelKeyDeletion":    {bad: `{"X":1}`, needs: "store"},
+		"EnableKeyRotation":    {good: map[string]any{"RotationPeriodInDays": 90}, bad: `{"RotationPeriodInDays":1}`, needs: "store"},
+		"DisableKeyRotation":   {bad: `{"X":1}`, needs: "store"},
+		"GetKeyRotationStatus": {bad: "?X=1"},
+		"RotateKeyOnDemand":    {bad: `{"X":1}`, needs: "store"},
+		"ListKeyRotations":     {bad: "?Limit=0"},
+		"ListPublicKeys":       {bad: "?X=1"},
+		"GetKeyHistory":        {bad: "?X=1", needs: "token"},
+		"CreateAlias":          {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"UpdateAlias":          {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"DeleteAlias":          {bad: `{"X":1}`, needs: "store"},
+		"ListAliases":          {bad: "?Limit=0"},
 	}
 }
 
@@ -79,7 +96,10 @@ type parts struct {
 func newParts(t *testing.T) *parts {
 	t.Helper()
 	token := hsmtest.NewToken(t)
-	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1", "eu-west-2"}, KeyStores: map[string]hsm.Config{"on": token, "off": token}})
+	g := gatewaytest.NewWith(t, gatewaytest.Options{
+		Regions: []string{"eu-west-1", "eu-west-2"}, KeyStores: map[string]hsm.Config{"on": token, "off": token},
+		Rotation: gateway.Rotation{Overlap: -1}, // so that a key can be rotated twice
+	})
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
 	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
@@ -109,7 +129,7 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.single
 	case "UpdatePrimaryRegion":
 		return p.moving
-	case "Sign", "Verify", "DescribeKey", "GetPublicKey":
+	case "Sign", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
 		return p.signing
 	}
 	return p.spare

@@ -14,7 +14,7 @@ var attributeNames = map[string]uint{
 	"CKA_EXTRACTABLE": pkcs11.CKA_EXTRACTABLE, "CKA_SIGN": pkcs11.CKA_SIGN, "CKA_SIGN_RECOVER": pkcs11.CKA_SIGN_RECOVER,
 	"CKA_DECRYPT": pkcs11.CKA_DECRYPT, "CKA_UNWRAP": pkcs11.CKA_UNWRAP, "CKA_DERIVE": pkcs11.CKA_DERIVE, "CKA_VERIFY": pkcs11.CKA_VERIFY,
 	"CKA_VERIFY_RECOVER": pkcs11.CKA_VERIFY_RECOVER, "CKA_ENCRYPT": pkcs11.CKA_ENCRYPT, "CKA_WRAP": pkcs11.CKA_WRAP,
-	"CKA_ALLOWED_MECHANISMS": pkcs11.CKA_ALLOWED_MECHANISMS, "CKA_LABEL": pkcs11.CKA_LABEL,
+	"CKA_ALLOWED_MECHANISMS": pkcs11.CKA_ALLOWED_MECHANISMS, "CKA_LABEL": pkcs11.CKA_LABEL, "CKA_ENCAPSULATE": ckaEncapsulate, "CKA_DECAPSULATE": ckaDecapsulate,
 }
 
 // rsaBits and the EC parameters of each spec.
@@ -47,6 +47,8 @@ type template struct {
 	omit    map[uint]bool
 	edParam []byte
 	keyType uint // of a secret key; 0: each that it may have
+	raw     bool // a wrapping key that may decrypt too (GenerateWrapping)
+	foreign bool // imported: not made in the token
 }
 
 // private says each flag, the false ones too: SoftHSM and others default CKA_DECRYPT, CKA_UNWRAP and the like to true.
@@ -58,12 +60,15 @@ func (t *template) private() []*pkcs11.Attribute {
 		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN, t.use == UseSign),
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN_RECOVER, false),
-		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, t.use == UseDecrypt),
-		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
+		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, t.use == UseDecrypt || t.raw),
+		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, t.use == useUnwrap),
 		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, t.use == UseAgree),
 		pkcs11.NewAttribute(pkcs11.CKA_ID, t.id),
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, t.label),
 		pkcs11.NewAttribute(pkcs11.CKA_ALLOWED_MECHANISMS, ulongs(t.mechanisms())),
+	}
+	if isKEM(t.spec) {
+		a = append(a, pkcs11.NewAttribute(ckaDecapsulate, t.use == UseDecapsulate))
 	}
 	return t.without(a)
 }
@@ -82,6 +87,8 @@ func (t *template) public() []*pkcs11.Attribute {
 	switch bits := rsaBits[t.spec]; {
 	case bits != 0:
 		a = append(a, pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, bits), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+	case parameterSets[t.spec] != nil:
+		a = append(a, parameterSets[t.spec].attributes()...)
 	case t.spec == Edwards25519:
 		a = append(a, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, t.edParam))
 	default:
@@ -107,10 +114,16 @@ func (t *template) mechanisms() []uint {
 		return []uint{secretKinds[t.spec].mech}
 	case t.use == UseAgree:
 		return []uint{pkcs11.CKM_ECDH1_DERIVE}
+	case t.use == useUnwrap && t.raw:
+		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, ckmRSAAESKeyWrap, pkcs11.CKM_RSA_X_509}
+	case t.use == useUnwrap:
+		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, ckmRSAAESKeyWrap}
 	case rsaBits[t.spec] != 0 && t.use == UseDecrypt:
 		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, pkcs11.CKM_RSA_X_509}
 	case rsaBits[t.spec] != 0:
 		return []uint{pkcs11.CKM_RSA_PKCS, pkcs11.CKM_RSA_PKCS_PSS}
+	case parameterSets[t.spec] != nil:
+		return []uint{parameterSets[t.spec].mechanism}
 	case t.spec == Edwards25519:
 		return []uint{ckmEdDSA}
 	}
@@ -124,6 +137,8 @@ func (t *template) generator() uint {
 		return secretKinds[t.spec].generator
 	case rsaBits[t.spec] != 0:
 		return pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
+	case parameterSets[t.spec] != nil:
+		return parameterSets[t.spec].generator
 	case t.spec == Edwards25519:
 		return ckmECEdwardsKeyPairGen
 	}

@@ -79,6 +79,7 @@ func TestEveryOperation(t *testing.T) {
 		t.Errorf("a bad signature: %v", err)
 	}
 
+	rotate(t, c, id, ok)
 	_, err = c.DisableKey(ctx, &api.DisableKeyRequest{KeyTarget: key(id)})
 	ok("DisableKey", err)
 	if _, err := c.SignFile(ctx, id, api.ECDSASHA256, strings.NewReader("file")); client.Code(err) != api.Disabled {
@@ -249,5 +250,30 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := admin.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: "RSA_1024", KeyUsage: api.SignVerify}); client.Code(err) != api.Validation {
 		t.Errorf("a key spec that there is not: %v", err)
+	}
+}
+
+func rotate(t *testing.T, c *client.Client, id string, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := c.EnableKeyRotation(ctx, &api.EnableKeyRotationRequest{KeyTarget: key(id)})
+	ok("EnableKeyRotation", err)
+	status, err := c.GetKeyRotationStatus(ctx, &api.GetKeyRotationStatusRequest{KeyTarget: key(id)})
+	ok("GetKeyRotationStatus", err)
+	if !status.KeyRotationEnabled || status.RotationPeriodInDays != 365 {
+		t.Errorf("%+v", status)
+	}
+	_, err = c.DisableKeyRotation(ctx, &api.DisableKeyRotationRequest{KeyTarget: key(id)})
+	ok("DisableKeyRotation", err)
+	_, err = c.RotateKeyOnDemand(ctx, &api.RotateKeyOnDemandRequest{KeyTarget: key(id)})
+	ok("RotateKeyOnDemand", err)
+	list, err := c.ListKeyRotations(ctx, &api.ListKeyRotationsRequest{KeyTarget: key(id), IncludeKeyMaterial: api.AllKeyMaterial})
+	ok("ListKeyRotations", err)
+	keys, err := c.ListPublicKeys(ctx, &api.ListPublicKeysRequest{KeyTarget: key(id)})
+	ok("ListPublicKeys", err)
+	history, err := c.GetKeyHistory(ctx, &api.GetKeyHistoryRequest{KeyTarget: key(id)})
+	ok("GetKeyHistory", err)
+	if len(list.Rotations) != 2 || len(keys.Keys) != 2 || history.Signature == "" {
+		t.Errorf("%+v %+v %+v", list, keys, history)
 	}
 }

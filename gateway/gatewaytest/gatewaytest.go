@@ -40,8 +40,8 @@ const (
 	Region  = "eu-central-1"
 )
 
-// lifetime of a credential outlasts every wait for a deletion.
-const lifetime = 90 * 24 * time.Hour
+// lifetime of a credential outlasts every wait for a deletion or a rotation.
+const lifetime = 10 * 365 * 24 * time.Hour
 
 // Credentials are what a caller needs for either face.
 type Credentials struct {
@@ -75,6 +75,8 @@ type Options struct {
 	Token   hsm.Config   // default: a new SoftHSM token
 	Trusted []*net.IPNet // proxies whose X-Forwarded-For is believed
 	Log     *zap.Logger  // in place of Gateway.Lines
+	// Rotation is how keys get new versions.
+	Rotation gateway.Rotation
 
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
@@ -123,7 +125,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation,
 		KeyStores: o.KeyStores, Regions: o.Regions,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })

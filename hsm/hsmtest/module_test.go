@@ -3,7 +3,6 @@ package hsmtest
 import (
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -53,17 +52,26 @@ func TestNSS(t *testing.T) {
 	t.Parallel()
 	lib := first(t, "NSS is not installed: apt-get install libnss3 libnss3-tools", "/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
 		"/usr/lib/aarch64-linux-gnu/libsoftokn3.so", "/usr/lib64/libsoftokn3.so")
-	if _, err := exec.LookPath("certutil"); err != nil {
-		t.Skip("certutil is not installed: apt-get install libnss3-tools")
+	TestToken(t, NSSToken(t, lib))
+}
+
+// A newer NSS, which has ML-DSA and ML-KEM. In a process of its own: the system's libnssutil3 and the newer one do not go together.
+func TestNewNSS(t *testing.T) {
+	lib := NewerNSS(t)
+	if !Alone(t, "LD_LIBRARY_PATH="+filepath.Dir(lib)) {
+		return
 	}
-	dir := filepath.Join(t.TempDir(), "db")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
+	c := NSSToken(t, lib)
+	TestToken(t, c)
+	tok := Open(t, c)
+	for _, spec := range []hsm.KeySpec{hsm.MLDSA44, hsm.MLDSA65, hsm.MLDSA87} {
+		if err := tok.Supports(spec, hsm.UseSign); err != nil {
+			t.Error(err)
+		}
 	}
-	pin := PINFile(t, PIN)
-	if out, err := exec.Command("certutil", "-N", "-d", "sql:"+dir, "-f", pin).CombinedOutput(); err != nil {
-		t.Fatalf("certutil: %v\n%s", err, out)
+	for _, spec := range []hsm.KeySpec{hsm.MLKEM512, hsm.MLKEM768, hsm.MLKEM1024} {
+		if err := tok.Supports(spec, hsm.UseDecapsulate); err != nil {
+			t.Error(err)
+		}
 	}
-	TestToken(t, hsm.Config{Module: lib, Label: "NSS Certificate DB", PINFile: pin,
-		InitArgs: "configdir='sql:" + dir + "' certPrefix='' keyPrefix='' secmod='secmod.db' flags="})
 }
