@@ -142,7 +142,7 @@ func (s *Service) settle(ctx context.Context, ks *keyStore) {
 			ks.fail(last, err)
 		}
 		if ctx.Err() == nil {
-			s.log.Error("a key store cannot be opened", zap.String("token", ks.name), zap.Error(err))
+			s.log.Error("a key store cannot be opened", zap.String("token", ks.name), zap.Bool("tryingAgain", !errors.Is(err, hsm.ErrPINRefused)), zap.Error(err))
 		}
 		return
 	}
