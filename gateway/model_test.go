@@ -13,12 +13,9 @@ import (
 
 // pending are the operations of AWS KMS that gateway.Ops does not have.
 var pending = []string{
-	"ConnectCustomKeyStore", "CreateCustomKeyStore", "Decapsulate", "DeleteCustomKeyStore",
-	"DeleteImportedKeyMaterial", "DeriveSharedSecret", "DescribeCustomKeyStores",
-	"DisconnectCustomKeyStore", "Encapsulate", "GenerateDataKey", "GenerateDataKeyPair",
+	"Decapsulate", "DeleteImportedKeyMaterial", "DeriveSharedSecret", "Encapsulate", "GenerateDataKey", "GenerateDataKeyPair",
 	"GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GenerateRandom",
-	"GetParametersForImport", "ImportKeyMaterial", "ReEncrypt",
-	"ReplicateKey", "UpdateCustomKeyStore", "UpdatePrimaryRegion", "VerifyMac",
+	"GetParametersForImport", "ImportKeyMaterial", "ReEncrypt", "VerifyMac",
 }
 
 // differing are the members of the model that a Go type does not have, with the

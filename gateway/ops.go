@@ -58,6 +58,14 @@ var Ops = append([]*Op{
 	op("UntagResource", "POST", "/v1/keys/{key}/untag", notPending, (*Service).UntagResource).changing(),
 	op("ListResourceTags", "GET", "/v1/keys/{key}/tags", anyState, (*Service).ListResourceTags),
 	op("GetKeyLastUsage", "GET", "/v1/keys/{key}/last-usage", anyState, (*Service).GetKeyLastUsage),
+	op("ReplicateKey", "POST", "/v1/keys/{key}/replicate", enabled, (*Service).ReplicateKey).changing(),
+	op("UpdatePrimaryRegion", "PUT", "/v1/keys/{key}/primary-region", usable, (*Service).UpdatePrimaryRegion).changing(),
+	op("CreateCustomKeyStore", "POST", "/v1/custom-key-stores", anyState, (*Service).CreateCustomKeyStore),
+	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores),
+	op("UpdateCustomKeyStore", "POST", "/v1/custom-key-stores/update", anyState, (*Service).UpdateCustomKeyStore),
+	op("DeleteCustomKeyStore", "POST", "/v1/custom-key-stores/delete", anyState, (*Service).DeleteCustomKeyStore),
+	op("ConnectCustomKeyStore", "POST", "/v1/custom-key-stores/connect", anyState, (*Service).ConnectCustomKeyStore).changing(),
+	op("DisconnectCustomKeyStore", "POST", "/v1/custom-key-stores/disconnect", anyState, (*Service).DisconnectCustomKeyStore).changing(),
 }, refusedOps...)
 
 // GetMetrics is the permission to read the figures of the service. It is no

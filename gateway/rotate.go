@@ -127,7 +127,7 @@ func (s *Service) rotateDue(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if k.State != store.StateEnabled || k.MultiRegion && k.PrimaryRegion != k.Region || s.announced(k) != nil {
+		if k.State != store.StateEnabled || k.MultiRegion && k.PrimaryRegion != k.Region || s.announced(k) != nil || !s.reachable(k) {
 			continue
 		}
 		switch now := s.now(); {

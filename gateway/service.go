@@ -17,8 +17,8 @@ import (
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
-// Config holds the parts that a Service is made of. All but Now and
-// AuditTimeout are required.
+// Config holds the parts that a Service is made of. What has no
+// default is required.
 type Config struct {
 	Names   Names
 	Store   *store.Store
@@ -26,6 +26,11 @@ type Config struct {
 	Audit   *audit.Log
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
+	// KeyStores are further tokens by name, which Start opens: the custom key
+	// stores of AWS KMS. Default none.
+	KeyStores map[string]hsm.Config
+	// Regions are served beside that of Names. Default none.
+	Regions []string
 	// AuditTimeout is how long a call waits for its audit record to become
 	// durable before its result is thrown away. Default 5s.
 	AuditTimeout time.Duration
@@ -56,7 +61,12 @@ type Service struct {
 	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
 	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes
 	asking       singleflight.Group // of Ready
-	retries      map[string]retry   // id of a key or an object -> when to try again to destroy it; of Start and Run alone
+	regions      []string           // that are served, the home region first
+	keyStores    map[string]*keyStore
+	retries      map[string]retry // id of a key or an object -> when to try again to destroy it; of Start and Run alone
+
+	followers     sync.WaitGroup // those who open and close key stores
+	stopFollowing context.CancelFunc
 }
 
 // New makes a Service. It does not touch the token; see [Service.Start].
@@ -75,6 +85,8 @@ func New(c Config) *Service {
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
 	}
+	s.regions = append([]string{c.Names.Region}, c.Regions...)
+	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s)
 	return s
 }
@@ -178,6 +190,9 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 			return nil, err
 		}
 	}
+	if err := s.checkRegion(c); err != nil {
+		return nil, err
+	}
 	if c.op.changes {
 		s.changes.Lock()
 		c.unlock = s.changes.Unlock
@@ -242,7 +257,7 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if c.key == nil {
 		return ref.missing()
 	}
-	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.State))
+	return c.op.States.check(c.record.KeyARN, s.keyState(c.key))
 }
 
 // again decides anew on a call whose body took its time to come: meanwhile the
@@ -263,7 +278,7 @@ func (s *Service) again(c *Call) *api.Error {
 		return keyRef{arn: c.record.KeyARN}.missing()
 	}
 	c.key = now
-	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.State))
+	return c.op.States.check(c.record.KeyARN, s.keyState(c.key))
 }
 
 func (s *Service) decide(c *Call, keyID, resource string) *api.Error {

@@ -75,7 +75,7 @@ VerifyMac                            ok 1  2  5  11 14 ok
 var notYet = []string{
 	"Decapsulate", "DeleteImportedKeyMaterial", "DeriveSharedSecret", "Encapsulate",
 	"GenerateDataKey", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac",
-	"GetParametersForImport", "ImportKeyMaterial", "ReEncrypt", "ReplicateKey", "UpdatePrimaryRegion", "VerifyMac",
+	"GetParametersForImport", "ImportKeyMaterial", "ReEncrypt", "VerifyMac",
 }
 
 // withoutState are operations that are about no key.

@@ -47,7 +47,7 @@ func newFace(t *testing.T) *face {
 	core, lines := observer.New(zapcore.DebugLevel)
 	f := &face{Gateway: gatewaytest.New(t), lines: lines}
 	f.Handler = awskms.New(awskms.Config{
-		Service: f.Service, Identities: f.Identities, Region: gatewaytest.Region, Log: zap.New(core), Now: f.Now,
+		Service: f.Service, Identities: f.Identities, Regions: []string{gatewaytest.Region}, Log: zap.New(core), Now: f.Now,
 		Address: func(*http.Request) string { return "192.0.2.7" },
 		AuthFailures: func(reason string) {
 			f.mu.Lock()

@@ -13,13 +13,15 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 func key(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }
 
 // TestEveryOperation calls each operation of the table on a real gateway.
 func TestEveryOperation(t *testing.T) {
-	g := gatewaytest.New(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1"}, KeyStores: map[string]hsm.Config{"second": hsmtest.NewToken(t)}})
 	c := client.New(g.URL, g.Admin.Token)
 	var receipts []string
 	c.OnReceipt = func(r string) { receipts = append(receipts, r) }
@@ -106,6 +108,7 @@ func TestEveryOperation(t *testing.T) {
 		t.Errorf("a key that does not sign: %v", err)
 	}
 	listAndUpdateAliases(t, c, id, ok)
+	storesAndRegions(t, c, ok)
 
 	for _, op := range gateway.Ops {
 		if !called[op.Name] {
@@ -198,6 +201,52 @@ func listAndUpdateAliases(t *testing.T, c *client.Client, id string, ok func(str
 	if _, err := c.DeleteAlias(ctx, &api.DeleteAliasRequest{AliasName: "alias/team/release"}); client.Code(err) != api.NotFound {
 		t.Errorf("an alias that is gone: %v", err)
 	}
+}
+
+func storesAndRegions(t *testing.T, c *client.Client, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, MultiRegion: true, CustomKeyStoreId: "second"})
+	ok("CreateKey", err)
+	id := made.KeyMetadata.KeyId
+	replica, err := c.ReplicateKey(ctx, &api.ReplicateKeyRequest{KeyTarget: key(id), ReplicaRegion: "eu-west-1"})
+	ok("ReplicateKey", err)
+	_, err = c.UpdatePrimaryRegion(ctx, &api.UpdatePrimaryRegionRequest{KeyTarget: key(id), PrimaryRegion: "eu-west-1"})
+	ok("UpdatePrimaryRegion", err)
+	c.Region = "eu-west-1"
+	there, err := c.DescribeKey(ctx, &api.DescribeKeyRequest{KeyTarget: key(id)})
+	ok("DescribeKey", err)
+	if there.KeyMetadata.Arn != replica.ReplicaKeyMetadata.Arn || there.KeyMetadata.MultiRegionConfiguration.MultiRegionKeyType != api.Primary {
+		t.Errorf("in the other region: %+v", there.KeyMetadata)
+	}
+	c.Region = "eu-west-9"
+	if _, err := c.ListKeys(ctx, &api.ListKeysRequest{}); client.Code(err) != api.Validation || !strings.Contains(err.Error(), "eu-central-1, eu-west-1") {
+		t.Errorf("a region that is not served: %v", err)
+	}
+	c.Region = ""
+
+	list, err := c.DescribeCustomKeyStores(ctx, &api.DescribeCustomKeyStoresRequest{})
+	ok("DescribeCustomKeyStores", err)
+	if n := len(list.CustomKeyStores); n != 2 || list.CustomKeyStores[1].CustomKeyStoreId != "second" || list.CustomKeyStores[1].ConnectionState != api.Connected {
+		t.Errorf("%+v", list)
+	}
+	_, err = c.ConnectCustomKeyStore(ctx, &api.ConnectCustomKeyStoreRequest{CustomKeyStoreId: "second"})
+	ok("ConnectCustomKeyStore", err)
+	_, err = c.DisconnectCustomKeyStore(ctx, &api.DisconnectCustomKeyStoreRequest{CustomKeyStoreId: "second"})
+	ok("DisconnectCustomKeyStore", err)
+	refused := func(name string, err error) {
+		t.Helper()
+		if client.Code(err) != api.UnsupportedOperation || !strings.Contains(err.Error(), "key_stores") {
+			t.Errorf("%s: %v", name, err)
+		}
+		ok(name, nil)
+	}
+	_, err = c.CreateCustomKeyStore(ctx, &api.CreateCustomKeyStoreRequest{CustomKeyStoreName: "third"})
+	refused("CreateCustomKeyStore", err)
+	_, err = c.UpdateCustomKeyStore(ctx, &api.UpdateCustomKeyStoreRequest{CustomKeyStoreId: "second", KeyStorePassword: "1234567"})
+	refused("UpdateCustomKeyStore", err)
+	_, err = c.DeleteCustomKeyStore(ctx, &api.DeleteCustomKeyStoreRequest{CustomKeyStoreId: "second"})
+	refused("DeleteCustomKeyStore", err)
 }
 
 // TestPublicKeyForms: what the gateway makes of a public key.

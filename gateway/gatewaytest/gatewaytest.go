@@ -78,6 +78,9 @@ type Options struct {
 	Quotas  gateway.Quotas
 	// Rotation is how keys get new versions.
 	Rotation gateway.Rotation
+
+	KeyStores map[string]hsm.Config // further tokens
+	Regions   []string              // further regions
 }
 
 // New starts a gateway and stops it with the test.
@@ -124,11 +127,13 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
+		KeyStores: o.KeyStores, Regions: o.Regions,
 	})
+	t.Cleanup(func() { _ = g.Service.Close() })
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)
 	aws := awskms.New(awskms.Config{
-		Service: g.Service, Identities: g.Identities, Region: Region, Address: address, Log: log, Now: g.Now,
+		Service: g.Service, Identities: g.Identities, Regions: g.Service.Regions(), Address: address, Log: log, Now: g.Now,
 	})
 	server := httptest.NewServer(rest.New(rest.Config{
 		Service: g.Service, Identities: g.Identities, AWS: aws, Log: log, Registry: registry, Address: address, Now: g.Now,

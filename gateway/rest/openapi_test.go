@@ -71,6 +71,9 @@ func TestDocumentNamesEveryMember(t *testing.T) {
 		if item == nil {
 			t.Fatalf("%s: no path %s", op.Name, op.Path)
 		}
+		if len(item.Parameters) != 1 || item.Parameters[0].Ref != "#/components/parameters/Region" {
+			t.Errorf("%s: the path lacks the parameter Region", op.Path)
+		}
 		described := item.GetOperation(op.Method)
 		compare(t, op.Name+"'s answer", described.Responses.Status(200).Value.Content.Get("application/json").Schema, api.Types[op.Name].Response)
 		request := reflect.TypeOf(op.New()).Elem()
@@ -191,7 +194,7 @@ func TestDocumentNamesEveryValue(t *testing.T) {
 	for name, want := range map[string][]any{
 		"KeySpec":             {"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1", "ECC_NIST_EDWARDS25519"},
 		"KeyUsage":            {string(api.SignVerify), string(api.EncryptDecrypt)},
-		"KeyState":            {string(api.Enabled), string(api.DisabledState), string(api.PendingDeletion)},
+		"KeyState":            {string(api.Enabled), string(api.DisabledState), string(api.PendingDeletion), string(api.PendingReplicaDeletion), string(api.Unavailable)},
 		"MessageType":         {string(api.Raw), string(api.Digest)},
 		"EncryptionAlgorithm": {string(api.OAEPSHA1), string(api.OAEPSHA256)},
 		"SigningAlgorithm": {string(api.PKCS1SHA256), string(api.PKCS1SHA384), string(api.PKCS1SHA512), string(api.PSSSHA256), string(api.PSSSHA384), string(api.PSSSHA512),

@@ -36,7 +36,7 @@ func TestClients(t *testing.T) {
 	for _, c := range clients(t) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g := gatewaytest.New(t)
+			g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1"}})
 			b := &bench{client: c, Gateway: g, admin: accessOf(g, g.Admin)}
 			t.Run("keys", b.testKeys)
 			t.Run("sign", b.testSign)
@@ -45,6 +45,7 @@ func TestClients(t *testing.T) {
 			t.Run("aliases", b.testAliases)
 			t.Run("pages", b.testPages)
 			t.Run("life", b.testLife)
+			t.Run("regions", b.testRegions)
 			t.Run("errors", b.testErrors)
 			t.Run("authentication", b.testAuthentication)
 			t.Run("audit", b.testAudit)
