@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ func TestTime(t *testing.T) {
 func TestCheckTexts(t *testing.T) {
 	t.Parallel()
 	limit := func(n int) *int { return &n }
+	key := api.KeyTarget{KeyId: "k"}
 	for want, in := range map[string]interface{ Check(*api.Checker) }{
 		"": &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "k"}, Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256},
 		"1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null": &api.EnableKeyRequest{},
@@ -58,6 +60,19 @@ func TestCheckTexts(t *testing.T) {
 		"1 validation error detected: Value at 'keyId' failed to satisfy constraint: Member must have length less than or equal to 2048":                               &api.DescribeKeyRequest{KeyTarget: api.KeyTarget{KeyId: strings.Repeat("secret", 400)}},
 		"1 validation error detected: Value 'RAWW' at 'messageType' failed to satisfy constraint: Member must satisfy enum value set: [RAW, DIGEST, EXTERNAL_MU]":      &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "k"}, Message: []byte("m"), MessageType: "RAWW", SigningAlgorithm: api.ECDSASHA256},
 		"1 validation error detected: Value 'alias/ü' at 'aliasName' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$": &api.DeleteAliasRequest{AliasName: "alias/ü"},
+		"1 validation error detected: Value null at 'tags.2.member.tagKey' failed to satisfy constraint: Member must not be null": &api.TagResourceRequest{
+			KeyTarget: key, Tags: []api.Tag{{TagKey: "a"}, {}}},
+		"1 validation error detected: Value '[Sign, Fly]' at 'operations' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [Decrypt, Encrypt, " +
+			"GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, GenerateDataKeyPair, " +
+			"GenerateDataKeyPairWithoutPlaintext, GenerateMac, VerifyMac, DeriveSharedSecret, Encapsulate, Decapsulate]]": &api.CreateGrantRequest{
+			KeyTarget: key, Operations: []api.GrantOperation{api.GrantSign, "Fly"}},
+		"1 validation error detected: Value at 'constraints.encryptionContextSubset' failed to satisfy constraint: Member must have length less than or equal to 8": &api.CreateGrantRequest{
+			KeyTarget: key, Operations: []api.GrantOperation{api.GrantDecrypt}, Constraints: &api.GrantConstraints{EncryptionContextSubset: pairs(9, 1)}},
+		"1 validation error detected: Value at 'constraints.encryptionContextEquals' failed to satisfy constraint: " +
+			"Member must have at most 384 characters in its keys and values together, not 392": &api.CreateGrantRequest{
+			KeyTarget: key, Operations: []api.GrantOperation{api.GrantDecrypt}, Constraints: &api.GrantConstraints{EncryptionContextEquals: pairs(8, 48)}},
+		"1 validation error detected: Value '0' at 'keyVersion' failed to satisfy constraint: Member must have value greater than or equal to 1": &api.GetPublicKeyRequest{
+			KeyTarget: key, KeyVersion: limit(0)},
 	} {
 		var c api.Checker
 		in.Check(&c)
@@ -66,6 +81,74 @@ func TestCheckTexts(t *testing.T) {
 		case want == "" && err != nil, want != "" && (err == nil || err.Code != api.Validation || err.Message != want):
 			t.Errorf("%+v\nwant %s", err, want)
 		}
+	}
+}
+
+// pairs makes n pairs with keys of one character and values of size.
+func pairs(n, size int) map[string]string {
+	made := make(map[string]string)
+	for i := range n {
+		made[string(rune('a'+i))] = strings.Repeat("x", size)
+	}
+	return made
+}
+
+// TestSourceOfDecryption: a ciphertext that does not name its key needs one
+// beside it, and only a dry run may ignore the ciphertext.
+func TestSourceOfDecryption(t *testing.T) {
+	t.Parallel()
+	const noKey, noCiphertext = "'keyId'", "'ciphertextBlob'"
+	ignore := []api.DryRunModifier{api.IgnoreCiphertext}
+	for _, c := range []struct {
+		in   api.DecryptRequest
+		want []string
+	}{
+		{api.DecryptRequest{CiphertextBlob: []byte("c")}, nil},
+		{api.DecryptRequest{CiphertextBlob: []byte("c"), EncryptionAlgorithm: api.SymmetricDefault}, nil},
+		{api.DecryptRequest{CiphertextBlob: []byte("c"), EncryptionAlgorithm: api.OAEPSHA256}, []string{noKey}},
+		{api.DecryptRequest{}, []string{noCiphertext}},
+		{api.DecryptRequest{DryRunModifiers: ignore}, []string{noCiphertext}},
+		{api.DecryptRequest{DryRunModifiers: ignore, DryRun: true}, []string{noKey}},
+		{api.DecryptRequest{DryRunModifiers: ignore, DryRun: true, KeyTarget: api.KeyTarget{KeyId: "k"}}, nil},
+	} {
+		var checker api.Checker
+		c.in.Check(&checker)
+		err := checker.Err()
+		if (err == nil) != (c.want == nil) {
+			t.Errorf("%+v: %v, want %v", c.in, err, c.want)
+		}
+		for _, text := range c.want {
+			if err != nil && !strings.Contains(err.Message, "1 validation error detected: Value null at "+text) {
+				t.Errorf("%+v: %v, want %s", c.in, err, text)
+			}
+		}
+	}
+}
+
+// TestSecretsStayHidden in errors and in whatever is printed.
+func TestSecretsStayHidden(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter"
+	for _, in := range []interface{ Check(*api.Checker) }{
+		&api.CreateCustomKeyStoreRequest{KeyStorePassword: secret, XksProxyAuthenticationCredential: &api.XksProxyAuthenticationCredential{AccessKeyId: secret, RawSecretAccessKey: secret}},
+		&api.UpdateCustomKeyStoreRequest{KeyStorePassword: secret, XksProxyAuthenticationCredential: &api.XksProxyAuthenticationCredential{AccessKeyId: secret, RawSecretAccessKey: secret}},
+		&api.RetireGrantRequest{GrantToken: strings.Repeat(secret, 2000)},
+		&api.DescribeKeyRequest{GrantTokens: []string{secret, ""}},
+	} {
+		var c api.Checker
+		in.Check(&c)
+		if err := c.Err(); err == nil || strings.Contains(err.Message, secret) {
+			t.Errorf("%T: %v", in, err)
+		}
+	}
+	store := api.UpdateCustomKeyStoreRequest{KeyStorePassword: secret}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		if text := fmt.Sprintf(format, store); strings.Contains(text, secret) || strings.Contains(text, "68756e746572") {
+			t.Errorf("%s: %s", format, text)
+		}
+	}
+	if wire, err := json.Marshal(store); err != nil || !strings.Contains(string(wire), secret) {
+		t.Errorf("%s %v", wire, err) // the client sends it
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,8 +12,8 @@ import (
 
 // Decode fills a request from a body: one JSON object and nothing after it;
 // members by their exact names; nulls are absent members. A member that the
-// request does not have is refused if strict, and ignored otherwise, as AWS
-// does. An empty body is an empty object.
+// request does not have, or an object in it, is refused if strict, and ignored
+// otherwise, as AWS does. An empty body is an empty object.
 func Decode(body []byte, in any, strict bool) *Error {
 	if len(body) == 0 {
 		return nil
@@ -20,14 +21,23 @@ func Decode(body []byte, in any, strict bool) *Error {
 	if !utf8.Valid(body) { // encoding/json would replace what it cannot read
 		return Errorf(Serialization, "The body is not UTF-8.")
 	}
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal(body, &given); err != nil || given == nil {
+	given, ok := object(body)
+	if !ok {
 		return Errorf(Serialization, "The body is not one JSON object.")
 	}
-	v := reflect.ValueOf(in).Elem()
+	return decodeObject(given, reflect.ValueOf(in).Elem(), strict, "")
+}
+
+func object(raw []byte) (members map[string]json.RawMessage, ok bool) {
+	err := json.Unmarshal(raw, &members)
+	return members, err == nil && members != nil
+}
+
+// decodeObject fills a struct, whose members errors name after the prefix at.
+func decodeObject(given map[string]json.RawMessage, v reflect.Value, strict bool, at string) *Error {
 	members := membersOf(v.Type())
 	if strict {
-		if err := allKnown(given, members); err != nil {
+		if err := allKnown(given, members, at); err != nil {
 			return err
 		}
 	}
@@ -36,18 +46,54 @@ func Decode(body []byte, in any, strict bool) *Error {
 		if !there || raw[0] == 'n' {
 			continue
 		}
-		// encoding/json would also take a list of numbers for a blob.
-		if m.blob && raw[0] != '"' || json.Unmarshal(raw, v.FieldByIndex(m.index).Addr().Interface()) != nil {
-			return Errorf(Serialization, "Member %s must be %s.", m.name, m.form)
+		if err := decodeMember(raw, v.FieldByIndex(m.index), m, strict, at+m.name); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func allKnown(given map[string]json.RawMessage, members []member) *Error {
+func decodeMember(raw json.RawMessage, field reflect.Value, m member, strict bool, name string) *Error {
+	wrong := func() *Error { return Errorf(Serialization, "Member %s must be %s.", name, m.form) }
+	switch t := field.Type(); {
+	case t.Kind() == reflect.Pointer && isObject(t.Elem()):
+		given, ok := object(raw)
+		if !ok {
+			return wrong()
+		}
+		field.Set(reflect.New(t.Elem()))
+		return decodeObject(given, field.Elem(), strict, name+".")
+	case t.Kind() == reflect.Slice && isObject(t.Elem()):
+		var list []json.RawMessage
+		if json.Unmarshal(raw, &list) != nil {
+			return wrong()
+		}
+		field.Set(reflect.MakeSlice(t, len(list), len(list)))
+		for i, element := range list {
+			given, ok := object(element)
+			if !ok {
+				return wrong()
+			}
+			if err := decodeObject(given, field.Index(i), strict, fmt.Sprintf("%s.%d.", name, i+1)); err != nil {
+				return err
+			}
+		}
+	// encoding/json would also take a list of numbers for a blob.
+	case m.blob && raw[0] != '"' || json.Unmarshal(raw, field.Addr().Interface()) != nil:
+		return wrong()
+	}
+	return nil
+}
+
+// isObject says whether a type travels as an object with members of its own.
+func isObject(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Time]()
+}
+
+func allKnown(given map[string]json.RawMessage, members []member, at string) *Error {
 	for name := range given {
 		if !slices.ContainsFunc(members, func(m member) bool { return m.name == name }) {
-			return Errorf(Serialization, "The request has no member %.64q. See /openapi.yaml.", name)
+			return Errorf(Serialization, "The request has no member %.64q. See /openapi.yaml.", at+name)
 		}
 	}
 	return nil
@@ -92,6 +138,9 @@ func formOf(t reflect.Type, blob bool) string {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if t == reflect.TypeFor[Time]() {
+		return "a number of seconds since 1970"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
@@ -104,6 +153,8 @@ func formOf(t reflect.Type, blob bool) string {
 			return "a list of strings"
 		}
 		return "a list of objects"
+	case reflect.Map:
+		return "an object of strings"
 	}
 	return "an object"
 }

@@ -85,3 +85,41 @@ func TestDecodeStrictly(t *testing.T) {
 		t.Errorf("%+v, %v", in, err)
 	}
 }
+
+// What holds for a request holds for the objects in it, too.
+func TestDecodeNested(t *testing.T) {
+	var tags api.TagResourceRequest
+	if err := api.Decode([]byte(`{"Tags":[{"TagKey":"a","TagValue":null},{"TagKey":"b","tagvalue":"x"}]}`), &tags, false); err != nil ||
+		!reflect.DeepEqual(tags.Tags, []api.Tag{{TagKey: "a"}, {TagKey: "b"}}) {
+		t.Errorf("%+v, %v", tags, err)
+	}
+	var grant api.CreateGrantRequest
+	if err := api.Decode([]byte(`{"Constraints":{"EncryptionContextEquals":{"a":"b"}},"Operations":["Sign"]}`), &grant, true); err != nil ||
+		grant.Constraints == nil || grant.Constraints.EncryptionContextEquals["a"] != "b" || len(grant.Operations) != 1 {
+		t.Errorf("%+v, %v", grant, err)
+	}
+	var material api.ImportKeyMaterialRequest
+	if err := api.Decode([]byte(`{"ValidTo":1700000000}`), &material, true); err != nil || material.ValidTo.Unix() != 1700000000 {
+		t.Errorf("%+v, %v", material, err)
+	}
+	const base64 = "a string in base64 (RFC 4648, section 4)."
+	for body, c := range map[string]struct {
+		in   any
+		want string
+	}{
+		`{"Tags":{}}`:                               {&api.TagResourceRequest{}, "Member Tags must be a list of objects."},
+		`{"Tags":["a"]}`:                            {&api.TagResourceRequest{}, "Member Tags must be a list of objects."},
+		`{"Tags":[null]}`:                           {&api.TagResourceRequest{}, "Member Tags must be a list of objects."},
+		`{"Tags":[{"TagKey":1}]}`:                   {&api.TagResourceRequest{}, "Member Tags.1.TagKey must be a string."},
+		`{"Tags":[{},{"Tagkey":"a"}]}`:              {&api.TagResourceRequest{}, `The request has no member "Tags.2.Tagkey". See /openapi.yaml.`},
+		`{"Constraints":[]}`:                        {&api.CreateGrantRequest{}, "Member Constraints must be an object."},
+		`{"Constraints":{"SourceARN":"a"}}`:         {&api.CreateGrantRequest{}, `The request has no member "Constraints.SourceARN". See /openapi.yaml.`},
+		`{"ValidTo":"2030-01-01T00:00:00Z"}`:        {&api.ImportKeyMaterialRequest{}, "Member ValidTo must be a number of seconds since 1970."},
+		`{"EncryptionContext":{"a":1}}`:             {&api.EncryptRequest{}, "Member EncryptionContext must be an object of strings."},
+		`{"Recipient":{"AttestationDocument":[1]}}`: {&api.DecryptRequest{}, "Member Recipient.AttestationDocument must be " + base64},
+	} {
+		if err := api.Decode([]byte(body), c.in, true); err == nil || err.Message != c.want {
+			t.Errorf("%s: %v, want %s", body, err, c.want)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package api
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // GrantOperation is something that a grant allows. It is the name of an
 // operation, but for the two halves of ReEncrypt.
@@ -54,7 +57,7 @@ func (c *Checker) constraint(member string, pairs map[string]string) {
 	}
 	n := 0
 	for k, v := range pairs {
-		n += len(k) + len(v)
+		n += utf8.RuneCountInString(k) + utf8.RuneCountInString(v)
 	}
 	if n > 384 {
 		c.add("", member, fmt.Sprintf("Member must have at most 384 characters in its keys and values together, not %d", n))

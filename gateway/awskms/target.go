@@ -35,7 +35,7 @@ func target(h http.Header) (op *gateway.Op, name string, err *api.Error) {
 	if op, ok = gateway.OpNamed(name); ok {
 		return op, name, nil
 	}
-	if notServed[name] {
+	if _, known := api.Types[name]; known {
 		return nil, name, api.Errorf(api.UnknownOperation, "%s is an operation of AWS KMS that this gateway does not have.", name)
 	}
 	return nil, unknownName, api.Errorf(api.UnknownOperation, "AWS KMS has no operation %.100q.", name)
@@ -51,24 +51,3 @@ func isJSON11(values []string) bool {
 	media, _, err := mime.ParseMediaType(values[0])
 	return err == nil && media == contentType
 }
-
-// notServed holds the operations of AWS KMS beyond gateway.Ops, by the names of
-// its API reference.
-var notServed = func() map[string]bool {
-	names := make(map[string]bool)
-	for _, name := range strings.Fields(`
-		CancelKeyDeletion ConnectCustomKeyStore CreateAlias CreateCustomKeyStore CreateGrant CreateKey Decrypt
-		DeleteAlias DeleteCustomKeyStore DeleteImportedKeyMaterial DeriveSharedSecret DescribeCustomKeyStores
-		DescribeKey DisableKey DisableKeyRotation DisconnectCustomKeyStore EnableKey EnableKeyRotation Encrypt
-		GenerateDataKey GenerateDataKeyPair GenerateDataKeyPairWithoutPlaintext GenerateDataKeyWithoutPlaintext
-		GenerateMac GenerateRandom GetKeyPolicy GetKeyRotationStatus GetParametersForImport GetPublicKey
-		ImportKeyMaterial ListAliases ListGrants ListKeyPolicies ListKeyRotations ListKeys ListResourceTags
-		ListRetirableGrants PutKeyPolicy ReEncrypt ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand
-		ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateCustomKeyStore UpdateKeyDescription
-		UpdatePrimaryRegion Verify VerifyMac`) {
-		if _, served := gateway.OpNamed(name); !served {
-			names[name] = true
-		}
-	}
-	return names
-}()

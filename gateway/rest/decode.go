@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -145,30 +146,58 @@ func decodeQuery(r *http.Request, in any) *api.Error {
 	}
 	members := make(map[string]any, len(query))
 	for name, values := range query {
-		if len(values) != 1 {
-			return api.Errorf(api.Validation, "%s stands in the query %d times, not once.", cut(name, 64), len(values))
-		}
-		if !utf8.ValidString(name + values[0]) {
+		if !utf8.ValidString(name + strings.Join(values, "")) {
 			return api.Errorf(api.Serialization, "The query is not UTF-8.")
 		}
-		members[name] = values[0]
-		switch name {
-		case "Limit":
-			n, err := strconv.Atoi(values[0])
-			if err != nil {
-				return api.Errorf(api.Validation, "Limit must be a whole number, not %q.", cut(values[0], 64))
-			}
-			members[name] = n
-		case "DryRun":
-			members[name] = values[0] == "true"
-			if values[0] != "true" && values[0] != "false" {
-				return api.Errorf(api.Validation, "DryRun must be true or false, not %q.", cut(values[0], 64))
-			}
+		value, err := queryValue(name, values, in)
+		if err != nil {
+			return err
 		}
+		members[name] = value
 	}
 	body, err := json.Marshal(members)
 	if err != nil {
 		return api.Errorf(api.Serialization, "The query cannot be read.")
 	}
 	return api.Decode(body, in, true) // a misspelt member must not be taken for an absent one
+}
+
+// queryValue reads a parameter as the member of its name has it. A list stands
+// in the query once for each element; any other member stands there once.
+func queryValue(name string, values []string, in any) (any, *api.Error) {
+	kind := reflect.String
+	if field, ok := reflect.TypeOf(in).Elem().FieldByName(name); ok {
+		kind = kindOf(field.Type)
+	}
+	if kind == reflect.Slice {
+		return values, nil
+	}
+	if len(values) != 1 {
+		return nil, api.Errorf(api.Validation, "%s stands in the query %d times, not once.", cut(name, 64), len(values))
+	}
+	switch kind {
+	case reflect.Int:
+		n, err := strconv.Atoi(values[0])
+		if err != nil {
+			return nil, api.Errorf(api.Validation, "%s must be a whole number, not %q.", name, cut(values[0], 64))
+		}
+		return n, nil
+	case reflect.Bool:
+		if values[0] != "true" && values[0] != "false" {
+			return nil, api.Errorf(api.Validation, "%s must be true or false, not %q.", name, cut(values[0], 64))
+		}
+		return values[0] == "true", nil
+	}
+	return values[0], nil
+}
+
+// kindOf is the form of a member in a query; a blob is text there.
+func kindOf(t reflect.Type) reflect.Kind {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.String {
+		return reflect.String
+	}
+	return t.Kind()
 }
