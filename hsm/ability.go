@@ -37,16 +37,18 @@ func (t *Token) Supports(spec KeySpec, use Use) error {
 		return t.supportsSecret(spec, use)
 	}
 	switch {
-	case !rsa && ecParams[spec] == nil && spec != Edwards25519:
+	case !rsa && ecParams[spec] == nil && spec != Edwards25519 && parameterSets[spec] == nil:
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("there is no key spec %q", string(spec))}
-	case use != UseSign && use != UseDecrypt && use != UseAgree:
+	case use != UseSign && use != UseDecrypt && use != UseAgree && use != UseDecapsulate:
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("there is no use %d", use)}
 	case use == UseDecrypt && !rsa:
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("a key of type %s cannot decrypt", spec)}
 	case use == UseAgree && curves[spec] == nil:
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("a key of type %s cannot agree on a secret", spec)}
+	case isKEM(spec) != (use == UseDecapsulate):
+		return &Error{Kind: ErrInvalid, Op: "supports", Detail: "UseDecapsulate is for ML-KEM, and ML-KEM for nothing else"}
 	}
-	if err := t.able(string(spec)); err != nil || use == UseSign {
+	if err := t.able(string(spec)); err != nil || use == UseSign || use == UseDecapsulate {
 		return err
 	}
 	if use == UseAgree {
@@ -62,6 +64,9 @@ func (t *Token) Supports(spec KeySpec, use Use) error {
 // do not go together, ErrUnsupported otherwise. Ed25519ph must have been seen to work: a token may ignore the parameter and sign the digest by
 // plain Ed25519.
 func (t *Token) SupportsSign(spec KeySpec, m SignMechanism) error {
+	if m.Scheme == MLDSAMu && isMLDSA(spec) {
+		return externalMu("supports", make([]byte, muSize))
+	}
 	if signers[signerKey{spec, m}] == nil {
 		return &Error{Kind: ErrInvalid, Op: "supports", Detail: fmt.Sprintf("%s is no mechanism for a key of type %s", m, spec)}
 	}
@@ -77,9 +82,9 @@ const (
 	oaepSHA256 = "RSAES_OAEP_SHA_256"
 )
 
-// abilityName: two curves sign ECDSA_SHA_256, and a token may do the one and not the other.
+// abilityName: two curves sign ECDSA_SHA_256, three parameter sets ML_DSA_SHAKE_256, and a token may do the one and not the other.
 func abilityName(spec KeySpec, m SignMechanism) string {
-	if m.Scheme == ECDSA {
+	if m.Scheme == ECDSA || m.Scheme == MLDSA {
 		return m.String() + " (" + string(spec) + ")"
 	}
 	return m.String()

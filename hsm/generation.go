@@ -146,7 +146,7 @@ func (g *generation) openWorker(q *queue) (*worker, error) {
 }
 
 func (g *generation) newWorker(q *queue) *worker {
-	return &worker{gen: g, queue: q, s: session{ctx: g.life.ctx, slot: g.owner.slot, list: g.life.list, name: &g.name, twice: &g.tok.twice, login: !g.tok.cfg.NoLogin}}
+	return &worker{gen: g, queue: q, s: session{ctx: g.life.ctx, slot: g.owner.slot, list: g.life.list, kem: g.life.kem, name: &g.name, twice: &g.tok.twice, login: !g.tok.cfg.NoLogin}}
 }
 
 // replaceStuck gives up the workers whose call is past its deadline and puts others in their place; but never more than there were at first,

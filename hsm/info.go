@@ -104,7 +104,7 @@ func (t *Token) Ready(ctx context.Context) error {
 type Object struct {
 	ID        []byte
 	Label     string
-	Type      string  // "RSA", "EC", "EC_EDWARDS", "AES", "GENERIC_SECRET", "SHA256_HMAC" and the like, or the number of the CKK
+	Type      string  // "RSA", "EC", "EC_EDWARDS", "ML_DSA", "ML_KEM", "AES", "GENERIC_SECRET", "SHA256_HMAC" and the like, or the number of the CKK
 	Spec      KeySpec // empty where it is none of ours
 	Protected bool    // SENSITIVE and not EXTRACTABLE
 	Why       string  // why it cannot be used: it is not protected, or is not the only one under its CKA_ID
@@ -163,6 +163,8 @@ func (s *session) describe(h pkcs11.ObjectHandle) Object {
 		o.Type, o.Spec = "EC", curveOf(read(pkcs11.CKA_EC_PARAMS))
 	case ckkECEdwards:
 		o.Type, o.Spec = "EC_EDWARDS", curveOf(read(pkcs11.CKA_EC_PARAMS))
+	case ckkMLDSA, ckkMLKEM:
+		o.Type, o.Spec = latticeNames[typ], latticeSpec(typ, ulong(read(ckaParameterSet)))
 	default:
 		o.Type, o.Spec = secretType(typ, ulong(read(pkcs11.CKA_VALUE_LEN)))
 	}

@@ -52,7 +52,7 @@ const (
 	jobGivenUp
 )
 
-// maxOutput is the longest signature, or plaintext of RSA: 4096 bits, with room. A job of AES-GCM may need more (room).
+// maxOutput is the longest signature, or plaintext of RSA: 4096 bits, with room. A job of ML-DSA or AES-GCM may need more (room).
 const maxOutput = 1024
 
 var jobs = sync.Pool{New: func() any {
@@ -238,7 +238,8 @@ type session struct {
 	h     pkcs11.SessionHandle
 	slot  uint
 	list  unsafe.Pointer
-	twice *atomic.Bool // set: the next generation is provisional
-	name  *string      // the token's label and serial number when the generation began
-	login bool         // without a login nothing private is to be seen
+	kem   unsafe.Pointer // as in life
+	twice *atomic.Bool   // set: the next generation is provisional
+	name  *string        // the token's label and serial number when the generation began
+	login bool           // without a login nothing private is to be seen
 }

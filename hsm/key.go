@@ -42,7 +42,8 @@ func NewKey(id []byte, spec KeySpec, spki []byte) (*Key, error) {
 	return &Key{ref: ref{id: bytes.Clone(id), spec: spec}, pub: pub}, nil
 }
 
-// Public returns the public key: *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey or *secp256k1.PublicKey.
+// Public returns the public key: *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, *secp256k1.PublicKey, *mldsa.PublicKey
+// (filippo.io/mldsa) or *KEMPublicKey.
 func (k *Key) Public() crypto.PublicKey { return k.pub }
 
 // SPKI returns the public key as the DER of SubjectPublicKeyInfo.

@@ -63,16 +63,24 @@ func buildSigners() map[signerKey]*signer {
 	}
 	all[signerKey{Edwards25519, SignMechanism{Scheme: Ed25519}}] = &signer{mech: mechanism{typ: ckmEdDSA}}
 	all[signerKey{Edwards25519, SignMechanism{Ed25519ph, crypto.SHA512}}] = &signer{mech: mechanism{typ: ckmEdDSA, param: paramEdDSAHash}}
+	for spec, p := range parameterSets {
+		if p.mechanism == ckmMLDSA {
+			all[signerKey{spec, SignMechanism{Scheme: MLDSA}}] = &signer{mech: mechanism{typ: ckmMLDSA}}
+		}
+	}
 	return all
 }
 
 // signerFor checks that the key may sign in by m: the mechanism belongs to the spec and a digest has its hash's length.
 func signerFor(op string, spec KeySpec, m SignMechanism, in []byte) (*signer, error) {
 	s := signers[signerKey{spec, m}]
+	if s == nil && m.Scheme == MLDSAMu && isMLDSA(spec) {
+		return nil, externalMu(op, in)
+	}
 	if s == nil {
 		return nil, &Error{Kind: ErrInvalid, Op: op, Detail: fmt.Sprintf("%s is no mechanism for a key of type %s", m, spec)}
 	}
-	if m.Scheme != Ed25519 && len(in) != m.Hash.Size() {
+	if m.Hash != 0 && len(in) != m.Hash.Size() {
 		return nil, &Error{Kind: ErrInvalid, Op: op,
 			Detail: fmt.Sprintf("the digest has %d bytes; %s takes %d", len(in), m, m.Hash.Size())}
 	}
@@ -81,13 +89,17 @@ func signerFor(op string, spec KeySpec, m SignMechanism, in []byte) (*signer, er
 
 // String names the mechanism in the words of the KMS API, for example RSASSA_PSS_SHA_256.
 func (m SignMechanism) String() string {
-	names := map[Scheme]string{PKCS1v15: "RSASSA_PKCS1_V1_5", PSS: "RSASSA_PSS", ECDSA: "ECDSA", Ed25519: "ED25519", Ed25519ph: "ED25519_PH"}
+	names := map[Scheme]string{PKCS1v15: "RSASSA_PKCS1_V1_5", PSS: "RSASSA_PSS", ECDSA: "ECDSA", Ed25519: "ED25519", Ed25519ph: "ED25519_PH", MLDSA: "ML_DSA_SHAKE_256",
+		MLDSAMu: "ML_DSA_SHAKE_256 of an external mu"}
 	name := names[m.Scheme]
 	if name == "" {
 		name = fmt.Sprintf("scheme %d", m.Scheme)
 	}
 	if m.Scheme == Ed25519 && m.Hash == 0 {
 		return name + "_SHA_512"
+	}
+	if m.Hash == 0 && (m.Scheme == MLDSA || m.Scheme == MLDSAMu) {
+		return name
 	}
 	if _, ok := hashMech[m.Hash]; !ok {
 		return fmt.Sprintf("%s with hash %d", name, m.Hash)

@@ -26,6 +26,7 @@ type module struct {
 // through its gate.
 type life struct {
 	ctx    *pkcs11.Ctx    // never destroyed: dlclose under a thread that is still inside would end the process
+	kem    unsafe.Pointer // its CK_FUNCTION_LIST_3_2, nil where it has none
 	list   unsafe.Pointer // the same library's function list, for the hot path; nil where each caller gets a client of its own
 	inside atomic.Int64   // calls in the library
 	closed atomic.Bool    // no call may enter: the library is finalised, or is about to be
@@ -69,6 +70,9 @@ func openModule(path, initArgs string) (*module, error) {
 		m.clients, list = true, nil
 	}
 	m.life = &life{ctx: ctx, list: list}
+	if list != nil {
+		m.life.kem = functionList32(path)
+	}
 	modules[key] = m
 	return m, nil
 }
@@ -165,7 +169,7 @@ func (m *module) drop(o *owner) {
 // nextLife is the library as it is after C_Finalize.
 func (m *module) nextLife() {
 	m.life.closed.Store(true)
-	m.life = &life{ctx: m.life.ctx, list: m.life.list}
+	m.life = &life{ctx: m.life.ctx, list: m.life.list, kem: m.life.kem}
 }
 
 // present is the life in which the next Token would be opened.

@@ -131,6 +131,9 @@ func ulong(b []byte) uint {
 // publicKey reads the public key of an entry: from the public object, or the modulus from an RSA private key, which must have it. Nil without
 // an error: the token does not show it.
 func (s *session) publicKey(e *entry) (crypto.PublicKey, error) {
+	if pub, err := s.latticePublic(e); pub != nil || err != nil {
+		return pub, err
+	}
 	for _, h := range append(append([]pkcs11.ObjectHandle{}, e.public...), e.private...) {
 		n, errN := s.attribute(h, pkcs11.CKA_MODULUS)
 		x, errX := s.attribute(h, pkcs11.CKA_PUBLIC_EXPONENT)

@@ -6,13 +6,14 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
 
+	"filippo.io/mldsa"
+	"filippo.io/mldsa/x509" // crypto/x509 with ML-DSA (RFC 9881)
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 )
 
@@ -30,8 +31,11 @@ type subjectPublicKeyInfo struct {
 	Key       asn1.BitString
 }
 
-// marshalPublic returns the DER of SubjectPublicKeyInfo (RFC 5280, 4.1.2.7); crypto/x509 does not know secp256k1.
+// marshalPublic returns the DER of SubjectPublicKeyInfo (RFC 5280, 4.1.2.7); neither package x509 knows secp256k1 or ML-KEM.
 func marshalPublic(pub crypto.PublicKey) ([]byte, error) {
+	if k, ok := pub.(*KEMPublicKey); ok {
+		return k.marshal()
+	}
 	k, ok := pub.(*secp256k1.PublicKey)
 	if !ok {
 		return x509.MarshalPKIXPublicKey(pub)
@@ -47,12 +51,15 @@ func marshalPublic(pub crypto.PublicKey) ([]byte, error) {
 	})
 }
 
-// parsePublic reads the DER of SubjectPublicKeyInfo, secp256k1 too.
+// parsePublic reads the DER of SubjectPublicKeyInfo, secp256k1 and ML-KEM too.
 func parsePublic(spki []byte) (crypto.PublicKey, error) {
 	var info subjectPublicKeyInfo
 	rest, err := asn1.Unmarshal(spki, &info)
 	if err != nil || len(rest) != 0 {
 		return nil, errors.New("not the DER of a SubjectPublicKeyInfo")
+	}
+	if spec := kemOf(info.Algorithm.Algorithm); spec != "" {
+		return parseKEM(spec, info)
 	}
 	var curve asn1.ObjectIdentifier
 	if info.Algorithm.Algorithm.Equal(oidECPublicKey) {
@@ -84,6 +91,10 @@ func specOf(pub crypto.PublicKey) KeySpec {
 		return SECGP256K1
 	case ed25519.PublicKey:
 		return Edwards25519
+	case *mldsa.PublicKey:
+		return mldsaSpecs[k.Parameters()]
+	case *KEMPublicKey:
+		return k.spec
 	}
 	return ""
 }

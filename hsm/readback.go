@@ -29,6 +29,9 @@ func protection(m *template) []wanted {
 		{"CKA_UNWRAP", pkcs11.CKA_UNWRAP, false, false},
 		{"CKA_DERIVE", pkcs11.CKA_DERIVE, m.use == UseAgree, m.use == UseAgree},
 	}
+	if isKEM(m.spec) {
+		usage = append(usage, wanted{"CKA_DECAPSULATE", ckaDecapsulate, m.use == UseDecapsulate, true})
+	}
 	if secretKinds[m.spec] != nil {
 		usage = secretUsage(m.use)
 	}

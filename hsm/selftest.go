@@ -200,7 +200,7 @@ func (r *trial) curves(s *session) error {
 			return err
 		}
 	}
-	return nil
+	return r.lattices(s)
 }
 
 // rsa tries RSA with one key of 2048 bits for each use; larger ones by the sizes that the token states, since making them takes seconds.

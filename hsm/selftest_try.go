@@ -20,6 +20,10 @@ func signMechanisms(spec KeySpec) []SignMechanism {
 			}
 		}
 		return all
+	case isMLDSA(spec):
+		return []SignMechanism{{Scheme: MLDSA}}
+	case isKEM(spec):
+		return nil
 	case spec == Edwards25519:
 		return []SignMechanism{{Scheme: Ed25519}, {Ed25519ph, crypto.SHA512}}
 	}
@@ -60,7 +64,7 @@ func inputSize(m SignMechanism) int {
 }
 
 func (s *session) trySign(key uint, how *signer, in []byte) ([]byte, uint) {
-	out := make([]byte, maxOutput)
+	out := make([]byte, maxSignature)
 	rv, n, _ := s.sign(key, &how.mech, append(append([]byte{}, how.prefix...), in...), out)
 	if rv != pkcs11.CKR_OK || n > len(out) {
 		return nil, rv
@@ -134,7 +138,7 @@ func (r *trial) result() *selfTest {
 	for _, spec := range Specs() {
 		add(string(spec), spec)
 	}
-	for _, spec := range []KeySpec{RSA2048, NISTP256, NISTP384, NISTP521, SECGP256K1, Edwards25519} {
+	for _, spec := range []KeySpec{RSA2048, NISTP256, NISTP384, NISTP521, SECGP256K1, Edwards25519, MLDSA44, MLDSA65, MLDSA87} {
 		for _, m := range signMechanisms(spec) {
 			add(abilityName(spec, m), spec)
 		}

@@ -27,6 +27,7 @@ func (t *Token) Sign(ctx context.Context, k *Key, m SignMechanism, in []byte) ([
 	}
 	out, b, err := t.run(ctx, "sign", k, func(j *job) {
 		j.kind, j.mech = jobSign, s.mech
+		j.room(max(maxOutput, signatureSize(k.spec)))
 		j.in = append(append(j.in[:0], s.prefix...), in...)
 	})
 	if err != nil {

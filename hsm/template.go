@@ -14,7 +14,7 @@ var attributeNames = map[string]uint{
 	"CKA_EXTRACTABLE": pkcs11.CKA_EXTRACTABLE, "CKA_SIGN": pkcs11.CKA_SIGN, "CKA_SIGN_RECOVER": pkcs11.CKA_SIGN_RECOVER,
 	"CKA_DECRYPT": pkcs11.CKA_DECRYPT, "CKA_UNWRAP": pkcs11.CKA_UNWRAP, "CKA_DERIVE": pkcs11.CKA_DERIVE, "CKA_VERIFY": pkcs11.CKA_VERIFY,
 	"CKA_VERIFY_RECOVER": pkcs11.CKA_VERIFY_RECOVER, "CKA_ENCRYPT": pkcs11.CKA_ENCRYPT, "CKA_WRAP": pkcs11.CKA_WRAP,
-	"CKA_ALLOWED_MECHANISMS": pkcs11.CKA_ALLOWED_MECHANISMS, "CKA_LABEL": pkcs11.CKA_LABEL,
+	"CKA_ALLOWED_MECHANISMS": pkcs11.CKA_ALLOWED_MECHANISMS, "CKA_LABEL": pkcs11.CKA_LABEL, "CKA_ENCAPSULATE": ckaEncapsulate, "CKA_DECAPSULATE": ckaDecapsulate,
 }
 
 // rsaBits and the EC parameters of each spec.
@@ -65,6 +65,9 @@ func (t *template) private() []*pkcs11.Attribute {
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, t.label),
 		pkcs11.NewAttribute(pkcs11.CKA_ALLOWED_MECHANISMS, ulongs(t.mechanisms())),
 	}
+	if isKEM(t.spec) {
+		a = append(a, pkcs11.NewAttribute(ckaDecapsulate, t.use == UseDecapsulate))
+	}
 	return t.without(a)
 }
 
@@ -82,6 +85,8 @@ func (t *template) public() []*pkcs11.Attribute {
 	switch bits := rsaBits[t.spec]; {
 	case bits != 0:
 		a = append(a, pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, bits), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
+	case parameterSets[t.spec] != nil:
+		a = append(a, parameterSets[t.spec].attributes()...)
 	case t.spec == Edwards25519:
 		a = append(a, pkcs11.NewAttribute(pkcs11.CKA_EC_PARAMS, t.edParam))
 	default:
@@ -111,6 +116,8 @@ func (t *template) mechanisms() []uint {
 		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, pkcs11.CKM_RSA_X_509}
 	case rsaBits[t.spec] != 0:
 		return []uint{pkcs11.CKM_RSA_PKCS, pkcs11.CKM_RSA_PKCS_PSS}
+	case parameterSets[t.spec] != nil:
+		return []uint{parameterSets[t.spec].mechanism}
 	case t.spec == Edwards25519:
 		return []uint{ckmEdDSA}
 	}
@@ -124,6 +131,8 @@ func (t *template) generator() uint {
 		return secretKinds[t.spec].generator
 	case rsaBits[t.spec] != 0:
 		return pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN
+	case parameterSets[t.spec] != nil:
+		return parameterSets[t.spec].generator
 	case t.spec == Edwards25519:
 		return ckmECEdwardsKeyPairGen
 	}

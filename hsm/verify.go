@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 
+	"filippo.io/mldsa"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	secpecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 )
@@ -28,6 +29,8 @@ func verify(pub crypto.PublicKey, m SignMechanism, in, sig []byte) bool {
 			return ed25519.VerifyWithOptions(k, in, sig, &ed25519.Options{Hash: crypto.SHA512}) == nil
 		}
 		return ed25519.Verify(k, in, sig)
+	case *mldsa.PublicKey:
+		return mldsa.Verify(k, in, sig, nil) == nil
 	}
 	return false
 }

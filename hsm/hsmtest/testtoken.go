@@ -25,6 +25,8 @@ func mechanisms(spec hsm.KeySpec) []hsm.SignMechanism {
 		return []hsm.SignMechanism{{Scheme: hsm.ECDSA, Hash: crypto.SHA384}}
 	case hsm.NISTP521:
 		return []hsm.SignMechanism{{Scheme: hsm.ECDSA, Hash: crypto.SHA512}}
+	case hsm.MLDSA44, hsm.MLDSA65, hsm.MLDSA87:
+		return []hsm.SignMechanism{{Scheme: hsm.MLDSA}}
 	case hsm.Edwards25519:
 		return []hsm.SignMechanism{{Scheme: hsm.Ed25519}, {Scheme: hsm.Ed25519ph, Hash: crypto.SHA512}}
 	}
@@ -55,7 +57,14 @@ func TestToken(t *testing.T, c hsm.Config) {
 		t.Logf("%-40s %-8s %s", a.Name, a.State, a.Detail)
 	}
 	for _, spec := range hsm.Specs() {
-		t.Run(string(spec), func(t *testing.T) { testSign(t, tok, spec) })
+		t.Run(string(spec), func(t *testing.T) {
+			switch spec {
+			case hsm.MLKEM512, hsm.MLKEM768, hsm.MLKEM1024:
+				testDecapsulate(t, tok, spec)
+			default:
+				testSign(t, tok, spec)
+			}
+		})
 	}
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
 		t.Run("OAEP_"+h.String(), func(t *testing.T) { testDecrypt(t, tok, h) })
@@ -108,9 +117,11 @@ func makeKey(t *testing.T, tok *hsm.Token, spec hsm.KeySpec, use hsm.Use) *hsm.K
 		if n := find(t, tok, k.ID(), func(hsm.Object) {}); n != 0 {
 			t.Errorf("%d objects are left after destruction", n)
 		}
-		m := mechanisms(spec)[0]
-		if _, err := tok.Sign(ctx, k, m, input(m)); use == hsm.UseSign && !errors.Is(err, hsm.ErrKeyMissing) {
-			t.Errorf("signing with a destroyed key: %v", err)
+		if use == hsm.UseSign {
+			m := mechanisms(spec)[0]
+			if _, err := tok.Sign(ctx, k, m, input(m)); !errors.Is(err, hsm.ErrKeyMissing) {
+				t.Errorf("signing with a destroyed key: %v", err)
+			}
 		}
 	})
 	return k
@@ -156,6 +167,33 @@ func testDecrypt(t *testing.T, tok *hsm.Token, h crypto.Hash) {
 	if _, err := tok.Sign(ctx, k, m, input(m)); err == nil {
 		t.Error("a key for decryption signs")
 	}
+}
+
+// testDecapsulate has the token open what was encapsulated in Go.
+func testDecapsulate(t *testing.T, tok *hsm.Token, spec hsm.KeySpec) {
+	ctx := context.Background()
+	k := makeKey(t, tok, spec, hsm.UseDecapsulate)
+	ct, want, err := k.Encapsulate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tok.Decapsulate(ctx, k, ct)
+	if err != nil || !bytes.Equal(got, want) || len(got) != 32 {
+		t.Fatalf("%x, %v", got, err)
+	}
+	ct[len(ct)-1] ^= 1
+	other, err := tok.Decapsulate(ctx, k, ct) // FIPS 203, 7.3: another secret, and no error
+	if err != nil || bytes.Equal(other, want) || len(other) != 32 {
+		t.Fatalf("a ciphertext that was tampered with: %x, %v", other, err)
+	}
+	if _, err := tok.Decapsulate(ctx, k, ct[1:]); !errors.Is(err, hsm.ErrBadCiphertext) {
+		t.Fatalf("a short ciphertext: %v", err)
+	}
+	find(t, tok, k.ID(), func(o hsm.Object) {
+		if !o.Protected || o.Why != "" || o.Spec != spec {
+			t.Errorf("the token shows %+v for a key of type %s", o, spec)
+		}
+	})
 }
 
 // testMissing asks for a key that is not there any more.
