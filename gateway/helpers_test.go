@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,3 +80,11 @@ func refusal(t testing.TB, a gatewaytest.Answer, status int, code api.Code) {
 
 // onKey puts a key into a route.
 func onKey(path, key string) string { return strings.ReplaceAll(path, "{key}", key) }
+
+// decodeInto reads the JSON of an answer.
+func decodeInto(t testing.TB, a gatewaytest.Answer, out any) {
+	t.Helper()
+	if err := json.Unmarshal(a.Body, out); err != nil {
+		t.Fatalf("%s: %v", a.Body, err)
+	}
+}

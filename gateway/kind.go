@@ -29,6 +29,9 @@ var usages = map[api.KeySpec][]api.KeyUsage{
 	api.P521:      {api.SignVerify, api.KeyAgreement},
 	api.P256K1:    {api.SignVerify},
 	api.Ed25519:   {api.SignVerify},
+	api.MLKEM512:  {api.EncapsulateDecapsulate},
+	api.MLKEM768:  {api.EncapsulateDecapsulate},
+	api.MLKEM1024: {api.EncapsulateDecapsulate},
 }
 
 // made lists the specs of usages in the order of the AWS model.
@@ -74,6 +77,8 @@ func hsmUse(spec api.KeySpec, usage api.KeyUsage) hsm.Use {
 		return hsm.UseMAC
 	case api.KeyAgreement:
 		return hsm.UseAgree
+	case api.EncapsulateDecapsulate:
+		return hsm.UseDecapsulate
 	}
 	return hsm.UseSign
 }

@@ -18,9 +18,10 @@ import (
 
 // example is how one operation is called.
 type example struct {
-	good    any    // a body that works, or nil
-	bad     string // a body or, with GET, a query that does not
-	needs   string // what has to be there for the operation to work: "token", "store", or "" where memory is enough
+	good    any      // a body that works, or nil
+	bad     string   // a body or, with GET, a query that does not
+	needs   string   // what has to be there for the operation to work: "token", "store", or "" where memory is enough
+	unable  api.Code // what the good body is answered with, since SoftHSM cannot do it
 	crypto  api.SigningAlgorithm
 	message api.MessageType
 }
@@ -33,22 +34,33 @@ func examples(p *parts) map[string]example {
 		verify[name] = v
 	}
 	return map[string]example{
-		"CreateKey":           {good: map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, bad: `{"KeySpec":"X"}`, needs: "token"},
-		"ListKeys":            {bad: "?Limit=0"},
-		"DescribeKey":         {bad: "?X=1"},
-		"GetPublicKey":        {bad: "?X=1"},
-		"Sign":                {good: ecdsa, bad: `{`, needs: "token", crypto: api.ECDSASHA256, message: api.Digest},
-		"Verify":              {good: verify, bad: `{}`, crypto: api.ECDSASHA256, message: api.Digest},
-		"Encrypt":             {good: map[string]any{"Plaintext": []byte("m"), "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`},
-		"Decrypt":             {good: map[string]any{"CiphertextBlob": p.ciphertext, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
-		"EnableKey":           {bad: `{"X":1}`, needs: "store"},
-		"DisableKey":          {bad: `{"X":1}`, needs: "store"},
-		"ScheduleKeyDeletion": {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
-		"CancelKeyDeletion":   {bad: `{"X":1}`, needs: "store"},
-		"CreateAlias":         {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
-		"UpdateAlias":         {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
-		"DeleteAlias":         {bad: `{"X":1}`, needs: "store"},
-		"ListAliases":         {bad: "?Limit=0"},
+		"CreateKey":                           {good: map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}, bad: `{"KeySpec":"X"}`, needs: "token"},
+		"ListKeys":                            {bad: "?Limit=0"},
+		"DescribeKey":                         {bad: "?X=1"},
+		"GetPublicKey":                        {bad: "?X=1"},
+		"Sign":                                {good: ecdsa, bad: `{`, needs: "token", crypto: api.ECDSASHA256, message: api.Digest},
+		"Verify":                              {good: verify, bad: `{}`, crypto: api.ECDSASHA256, message: api.Digest},
+		"Encrypt":                             {good: map[string]any{"Plaintext": []byte("m"), "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`},
+		"Decrypt":                             {good: map[string]any{"CiphertextBlob": p.ciphertext, "EncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
+		"ReEncrypt":                           {good: map[string]any{"CiphertextBlob": p.sealed, "DestinationKeyId": p.decrypting, "DestinationEncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
+		"GenerateDataKey":                     {good: map[string]any{"KeySpec": "AES_256"}, bad: `{}`, needs: "token"},
+		"GenerateDataKeyWithoutPlaintext":     {good: map[string]any{"NumberOfBytes": 1024}, bad: `{"NumberOfBytes":1025}`, needs: "token"},
+		"GenerateDataKeyPair":                 {good: map[string]any{"KeyPairSpec": "ECC_NIST_P256"}, bad: `{}`, needs: "token"},
+		"GenerateDataKeyPairWithoutPlaintext": {good: map[string]any{"KeyPairSpec": "ECC_NIST_EDWARDS25519"}, bad: `{"KeyPairSpec":"SM2"}`, needs: "token"},
+		"GenerateMac":                         {good: map[string]any{"Message": []byte("m"), "MacAlgorithm": "HMAC_SHA_256"}, bad: `{}`, needs: "token"},
+		"VerifyMac":                           {good: map[string]any{"Message": []byte("m"), "Mac": p.mac, "MacAlgorithm": "HMAC_SHA_256"}, bad: `{}`, needs: "token"},
+		"DeriveSharedSecret":                  {good: map[string]any{"PublicKey": p.peer, "KeyAgreementAlgorithm": "ECDH"}, bad: `{}`, needs: "token"},
+		"Encapsulate":                         {good: map[string]any{"EncapsulationAlgorithm": "ML_KEM"}, bad: `{}`},
+		"Decapsulate":                         {good: map[string]any{"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": make([]byte, 1088)}, bad: `{}`, unable: api.UnsupportedOperation},
+		"GenerateRandom":                      {good: map[string]any{"NumberOfBytes": 32}, bad: `{}`, needs: "token"},
+		"EnableKey":                           {bad: `{"X":1}`, needs: "store"},
+		"DisableKey":                          {bad: `{"X":1}`, needs: "store"},
+		"ScheduleKeyDeletion":                 {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
+		"CancelKeyDeletion":                   {bad: `{"X":1}`, needs: "store"},
+		"CreateAlias":                         {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"UpdateAlias":                         {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
+		"DeleteAlias":                         {bad: `{"X":1}`, needs: "store"},
+		"ListAliases":                         {bad: "?Limit=0"},
 	}
 }
 
@@ -60,7 +72,10 @@ type parts struct {
 	spare, waiting      string // keys for changes of state and for aliases; waiting waits for its deletion
 	signature           []byte
 	ciphertext          []byte
-	records             int // in the log at the last look
+	symmetric, hmac     string
+	agreeing, kem       string
+	sealed, mac, peer   []byte // of symmetric, of hmac, and a public key for agreeing
+	records             int    // in the log at the last look
 }
 
 func newParts(t *testing.T) *parts {
@@ -75,7 +90,25 @@ func newParts(t *testing.T) *parts {
 	var out api.EncryptResponse
 	g.Call("POST", "/v1/keys/"+p.decrypting+"/encrypt", api.EncryptRequest{Plaintext: []byte("m"), EncryptionAlgorithm: api.OAEPSHA1}, &out)
 	p.ciphertext = out.CiphertextBlob
+	p.secrets(t)
 	return p
+}
+
+// secrets makes the keys that do not sign.
+func (p *parts) secrets(t *testing.T) {
+	t.Helper()
+	g := p.g
+	p.symmetric = g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
+	p.hmac = g.CreateKey(api.HMAC256, api.GenerateVerifyMac).KeyId
+	p.agreeing = g.CreateKey(api.P256, api.KeyAgreement).KeyId
+	p.peer = publicDER(t, g, p.signing)
+	p.sealed = encrypt(g, p.symmetric, []byte("m"), nil)
+	var mac api.GenerateMacResponse
+	g.Call("POST", "/v1/keys/"+p.hmac+"/generate-mac", api.GenerateMacRequest{Message: []byte("m"), MacAlgorithm: api.HMACSHA256}, &mac)
+	p.mac = mac.Mac
+	var pair api.GenerateDataKeyPairResponse // SoftHSM makes no such key, so that one is adopted
+	g.Call("POST", "/v1/keys/"+p.symmetric+"/generate-data-key-pair", api.GenerateDataKeyPairRequest{KeyPairSpec: api.MLKEM768}, &pair)
+	p.kem = adopt(t, g, api.MLKEM768, api.EncapsulateDecapsulate, pair.PublicKey)
 }
 
 // key is the key that an operation is tried on.
@@ -83,6 +116,14 @@ func (p *parts) key(op *gateway.Op) string {
 	switch op.Name {
 	case "Encrypt", "Decrypt":
 		return p.decrypting
+	case "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext":
+		return p.symmetric
+	case "GenerateMac", "VerifyMac":
+		return p.hmac
+	case "DeriveSharedSecret":
+		return p.agreeing
+	case "Encapsulate", "Decapsulate":
+		return p.kem
 	case "CancelKeyDeletion":
 		return p.waiting
 	case "Sign", "Verify", "DescribeKey", "GetPublicKey":
@@ -199,6 +240,12 @@ func (p *parts) denied(t *testing.T, op *gateway.Op, e example) {
 func (p *parts) allowed(t *testing.T, op *gateway.Op, e example) {
 	t.Helper()
 	a, r := p.call(t, op, p.g.Admin, e.good, "")
+	if e.unable != "" {
+		if a.Code() != string(e.unable) || r.ErrorCode != a.Code() {
+			t.Errorf("%s: %d %s %+v", op.Name, a.Status, a.Body, r)
+		}
+		return
+	}
 	if a.Status != 200 || r.Outcome != "allowed" || r.ErrorCode != "" || r.Reason != "role/administrator" {
 		t.Errorf("%s, allowed: %d %s %+v", op.Name, a.Status, a.Body, r)
 	}

@@ -83,7 +83,9 @@ func writeJSON(ec echo.Context, status int, mediaType string, v any) error {
 	if err != nil {
 		return err
 	}
-	return ec.Blob(status, mediaType, append(body, '\n'))
+	body = append(body, '\n')
+	defer clear(body) // a plaintext may stand in it
+	return ec.Blob(status, mediaType, body)
 }
 
 // problem is an error as RFC 9457 has it, with the code of AWS KMS beside it.
