@@ -23,3 +23,18 @@ var ECDSASHA256 = mechanisms[api.ECDSASHA256]
 func TokenKey(k *store.Key) (*hsm.Key, error) {
 	return hsm.NewKey(k.Versions[0].ObjectID, hsm.KeySpec(k.Spec), k.Versions[0].PublicKey)
 }
+
+// CountUses sets how many encryptions a service sets aside at once, and how many a
+// version may make, so that a test comes to the end of them.
+func (s *Service) CountUses(block, most uint64) { s.uses.block, s.uses.most = block, most }
+
+// Worn is what the rotation of keys asks.
+func (s *Service) Worn(v store.Version) bool { return s.worn(v) }
+
+// Crowd takes all places in which pairs are made.
+func (s *Service) Crowd() (leave func()) {
+	if !s.making.TryAcquire(maxMaking) {
+		panic("somebody is there already")
+	}
+	return func() { s.making.Release(maxMaking) }
+}
