@@ -29,7 +29,7 @@ func TokenKey(k *store.Key) (*hsm.Key, error) {
 func (s *Service) CountUses(block, most uint64) { s.uses.block, s.uses.most = block, most }
 
 // Worn is what the rotation of keys asks.
-func (s *Service) Worn(v store.Version) bool { return s.worn(v) }
+func (s *Service) Worn(k *store.Key) bool { return s.worn(k) }
 
 // Crowd takes all places in which pairs are made.
 func (s *Service) Crowd() (leave func()) {

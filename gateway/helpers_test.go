@@ -11,6 +11,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // run runs a command and returns what it printed; the test fails with it.
@@ -87,4 +88,19 @@ func decodeInto(t testing.TB, a gatewaytest.Answer, out any) {
 	if err := json.Unmarshal(a.Body, out); err != nil {
 		t.Fatalf("%s: %v", a.Body, err)
 	}
+}
+
+// contents reads a file.
+func contents(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// admin is the administrator as the pipeline sees him.
+func admin(g *gatewaytest.Gateway) policy.Principal {
+	return policy.Principal{ARN: g.Admin.ARN, Role: policy.RoleAdministrator}
 }

@@ -54,7 +54,7 @@ func (s *Service) Start(ctx context.Context) error {
 // mendEvery is how often a broken audit log is asked whether it is whole again.
 const mendEvery = time.Second
 
-// Run destroys keys whose waiting period is over, looking each 'every', until
+// Run destroys keys whose waiting period is over and rotates those that are due, looking each 'every', until
 // ctx ends. It also has a broken audit log mended when its cause is gone, which
 // calls alone would not bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
@@ -72,6 +72,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 		case <-tick.C:
 			if s.token.Stats().Available && s.able() == nil {
 				s.destroyDue(ctx)
+				s.rotateDue(ctx)
 			}
 		}
 	}

@@ -14,11 +14,10 @@ import (
 // pending are the operations of AWS KMS that gateway.Ops does not have.
 var pending = []string{
 	"ConnectCustomKeyStore", "CreateCustomKeyStore", "CreateGrant", "DeleteCustomKeyStore",
-	"DeleteImportedKeyMaterial", "DescribeCustomKeyStores", "DisableKeyRotation",
-	"DisconnectCustomKeyStore", "EnableKeyRotation",
-	"GetKeyLastUsage", "GetKeyPolicy", "GetKeyRotationStatus", "GetParametersForImport", "ImportKeyMaterial",
-	"ListGrants", "ListKeyPolicies", "ListKeyRotations", "ListResourceTags", "ListRetirableGrants",
-	"PutKeyPolicy", "ReplicateKey", "RetireGrant", "RevokeGrant", "RotateKeyOnDemand",
+	"DeleteImportedKeyMaterial", "DescribeCustomKeyStores", "DisconnectCustomKeyStore",
+	"GetKeyLastUsage", "GetKeyPolicy", "GetParametersForImport", "ImportKeyMaterial",
+	"ListGrants", "ListKeyPolicies", "ListResourceTags", "ListRetirableGrants",
+	"PutKeyPolicy", "ReplicateKey", "RetireGrant", "RevokeGrant",
 	"TagResource", "UntagResource", "UpdateCustomKeyStore", "UpdateKeyDescription", "UpdatePrimaryRegion",
 }
 
@@ -110,7 +109,8 @@ func TestModelMembers(t *testing.T) {
 		w.structure(name+"'s answer", w.Shapes[op.Output], types.Response)
 	}
 	for name := range api.Types {
-		if _, ok := w.Operations[name]; !ok {
+		op, served := gateway.OpNamed(name)
+		if _, ok := w.Operations[name]; !ok && !(served && op.BeyondKMS()) {
 			t.Errorf("api.Types has %s, which is no operation of AWS KMS", name)
 		}
 	}

@@ -140,8 +140,8 @@ func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyR
 	if err := noGrants(in.GrantTokens); err != nil {
 		return nil, err
 	}
-	if isSecret(api.KeySpec(c.key.Spec)) {
-		return nil, api.Errorf(api.UnsupportedOperation, "%s is a key of spec %s, which has no public key.", c.record.KeyARN, c.key.Spec)
+	if err := hasPublicKey(c); err != nil {
+		return nil, err
 	}
 	v, err := s.published(c, in.KeyVersion)
 	if err != nil {

@@ -18,6 +18,7 @@ type Op struct {
 	run func(context.Context, *Service, *Call, any) (any, *api.Error)
 
 	permission string // kms:Name, but for ReEncrypt, which has one for each key
+	beyondKMS  bool   // AWS KMS has no such operation, so only REST does
 	byAlias    bool   // the key may be named by an alias, too
 	// changes: calls of such operations go one by one from the decision to the
 	// durable record, so that one whose record fails takes back its own change
@@ -51,6 +52,13 @@ var Ops = []*Op{
 	op("DisableKey", "POST", "/v1/keys/{key}/disable", notPending, (*Service).DisableKey).changing(),
 	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", notPending, (*Service).ScheduleKeyDeletion).changing(),
 	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion).changing(),
+	op("EnableKeyRotation", "PUT", "/v1/keys/{key}/rotation", usable, (*Service).EnableKeyRotation).changing(),
+	op("DisableKeyRotation", "DELETE", "/v1/keys/{key}/rotation", usable, (*Service).DisableKeyRotation).changing(),
+	op("GetKeyRotationStatus", "GET", "/v1/keys/{key}/rotation", anyState, (*Service).GetKeyRotationStatus),
+	op("RotateKeyOnDemand", "POST", "/v1/keys/{key}/rotate", usable, (*Service).RotateKeyOnDemand),
+	op("ListKeyRotations", "GET", "/v1/keys/{key}/rotations", anyState, (*Service).ListKeyRotations),
+	op("ListPublicKeys", "GET", "/v1/keys/{key}/public-keys", usable, (*Service).ListPublicKeys).orAlias().beyond("kms:GetPublicKey"),
+	op("GetKeyHistory", "GET", "/v1/keys/{key}/history", usable, (*Service).GetKeyHistory).orAlias().beyond("kms:GetPublicKey"),
 	op("CreateAlias", "POST", "/v1/aliases", notPending, (*Service).CreateAlias).changing(),
 	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias).changing(),
 	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias().changing(),
@@ -112,6 +120,16 @@ func (op *Op) changing() *Op {
 	op.changes = true
 	return op
 }
+
+// beyond marks an operation that AWS KMS does not have, with the permission that
+// stands for it.
+func (op *Op) beyond(permission string) *Op {
+	op.beyondKMS, op.permission = true, permission
+	return op
+}
+
+// BeyondKMS says whether AWS KMS has no such operation.
+func (op *Op) BeyondKMS() bool { return op.beyondKMS }
 
 // Permission is what the policy is asked for: kms:Name, and kms:ReEncryptTo for
 // the key that ReEncrypt encrypts with; for the other it is kms:ReEncryptFrom.

@@ -57,6 +57,13 @@ func examples(p *parts) map[string]example {
 		"DisableKey":                          {bad: `{"X":1}`, needs: "store"},
 		"ScheduleKeyDeletion":                 {good: map[string]any{"PendingWindowInDays": 7}, bad: `{"PendingWindowInDays":1}`, needs: "store"},
 		"CancelKeyDeletion":                   {bad: `{"X":1}`, needs: "store"},
+		"EnableKeyRotation":                   {good: map[string]any{"RotationPeriodInDays": 90}, bad: `{"RotationPeriodInDays":1}`, needs: "store"},
+		"DisableKeyRotation":                  {bad: `{"X":1}`, needs: "store"},
+		"GetKeyRotationStatus":                {bad: "?X=1"},
+		"RotateKeyOnDemand":                   {bad: `{"X":1}`, needs: "store"},
+		"ListKeyRotations":                    {bad: "?Limit=0"},
+		"ListPublicKeys":                      {bad: "?X=1"},
+		"GetKeyHistory":                       {bad: "?X=1", needs: "token"},
 		"CreateAlias":                         {good: map[string]any{"AliasName": "alias/new", "TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
 		"UpdateAlias":                         {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
 		"DeleteAlias":                         {bad: `{"X":1}`, needs: "store"},
@@ -80,7 +87,7 @@ type parts struct {
 
 func newParts(t *testing.T) *parts {
 	t.Helper()
-	g := gatewaytest.New(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Rotation: gateway.Rotation{Overlap: -1}}) // so that a key can be rotated twice
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
 	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
@@ -126,7 +133,7 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.kem
 	case "CancelKeyDeletion":
 		return p.waiting
-	case "Sign", "Verify", "DescribeKey", "GetPublicKey":
+	case "Sign", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
 		return p.signing
 	}
 	return p.spare

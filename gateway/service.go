@@ -30,6 +30,10 @@ type Config struct {
 	// AuditTimeout is how long a call waits for its audit record to become
 	// durable before its result is thrown away. Default 5s.
 	AuditTimeout time.Duration
+	// Rotation says how keys get new versions.
+	Rotation Rotation
+	// Name tells this process from others that share the store. Default "".
+	Name string
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
@@ -43,6 +47,8 @@ type Service struct {
 	log          *zap.Logger
 	metrics      *metrics
 	auditTimeout time.Duration
+	rotation     Rotation
+	name         string
 	now          func() time.Time
 	keys         sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
 	uses         *useCounter         // encryptions that were set aside
@@ -60,7 +66,11 @@ func New(c Config) *Service {
 	if c.AuditTimeout == 0 {
 		c.AuditTimeout = 5 * time.Second
 	}
+	if c.Rotation.Overlap == 0 {
+		c.Rotation.Overlap = defaultOverlap
+	}
 	s := &Service{
+		rotation: c.Rotation, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, now: c.Now, retries: make(map[string]retry),
 		uses: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),

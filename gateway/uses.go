@@ -59,10 +59,6 @@ func (s *Service) use(ctx context.Context, c *Call, v store.Version) *api.Error 
 	return nil
 }
 
-// worn says whether a version has encrypted so often that it should make way for
-// another: half of what it may.
-func (s *Service) worn(v store.Version) bool { return v.Uses >= s.uses.most/2 }
-
 // spent says whether nothing can be set aside for a version any more. What is
 // left of the last block may still be there.
 func (s *Service) spent(v store.Version) bool {

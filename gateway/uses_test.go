@@ -25,6 +25,11 @@ func version(t *testing.T, g *gatewaytest.Gateway, key string, number int) store
 	return v
 }
 
+func worn(g *gatewaytest.Gateway, key string) bool {
+	k, _ := g.Store.Key(gatewaytest.Region, key)
+	return g.Service.Worn(k)
+}
+
 // TestUsesAreCounted: blocks are set aside, half of them are worn, at the limit
 // nothing is encrypted any more, and a new version goes on.
 func TestUsesAreCounted(t *testing.T) {
@@ -47,8 +52,8 @@ func TestUsesAreCounted(t *testing.T) {
 			g.Call("POST", "/v1/re-encrypt", api.ReEncryptRequest{CiphertextBlob: sealedBefore(t, g, key), DestinationKeyId: key}, &out)
 		}
 		v := version(t, g, key, 1)
-		if want := (made/4 + 1) * 4; v.Uses != want || g.Service.Worn(v) != (want >= 8) {
-			t.Fatalf("%d uses are set aside for %d, want %d; worn: %v", v.Uses, made+1, want, g.Service.Worn(v))
+		if want := (made/4 + 1) * 4; v.Uses != want || worn(g, key) != (want >= 8) {
+			t.Fatalf("%d uses are set aside for %d, want %d; worn: %v", v.Uses, made+1, want, worn(g, key))
 		}
 	}
 	for _, dry := range []bool{false, true} {
@@ -63,7 +68,7 @@ func TestUsesAreCounted(t *testing.T) {
 	addVersion(t, g, key, hsm.Symmetric)
 	in.DryRun = false
 	g.Call("POST", at+"/encrypt", in, nil)
-	if v := version(t, g, key, 2); v.Uses != 4 || g.Service.Worn(v) {
+	if v := version(t, g, key, 2); v.Uses != 4 || worn(g, key) {
 		t.Errorf("%d uses of the new version", v.Uses)
 	}
 }
@@ -140,7 +145,7 @@ func TestEncryptWritesNothing(t *testing.T) {
 	g := gatewaytest.New(t)
 	key := g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
 	encrypt(g, key, []byte("m"), nil)
-	if v := version(t, g, key, 1); v.Uses != 1<<20 || g.Service.Worn(v) {
+	if v := version(t, g, key, 1); v.Uses != 1<<20 || worn(g, key) {
 		t.Errorf("%d uses are set aside", v.Uses)
 	}
 	before, _ := g.Store.Key(gatewaytest.Region, key)

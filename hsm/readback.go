@@ -24,9 +24,9 @@ func protection(m *template) []wanted {
 	}
 	usage := []wanted{
 		{"CKA_SIGN", pkcs11.CKA_SIGN, m.use == UseSign, m.use == UseSign},
-		{"CKA_DECRYPT", pkcs11.CKA_DECRYPT, m.use == UseDecrypt, m.use == UseDecrypt},
+		{"CKA_DECRYPT", pkcs11.CKA_DECRYPT, m.use == UseDecrypt || m.raw, m.use == UseDecrypt || m.raw},
 		{"CKA_SIGN_RECOVER", pkcs11.CKA_SIGN_RECOVER, false, false},
-		{"CKA_UNWRAP", pkcs11.CKA_UNWRAP, false, false},
+		{"CKA_UNWRAP", pkcs11.CKA_UNWRAP, m.use == useUnwrap, m.use == useUnwrap},
 		{"CKA_DERIVE", pkcs11.CKA_DERIVE, m.use == UseAgree, m.use == UseAgree},
 	}
 	if isKEM(m.spec) {
@@ -35,7 +35,11 @@ func protection(m *template) []wanted {
 	if secretKinds[m.spec] != nil {
 		usage = secretUsage(m.use)
 	}
-	return append(append(list, usage...), []wanted{
+	list = append(list, usage...)
+	if m.foreign { // what says how a key came to be is not to be expected
+		return list
+	}
+	return append(list, []wanted{
 		{"CKA_ALWAYS_SENSITIVE", pkcs11.CKA_ALWAYS_SENSITIVE, true, false},
 		{"CKA_NEVER_EXTRACTABLE", pkcs11.CKA_NEVER_EXTRACTABLE, true, false},
 		{"CKA_LOCAL", pkcs11.CKA_LOCAL, true, false},

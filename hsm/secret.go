@@ -94,27 +94,29 @@ func (t *Token) secretType(spec KeySpec) uint {
 
 // makeSecret makes the key and computes its check value.
 func (t *Token) makeSecret(g *generation, s *session, m *template) (check []byte, err error) {
-	kind := secretKinds[m.spec]
 	err = t.makeProtected(g, s, m, func(e *entry) error {
-		h := e.secret[0]
-		typ, errT := s.attribute(h, pkcs11.CKA_KEY_TYPE)
-		size, errS := s.attribute(h, pkcs11.CKA_VALUE_LEN)
-		if _, made := secretType(ulong(typ), ulong(size)); errT == nil && errS == nil && made != m.spec {
-			return &Error{Kind: ErrFailed, Op: "generate", Detail: fmt.Sprintf("the token made a key of %d bytes and type 0x%X", ulong(size), ulong(typ))}
-		}
-		if kind.hash != 0 {
-			mac, rv := s.mac(uint(h), kind, []byte(checkText))
-			if rv != pkcs11.CKR_OK {
-				return fail("generate", rv, "the new key does not compute a MAC")
-			}
-			check = mac
-			return nil
-		}
-		iv, ct, err := t.sealIn(s, uint(h), []byte(checkText), []byte(checkText))
-		check = append(append([]byte{byte(len(iv))}, iv...), ct...)
+		check, err = t.checkValue(s, e.secret[0], m)
 		return err
 	})
 	return check, err
+}
+
+// checkValue computes the check value of a new key, after a look at its type and size.
+func (t *Token) checkValue(s *session, h pkcs11.ObjectHandle, m *template) ([]byte, error) {
+	typ, errT := s.attribute(h, pkcs11.CKA_KEY_TYPE)
+	size, errS := s.attribute(h, pkcs11.CKA_VALUE_LEN)
+	if _, made := secretType(ulong(typ), ulong(size)); errT == nil && errS == nil && made != m.spec {
+		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: fmt.Sprintf("the token made a key of %d bytes and type 0x%X", ulong(size), ulong(typ))}
+	}
+	if kind := secretKinds[m.spec]; kind.hash != 0 {
+		mac, rv := s.mac(uint(h), kind, []byte(checkText))
+		if rv != pkcs11.CKR_OK {
+			return nil, fail("generate", rv, "the new key does not compute a MAC")
+		}
+		return mac, nil
+	}
+	iv, ct, err := t.sealIn(s, uint(h), []byte(checkText), []byte(checkText))
+	return append(append([]byte{byte(len(iv))}, iv...), ct...), err
 }
 
 // expect computes the check value again, or decrypts it.

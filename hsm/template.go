@@ -47,6 +47,8 @@ type template struct {
 	omit    map[uint]bool
 	edParam []byte
 	keyType uint // of a secret key; 0: each that it may have
+	raw     bool // a wrapping key that may decrypt too (GenerateWrapping)
+	foreign bool // imported: not made in the token
 }
 
 // private says each flag, the false ones too: SoftHSM and others default CKA_DECRYPT, CKA_UNWRAP and the like to true.
@@ -58,8 +60,8 @@ func (t *template) private() []*pkcs11.Attribute {
 		pkcs11.NewAttribute(pkcs11.CKA_EXTRACTABLE, false),
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN, t.use == UseSign),
 		pkcs11.NewAttribute(pkcs11.CKA_SIGN_RECOVER, false),
-		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, t.use == UseDecrypt),
-		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, false),
+		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, t.use == UseDecrypt || t.raw),
+		pkcs11.NewAttribute(pkcs11.CKA_UNWRAP, t.use == useUnwrap),
 		pkcs11.NewAttribute(pkcs11.CKA_DERIVE, t.use == UseAgree),
 		pkcs11.NewAttribute(pkcs11.CKA_ID, t.id),
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, t.label),
@@ -112,6 +114,10 @@ func (t *template) mechanisms() []uint {
 		return []uint{secretKinds[t.spec].mech}
 	case t.use == UseAgree:
 		return []uint{pkcs11.CKM_ECDH1_DERIVE}
+	case t.use == useUnwrap && t.raw:
+		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, ckmRSAAESKeyWrap, pkcs11.CKM_RSA_X_509}
+	case t.use == useUnwrap:
+		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, ckmRSAAESKeyWrap}
 	case rsaBits[t.spec] != 0 && t.use == UseDecrypt:
 		return []uint{pkcs11.CKM_RSA_PKCS_OAEP, pkcs11.CKM_RSA_X_509}
 	case rsaBits[t.spec] != 0:

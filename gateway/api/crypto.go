@@ -175,7 +175,7 @@ func (c *Checker) source(member, key string, ciphertext []byte, a EncryptionAlgo
 // DecryptResponse holds the plaintext.
 type DecryptResponse struct {
 	KeyId                  string // the key's ARN
-	Plaintext              []byte `json:",omitempty"`
+	Plaintext              []byte `json:",omitzero"` // OAEP can hide nothing at all, which is not absent
 	EncryptionAlgorithm    EncryptionAlgorithm
 	CiphertextForRecipient []byte `json:",omitempty"`
 	KeyMaterialId          string `json:",omitempty"` // 64 hex digits

@@ -68,7 +68,7 @@ const (
 	XksKeyAlreadyInUse                             Code = "XksKeyAlreadyInUseException"
 	XksKeyInvalidConfiguration                     Code = "XksKeyInvalidConfigurationException"
 	XksKeyNotFound                                 Code = "XksKeyNotFoundException"
-	XksProxyIncorrectAuthenticationCredential      Code = "XksProxyIncorrectAuthenticationCredentialException"
+	XksProxyIncorrectAuthentication                Code = "XksProxyIncorrectAuthenticationCredentialException"
 	XksProxyInvalidConfiguration                   Code = "XksProxyInvalidConfigurationException"
 	XksProxyInvalidResponse                        Code = "XksProxyInvalidResponseException"
 	XksProxyUriEndpointInUse                       Code = "XksProxyUriEndpointInUseException"
@@ -151,7 +151,7 @@ var classes = map[Code]class{
 	XksKeyAlreadyInUse:                             {http.StatusConflict, 400, Invalid, "External key in use"},
 	XksKeyInvalidConfiguration:                     {http.StatusBadRequest, 400, Invalid, "External key configuration invalid"},
 	XksKeyNotFound:                                 {http.StatusNotFound, 400, Invalid, "External key not found"},
-	XksProxyIncorrectAuthenticationCredential:      {http.StatusBadRequest, 400, Invalid, "External key store credential wrong"},
+	XksProxyIncorrectAuthentication:                {http.StatusBadRequest, 400, Invalid, "External key store credential wrong"},
 	XksProxyInvalidConfiguration:                   {http.StatusBadRequest, 400, Invalid, "External key store configuration invalid"},
 	XksProxyInvalidResponse:                        {http.StatusBadRequest, 400, Invalid, "External key store answer invalid"},
 	XksProxyUriEndpointInUse:                       {http.StatusConflict, 400, Invalid, "External key store endpoint in use"},

@@ -7,7 +7,7 @@ type Type struct{ Request, Response reflect.Type }
 
 func types[In, Out any]() Type { return Type{reflect.TypeFor[In](), reflect.TypeFor[Out]()} }
 
-// Types are the operations of AWS KMS with their types, by name.
+// Types are the operations with their types, by name.
 var Types = map[string]Type{
 	"CancelKeyDeletion":                   types[CancelKeyDeletionRequest, CancelKeyDeletionResponse](),
 	"ConnectCustomKeyStore":               types[ConnectCustomKeyStoreRequest, Empty](),
@@ -36,6 +36,7 @@ var Types = map[string]Type{
 	"GenerateDataKeyWithoutPlaintext":     types[GenerateDataKeyWithoutPlaintextRequest, GenerateDataKeyWithoutPlaintextResponse](),
 	"GenerateMac":                         types[GenerateMacRequest, GenerateMacResponse](),
 	"GenerateRandom":                      types[GenerateRandomRequest, GenerateRandomResponse](),
+	"GetKeyHistory":                       types[GetKeyHistoryRequest, GetKeyHistoryResponse](),
 	"GetKeyLastUsage":                     types[GetKeyLastUsageRequest, GetKeyLastUsageResponse](),
 	"GetKeyPolicy":                        types[GetKeyPolicyRequest, GetKeyPolicyResponse](),
 	"GetKeyRotationStatus":                types[GetKeyRotationStatusRequest, GetKeyRotationStatusResponse](),
@@ -46,6 +47,7 @@ var Types = map[string]Type{
 	"ListGrants":                          types[ListGrantsRequest, ListGrantsResponse](),
 	"ListKeyPolicies":                     types[ListKeyPoliciesRequest, ListKeyPoliciesResponse](),
 	"ListKeyRotations":                    types[ListKeyRotationsRequest, ListKeyRotationsResponse](),
+	"ListPublicKeys":                      types[ListPublicKeysRequest, ListPublicKeysResponse](),
 	"ListKeys":                            types[ListKeysRequest, ListKeysResponse](),
 	"ListResourceTags":                    types[ListResourceTagsRequest, ListResourceTagsResponse](),
 	"ListRetirableGrants":                 types[ListRetirableGrantsRequest, ListRetirableGrantsResponse](),

@@ -32,7 +32,7 @@ func target(h http.Header) (op *gateway.Op, name string, err *api.Error) {
 	if !ok {
 		return nil, unknownName, api.Errorf(api.UnknownOperation, "The X-Amz-Target of an AWS KMS request is %s<operation>, not %.100q.", targetPrefix, values[0])
 	}
-	if op, ok = gateway.OpNamed(name); ok {
+	if op, ok = gateway.OpNamed(name); ok && !op.BeyondKMS() {
 		return op, name, nil
 	}
 	if _, known := api.Types[name]; known {

@@ -148,6 +148,16 @@ func (c *Client) GenerateRandom(ctx context.Context, in *api.GenerateRandomReque
 	return do[api.GenerateRandomResponse](ctx, c, http.MethodPost, "/v1/random", nil, in)
 }
 
+// ListPublicKeys lists the public keys of all versions of a key.
+func (c *Client) ListPublicKeys(ctx context.Context, in *api.ListPublicKeysRequest) (*api.ListPublicKeysResponse, error) {
+	return do[api.ListPublicKeysResponse](ctx, c, http.MethodGet, key(in.KeyId, "/public-keys"), nil, nil)
+}
+
+// GetKeyHistory gets the same as a document that the key has signed.
+func (c *Client) GetKeyHistory(ctx context.Context, in *api.GetKeyHistoryRequest) (*api.GetKeyHistoryResponse, error) {
+	return do[api.GetKeyHistoryResponse](ctx, c, http.MethodGet, key(in.KeyId, "/history"), nil, nil)
+}
+
 // EnableKey makes a disabled key usable.
 func (c *Client) EnableKey(ctx context.Context, in *api.EnableKeyRequest) (*api.Empty, error) {
 	return do[api.Empty](ctx, c, http.MethodPost, key(in.KeyId, "/enable"), nil, in)
@@ -335,7 +345,11 @@ func (c *Client) DisconnectCustomKeyStore(ctx context.Context, in *api.Disconnec
 
 // PublicKeyAs gives a public key in another form, by its media type:
 // application/x-pem-file, application/octet-stream (DER), application/jwk+json
-// or text/x-ssh-public-key.
+// or text/x-ssh-public-key; application/jwk-set+json has those of all versions.
 func (c *Client) PublicKeyAs(ctx context.Context, ref, mediaType string) ([]byte, error) {
-	return c.send(ctx, request{method: http.MethodGet, path: key(ref, "/public-key"), accept: mediaType})
+	path := key(ref, "/public-key")
+	if mediaType == "application/jwk-set+json" {
+		path = key(ref, "/public-keys")
+	}
+	return c.send(ctx, request{method: http.MethodGet, path: path, accept: mediaType})
 }

@@ -62,6 +62,8 @@ var routes = map[string]string{
 	"GetKeyRotationStatus":                "GET /v1/keys/{key}/rotation",
 	"ListKeyRotations":                    "GET /v1/keys/{key}/rotations",
 	"RotateKeyOnDemand":                   "POST /v1/keys/{key}/rotate",
+	"ListPublicKeys":                      "GET /v1/keys/{key}/public-keys",
+	"GetKeyHistory":                       "GET /v1/keys/{key}/history",
 	"GetParametersForImport":              "POST /v1/keys/{key}/import-parameters",
 	"ImportKeyMaterial":                   "POST /v1/keys/{key}/import",
 	"DeleteImportedKeyMaterial":           "POST /v1/keys/{key}/delete-imported",

@@ -40,8 +40,8 @@ const (
 	Region  = "eu-central-1"
 )
 
-// lifetime of a credential outlasts every wait for a deletion.
-const lifetime = 90 * 24 * time.Hour
+// lifetime of a credential outlasts every wait for a deletion or a rotation.
+const lifetime = 10 * 365 * 24 * time.Hour
 
 // Credentials are what a caller needs for either face.
 type Credentials struct {
@@ -75,6 +75,8 @@ type Options struct {
 	Token   hsm.Config   // default: a new SoftHSM token
 	Trusted []*net.IPNet // proxies whose X-Forwarded-For is believed
 	Log     *zap.Logger  // in place of Gateway.Lines
+	// Rotation is how keys get new versions.
+	Rotation gateway.Rotation
 }
 
 // New starts a gateway and stops it with the test.
@@ -120,7 +122,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation,
 	})
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)

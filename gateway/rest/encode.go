@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
@@ -34,6 +35,16 @@ func (f *face) encode(ec echo.Context, out any) error {
 			}
 			return ec.Blob(http.StatusOK, form, body)
 		}
+	case *api.ListPublicKeysResponse:
+		if form, _ := wanted(ec.Request(), keySetForms); form != "" {
+			set, err := gateway.NewWebKeySet(out)
+			if err != nil {
+				return f.problem(ec, api.Errorf(api.UnsupportedOperation, "A key of spec %s has no JWK form. Ask for JSON (Accept: application/json).", out.KeySpec))
+			}
+			return writeJSON(ec, http.StatusOK, form, set)
+		}
+	case *api.GetKeyHistoryResponse:
+		return writeJSON(ec, http.StatusOK, "application/jose+json", out)
 	}
 	return writeJSON(ec, http.StatusOK, "application/json", out)
 }
@@ -41,6 +52,7 @@ func (f *face) encode(ec echo.Context, out any) error {
 // The forms beyond JSON in which an answer can be had.
 var (
 	signatureForms = []string{"application/octet-stream", "text/plain"}
+	keySetForms    = []string{jwksForm}
 	publicKeyForms = []string{"application/octet-stream", "text/plain", pemForm, jwkForm, sshForm}
 )
 
@@ -69,6 +81,8 @@ func acceptable(r *http.Request, in any) *api.Error {
 		forms = signatureForms
 	case *api.GetPublicKeyRequest:
 		forms = publicKeyForms
+	case *api.ListPublicKeysRequest:
+		forms = keySetForms
 	default:
 		return nil // JSON, whatever is asked for
 	}

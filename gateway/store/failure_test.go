@@ -28,12 +28,13 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"SetDescription":   func() error { return s.SetDescription(ctx, home, "key-000", "new") },
 		"SetTags":          func() error { return s.SetTags(ctx, home, "key-000", []Tag{{"a", "b"}}) },
 		"AddVersion":       func() error { return s.AddVersion(ctx, "key-000", aVersion("new", 2), t0) },
+		"DropVersion":      func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0) },
 		"SetVersion":       func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
 		"SetRotation":      func() error { return s.SetRotation(ctx, "key-000", 90, t0) },
 		"SetPrimaryRegion": func() error { return s.SetPrimaryRegion(ctx, "multi", home) },
 		"ReserveUses":      func() error { _, err := s.ReserveUses(ctx, "key-000", 1, 10, 20); return err },
 		"PendObject":       func() error { return s.PendObject(ctx, PendingObject{ObjectID: []byte("new"), Since: t0}) },
-		"DoomObject":       func() error { return s.DoomObject(ctx, []byte("pending")) },
+		"DoomObject":       func() error { _, err := s.DoomObject(ctx, []byte("pending")); return err },
 		"SettleObject":     func() error { return s.SettleObject(ctx, []byte("pending")) },
 		"InsertImportKey":  func() error { return s.InsertImportKey(ctx, anImportKey("new")) },
 		"DeleteImportKey":  func() error { return s.DeleteImportKey(ctx, "import", t0) },
@@ -68,6 +69,7 @@ func filled(t *testing.T) *Store {
 	ok(t, s.InsertKey(t.Context(), anIntent("tombstone")))
 	ok(t, s.DeleteKey(t.Context(), home, "tombstone"))
 	ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
+	ok(t, s.AddVersion(t.Context(), "key-001", aVersion("second", 2), time.Time{}))
 	multi := aKey("multi")
 	multi.MultiRegion, multi.PrimaryRegion = true, "elsewhere"
 	ok(t, s.InsertKey(t.Context(), multi))

@@ -53,6 +53,25 @@ func (s *Store) AddVersion(ctx context.Context, id string, version Version, next
 	}, func(m *memory) { m.pending.remove(string(v.ObjectID)) })
 }
 
+// DropVersion takes back the last version of a key, which nobody has used, and
+// dooms its object (see Pending). ErrNotFound when it is not the last one, or the
+// only one.
+func (s *Store) DropVersion(ctx context.Context, id string, number int, nextRotation, now time.Time) error {
+	var gone *PendingObject
+	return s.changeLine(ctx, id, func(ctx context.Context, tx *sql.Tx, l *Line) error {
+		last := len(l.Versions) - 1
+		if last < 1 || l.Versions[last].Number != number {
+			return fmt.Errorf("key %s version %d: %w", id, number, ErrNotFound)
+		}
+		gone = &PendingObject{ObjectID: l.Versions[last].ObjectID, Token: l.Token, KeyID: id, Since: stored(now), Doomed: true}
+		l.Versions, l.NextRotation = l.Versions[:last], stored(nextRotation)
+		if _, err := tx.ExecContext(ctx, "DELETE FROM versions WHERE key_id = ? AND number = ?", id, number); err != nil {
+			return err
+		}
+		return insertPending(ctx, tx, gone)
+	}, func(m *memory) { m.pending.put(gone) })
+}
+
 // SetVersion replaces the version of that number: imported material that comes,
 // goes or gets another date. What it no longer names is doomed (see Pending), and
 // the claim of what it names anew ends. ErrNotFound when there is no such version.

@@ -38,18 +38,19 @@ func (s *Store) PendObject(ctx context.Context, object PendingObject) error {
 }
 
 // DoomObject notes that a pending object is to be destroyed; its claim of a
-// version ends. No error when nothing is known of it.
-func (s *Store) DoomObject(ctx context.Context, id []byte) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+// version ends. False when nothing is known of it: it may be a version by now.
+func (s *Store) DoomObject(ctx context.Context, id []byte) (doomed bool, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		old, ok := s.mem.pending.rows[string(id)]
 		if !ok {
 			return func(*memory) {}, nil
 		}
 		o := *old
-		o.Doomed, o.Number = true, 0
+		o.Doomed, o.Number, doomed = true, 0, true
 		_, err := tx.ExecContext(ctx, "UPDATE pending_objects SET doomed = 1, number = NULL WHERE object_id = ?", id)
 		return func(m *memory) { m.pending.put(&o) }, err
 	})
+	return doomed && err == nil, err
 }
 
 // SettleObject notes that a pending object is gone from the token.
