@@ -63,7 +63,7 @@ private CA. A key is named by its id, its ARN, an alias (alias/release) or an al
 	root.PersistentFlags().StringVar(&a.format, "output", "text", "text or json")
 	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "how long to wait for an answer of the gateway")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newKey(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newAudit(a), newVersion(a))
+	root.AddCommand(newKey(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newDataKey(a), newRandom(a), newMac(a), newAudit(a), newVersion(a))
 	return root
 }
 
