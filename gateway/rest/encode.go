@@ -98,7 +98,8 @@ func writeJSON(ec echo.Context, status int, mediaType string, v any) error {
 		return err
 	}
 	body = append(body, '\n')
-	defer clear(body) // a plaintext may stand in it
+	defer clear(body)                                                     // a plaintext may stand in it
+	ec.Response().Header().Set("Content-Length", strconv.Itoa(len(body))) // net/http would send a long one in chunks
 	return ec.Blob(status, mediaType, body)
 }
 
