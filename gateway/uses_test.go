@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -182,5 +183,30 @@ func TestPairsWaitForAPlace(t *testing.T) {
 	leave()
 	if err := call(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWornKeysRotateByThemselves: at half of what a version may encrypt, the next
+// one comes, and encryption goes on beyond the limit of the first.
+func TestWornKeysRotateByThemselves(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	g.Service.CountUses(2, 8)
+	key := g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
+	for range 3 {
+		encrypt(g, key, []byte("m"), nil)
+	}
+	runFor(t, g, "the worn key to rotate", func() error {
+		if k, _ := g.Store.Key(gatewaytest.Region, key); len(k.Versions) < 2 {
+			return errors.New("it has one version")
+		}
+		return nil
+	})
+	var out api.EncryptResponse
+	for range 4 {
+		g.Call("POST", "/v1/keys/"+key+"/encrypt", api.EncryptRequest{Plaintext: []byte("m")}, &out)
+	}
+	if out.KeyVersion < 2 {
+		t.Errorf("version %d encrypts", out.KeyVersion)
 	}
 }
