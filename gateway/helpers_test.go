@@ -93,6 +93,14 @@ func decodeTo(t testing.TB, a gatewaytest.Answer, out any) {
 	}
 }
 
+// decodeInto reads the JSON of an answer.
+func decodeInto(t testing.TB, a gatewaytest.Answer, out any) {
+	t.Helper()
+	if err := json.Unmarshal(a.Body, out); err != nil {
+		t.Fatalf("%s: %v", a.Body, err)
+	}
+}
+
 // contents reads a file.
 func contents(t testing.TB, path string) []byte {
 	t.Helper()

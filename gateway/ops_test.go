@@ -26,7 +26,7 @@ type example struct {
 	needs   string // what has to be there for the operation to work: "token", "store", or "" where memory is enough
 	crypto  api.SigningAlgorithm
 	message api.MessageType
-	refused api.Code // what everybody is answered
+	refused api.Code // what the good body is answered with, whoever asks: not offered, or more than SoftHSM can do
 }
 
 // examples holds every operation: a new one is to be added here.
@@ -85,14 +85,25 @@ func keyExamples(p *parts) map[string]example {
 		"ListResourceTags":     {bad: "?Limit=51"},
 		"GetKeyLastUsage":      {bad: "?X=1"},
 
-		"GetKeyPolicy":        {bad: "?X=1", refused: api.UnsupportedOperation},
-		"PutKeyPolicy":        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: api.UnsupportedOperation},
-		"ListKeyPolicies":     {bad: "?Limit=0", refused: api.UnsupportedOperation},
-		"CreateGrant":         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, refused: api.UnsupportedOperation},
-		"ListGrants":          {bad: "?Limit=0", refused: api.UnsupportedOperation},
-		"RevokeGrant":         {good: map[string]any{"GrantId": "g"}, bad: `{}`, refused: api.UnsupportedOperation},
-		"RetireGrant":         {good: map[string]any{"GrantToken": "t"}, bad: `{"X":1}`, refused: api.UnsupportedOperation},
-		"ListRetirableGrants": {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"GetKeyPolicy":                        {bad: "?X=1", refused: api.UnsupportedOperation},
+		"PutKeyPolicy":                        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"ListKeyPolicies":                     {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"CreateGrant":                         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, refused: api.UnsupportedOperation},
+		"ListGrants":                          {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"RevokeGrant":                         {good: map[string]any{"GrantId": "g"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"RetireGrant":                         {good: map[string]any{"GrantToken": "t"}, bad: `{"X":1}`, refused: api.UnsupportedOperation},
+		"ListRetirableGrants":                 {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"ReEncrypt":                           {good: map[string]any{"CiphertextBlob": p.sealed, "DestinationKeyId": p.decrypting, "DestinationEncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
+		"GenerateDataKey":                     {good: map[string]any{"KeySpec": "AES_256"}, bad: `{}`, needs: "token"},
+		"GenerateDataKeyWithoutPlaintext":     {good: map[string]any{"NumberOfBytes": 1024}, bad: `{"NumberOfBytes":1025}`, needs: "token"},
+		"GenerateDataKeyPair":                 {good: map[string]any{"KeyPairSpec": "ECC_NIST_P256"}, bad: `{}`, needs: "token"},
+		"GenerateDataKeyPairWithoutPlaintext": {good: map[string]any{"KeyPairSpec": "ECC_NIST_EDWARDS25519"}, bad: `{"KeyPairSpec":"SM2"}`, needs: "token"},
+		"GenerateMac":                         {good: map[string]any{"Message": []byte("m"), "MacAlgorithm": "HMAC_SHA_256"}, bad: `{}`, needs: "token"},
+		"VerifyMac":                           {good: map[string]any{"Message": []byte("m"), "Mac": p.mac, "MacAlgorithm": "HMAC_SHA_256"}, bad: `{}`, needs: "token"},
+		"DeriveSharedSecret":                  {good: map[string]any{"PublicKey": p.peer, "KeyAgreementAlgorithm": "ECDH"}, bad: `{}`, needs: "token"},
+		"Encapsulate":                         {good: map[string]any{"EncapsulationAlgorithm": "ML_KEM"}, bad: `{}`},
+		"Decapsulate":                         {good: map[string]any{"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": make([]byte, 1088)}, bad: `{}`, refused: api.UnsupportedOperation},
+		"GenerateRandom":                      {good: map[string]any{"NumberOfBytes": 32}, bad: `{}`, needs: "token"},
 	}
 }
 
@@ -105,7 +116,10 @@ type parts struct {
 	single, moving      string // multi-Region keys: one without a replica, one with
 	signature           []byte
 	ciphertext          []byte
-	records             int // in the log at the last look
+	symmetric, hmac     string
+	agreeing, kem       string
+	sealed, mac, peer   []byte // of symmetric, of hmac, and a public key for agreeing
+	records             int    // in the log at the last look
 }
 
 func newParts(t *testing.T) *parts {
@@ -130,7 +144,25 @@ func newParts(t *testing.T) *parts {
 	var out api.EncryptResponse
 	g.Call("POST", "/v1/keys/"+p.decrypting+"/encrypt", api.EncryptRequest{Plaintext: []byte("m"), EncryptionAlgorithm: api.OAEPSHA1}, &out)
 	p.ciphertext = out.CiphertextBlob
+	p.secrets(t)
 	return p
+}
+
+// secrets makes the keys that do not sign.
+func (p *parts) secrets(t *testing.T) {
+	t.Helper()
+	g := p.g
+	p.symmetric = g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
+	p.hmac = g.CreateKey(api.HMAC256, api.GenerateVerifyMac).KeyId
+	p.agreeing = g.CreateKey(api.P256, api.KeyAgreement).KeyId
+	p.peer = publicDER(t, g, p.signing)
+	p.sealed = encrypt(g, p.symmetric, []byte("m"), nil)
+	var mac api.GenerateMacResponse
+	g.Call("POST", "/v1/keys/"+p.hmac+"/generate-mac", api.GenerateMacRequest{Message: []byte("m"), MacAlgorithm: api.HMACSHA256}, &mac)
+	p.mac = mac.Mac
+	var pair api.GenerateDataKeyPairResponse // SoftHSM makes no such key, so that one is adopted
+	g.Call("POST", "/v1/keys/"+p.symmetric+"/generate-data-key-pair", api.GenerateDataKeyPairRequest{KeyPairSpec: api.MLKEM768}, &pair)
+	p.kem = adopt(t, g, api.MLKEM768, api.EncapsulateDecapsulate, pair.PublicKey)
 }
 
 // key is the key that an operation is tried on.
@@ -138,6 +170,14 @@ func (p *parts) key(op *gateway.Op) string {
 	switch op.Name {
 	case "Encrypt", "Decrypt":
 		return p.decrypting
+	case "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext":
+		return p.symmetric
+	case "GenerateMac", "VerifyMac":
+		return p.hmac
+	case "DeriveSharedSecret":
+		return p.agreeing
+	case "Encapsulate", "Decapsulate":
+		return p.kem
 	case "CancelKeyDeletion":
 		return p.waiting
 	case "ReplicateKey":

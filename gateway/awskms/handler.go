@@ -69,6 +69,9 @@ func New(c Config) http.Handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	out, err := h.guarded(w, r, id)
+	if plain, ok := out.(interface{ Wipe() }); ok {
+		defer plain.Wipe()
+	}
 	answer(w, id, out, err)
 }
 

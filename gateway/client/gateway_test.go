@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -107,6 +108,7 @@ func TestEveryOperation(t *testing.T) {
 	if _, err := c.SignFile(ctx, box.KeyMetadata.KeyId, "", strings.NewReader("file")); client.Code(err) != api.InvalidKeyUsage {
 		t.Errorf("a key that does not sign: %v", err)
 	}
+	secrets(t, c, ok)
 	listAndUpdateAliases(t, c, id, ok)
 	storesAndRegions(t, c, ok)
 
@@ -321,4 +323,58 @@ func rotate(t *testing.T, c *client.Client, id string, ok func(string, error)) {
 	if len(list.Rotations) != 2 || len(keys.Keys) != 2 || history.Signature == "" {
 		t.Errorf("%+v %+v %+v", list, keys, history)
 	}
+}
+
+// secrets calls what symmetric keys, HMAC keys and agreement keys do.
+func secrets(t *testing.T, c *client.Client, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	made := func(spec api.KeySpec, usage api.KeyUsage) api.KeyTarget {
+		t.Helper()
+		out, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: spec, KeyUsage: usage})
+		ok("CreateKey", err)
+		return api.KeyTarget{KeyId: out.KeyMetadata.KeyId}
+	}
+	box, mac, agreeing := made(api.Symmetric, api.EncryptDecrypt), made(api.HMAC256, api.GenerateVerifyMac), made(api.P256, api.KeyAgreement)
+	context := map[string]string{"a": "b"}
+	data, err := c.GenerateDataKey(ctx, &api.GenerateDataKeyRequest{KeyTarget: box, KeySpec: api.AES256, EncryptionContext: context})
+	ok("GenerateDataKey", err)
+	moved, err := c.ReEncrypt(ctx, &api.ReEncryptRequest{CiphertextBlob: data.CiphertextBlob, SourceEncryptionContext: context, DestinationKeyId: box.KeyId})
+	ok("ReEncrypt", err)
+	opened, err := c.Decrypt(ctx, &api.DecryptRequest{CiphertextBlob: moved.CiphertextBlob})
+	ok("Decrypt", err)
+	if len(data.Plaintext) != 32 || !bytes.Equal(opened.Plaintext, data.Plaintext) {
+		t.Error("the data key is another one when it comes back")
+	}
+	_, err = c.GenerateDataKeyWithoutPlaintext(ctx, &api.GenerateDataKeyWithoutPlaintextRequest{KeyTarget: box, KeySpec: api.AES128})
+	ok("GenerateDataKeyWithoutPlaintext", err)
+	pair, err := c.GenerateDataKeyPair(ctx, &api.GenerateDataKeyPairRequest{KeyTarget: box, KeyPairSpec: api.P256})
+	ok("GenerateDataKeyPair", err)
+	_, err = c.GenerateDataKeyPairWithoutPlaintext(ctx, &api.GenerateDataKeyPairWithoutPlaintextRequest{KeyTarget: box, KeyPairSpec: api.P256})
+	ok("GenerateDataKeyPairWithoutPlaintext", err)
+	tag, err := c.GenerateMac(ctx, &api.GenerateMacRequest{KeyTarget: mac, Message: []byte("m"), MacAlgorithm: api.HMACSHA256})
+	ok("GenerateMac", err)
+	_, err = c.VerifyMac(ctx, &api.VerifyMacRequest{KeyTarget: mac, Message: []byte("m"), Mac: tag.Mac, MacAlgorithm: api.HMACSHA256})
+	ok("VerifyMac", err)
+	shared, err := c.DeriveSharedSecret(ctx, &api.DeriveSharedSecretRequest{KeyTarget: agreeing, KeyAgreementAlgorithm: api.ECDH, PublicKey: pair.PublicKey})
+	ok("DeriveSharedSecret", err)
+	n := 7
+	random, err := c.GenerateRandom(ctx, &api.GenerateRandomRequest{NumberOfBytes: &n})
+	ok("GenerateRandom", err)
+	if len(shared.SharedSecret) != 32 || len(random.Plaintext) != n {
+		t.Errorf("%d and %d bytes", len(shared.SharedSecret), len(random.Plaintext))
+	}
+	// No key of SoftHSM encapsulates, so that these come to a refusal that is theirs.
+	_, err = c.Encapsulate(ctx, &api.EncapsulateRequest{KeyTarget: agreeing, EncapsulationAlgorithm: api.MLKEM})
+	ok("Encapsulate", unless(err, api.InvalidKeyUsage))
+	_, err = c.Decapsulate(ctx, &api.DecapsulateRequest{KeyTarget: agreeing, EncapsulationAlgorithm: api.MLKEM, SharedSecretCiphertextBlob: []byte("x")})
+	ok("Decapsulate", unless(err, api.InvalidKeyUsage))
+}
+
+// unless is nil for an error of that code.
+func unless(err error, code api.Code) error {
+	if client.Code(err) == code {
+		return nil
+	}
+	return fmt.Errorf("%w, not %s", err, code)
 }

@@ -144,6 +144,17 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	return g
 }
 
+// Another starts a second service on the same parts, as after a crash of the first.
+func (g *Gateway) Another(t testing.TB) *gateway.Service {
+	t.Helper()
+	s := gateway.New(gateway.Config{
+		Names: gateway.Names{Account: Account, Region: Region},
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Now: g.Now,
+	})
+	must(t, s.Start(context.Background()))
+	return s
+}
+
 // Now is the gateway's clock.
 func (g *Gateway) Now() time.Time {
 	g.mu.Lock()

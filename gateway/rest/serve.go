@@ -40,6 +40,9 @@ func (f *face) serve(op *gateway.Op) echo.HandlerFunc {
 		if err != nil {
 			return f.problem(ec, err)
 		}
+		if plain, ok := out.(interface{ Wipe() }); ok {
+			defer plain.Wipe()
+		}
 		return f.encode(ec, out)
 	}
 }

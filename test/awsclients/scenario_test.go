@@ -42,6 +42,7 @@ func TestClients(t *testing.T) {
 			t.Run("sign", b.testSign)
 			t.Run("verify", b.testVerify)
 			t.Run("encrypt", b.testEncrypt)
+			t.Run("envelope", b.testEnvelope)
 			t.Run("aliases", b.testAliases)
 			t.Run("pages", b.testPages)
 			t.Run("life", b.testLife)
@@ -345,7 +346,7 @@ func (b *bench) testAudit(t *testing.T) {
 		}
 	}
 	for _, op := range gateway.Ops {
-		if !seen[op.Name] {
+		if !seen[op.Name] && !op.BeyondKMS() && b.asked(op.Name) {
 			t.Errorf("%s was never called with success by %s", op.Name, b.name)
 		}
 	}
