@@ -16,6 +16,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 // bench is a client with a gateway of its own.
@@ -36,7 +37,7 @@ func TestClients(t *testing.T) {
 	for _, c := range clients(t) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1"}})
+			g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1"}, KeyStores: map[string]hsm.Config{"second": hsmtest.NewToken(t)}})
 			b := &bench{client: c, Gateway: g, admin: accessOf(g, g.Admin)}
 			t.Run("keys", b.testKeys)
 			t.Run("sign", b.testSign)
@@ -48,6 +49,8 @@ func TestClients(t *testing.T) {
 			t.Run("life", b.testLife)
 			t.Run("regions", b.testRegions)
 			t.Run("tags", b.testTags)
+			t.Run("rotation", b.testRotation)
+			t.Run("key stores", b.testKeyStores)
 			t.Run("unsupported", b.testUnsupported)
 			t.Run("errors", b.testErrors)
 			t.Run("authentication", b.testAuthentication)
