@@ -294,3 +294,26 @@ func TestReplicaComesBack(t *testing.T) {
 	signIn(t, g, west, key.KeyId)
 	refusal(t, in(g, west, "GET", "/v1/keys/alias%2Fx", nil), 404, api.NotFound)
 }
+
+// TestPrimaryIsNotDeletedBeforeAReplica that another process made at the same time.
+func TestPrimaryIsNotDeletedBeforeAReplica(t *testing.T) {
+	t.Parallel()
+	g := newRegions(t)
+	key := createMulti(t, g)
+	do(t, g, home, "POST", "/v1/keys/"+key.KeyId+"/schedule-deletion", map[string]int{"PendingWindowInDays": 7})
+	if err := g.Store.InsertReplica(t.Context(), &store.Key{Region: west, ID: key.KeyId, State: store.StateEnabled, CreatedAt: g.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	g.Advance(8 * day)
+	start(t, g)
+	if m := describe(t, g, key.KeyId); m.KeyState != api.PendingDeletion || !inToken(t, g, key.KeyId) {
+		t.Errorf("%+v", m)
+	}
+	do(t, g, west, "POST", "/v1/keys/"+key.KeyId+"/schedule-deletion", map[string]int{"PendingWindowInDays": 7})
+	g.Advance(8 * day)
+	start(t, g)
+	start(t, g)
+	if inToken(t, g, key.KeyId) || len(g.Store.Undestroyed()) != 0 {
+		t.Error("the key is still there")
+	}
+}
