@@ -78,6 +78,21 @@ func keyExamples(p *parts) map[string]example {
 		"UpdateAlias":          {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
 		"DeleteAlias":          {bad: `{"X":1}`, needs: "store"},
 		"ListAliases":          {bad: "?Limit=0"},
+
+		"UpdateKeyDescription": {good: map[string]any{"Description": "another"}, bad: `{}`, needs: "store"},
+		"TagResource":          {good: map[string]any{"Tags": []api.Tag{{TagKey: "a", TagValue: "b"}}}, bad: `{}`, needs: "store"},
+		"UntagResource":        {good: map[string]any{"TagKeys": []string{"a"}}, bad: `{}`, needs: "store"},
+		"ListResourceTags":     {bad: "?Limit=51"},
+		"GetKeyLastUsage":      {bad: "?X=1"},
+
+		"GetKeyPolicy":        {bad: "?X=1", refused: api.UnsupportedOperation},
+		"PutKeyPolicy":        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"ListKeyPolicies":     {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"CreateGrant":         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, refused: api.UnsupportedOperation},
+		"ListGrants":          {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"RevokeGrant":         {good: map[string]any{"GrantId": "g"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"RetireGrant":         {good: map[string]any{"GrantToken": "t"}, bad: `{"X":1}`, refused: api.UnsupportedOperation},
+		"ListRetirableGrants": {bad: "?Limit=0", refused: api.UnsupportedOperation},
 	}
 }
 

@@ -75,7 +75,7 @@ func (s *Service) tokenOf(k *store.Key) (*hsm.Token, *api.Error) {
 	case !ok:
 		return nil, &api.Error{Code: api.KeyUnavailable, Message: "The configuration names no token " + k.Token + ", which holds this key."}
 	case s.store.Disconnected(k.Token):
-		return nil, unavailable(s.arn(k))
+		return nil, api.Errorf(api.KMSInvalidState, "%s is unavailable. Its custom key store is disconnected.", s.arn(k))
 	}
 	if t := ks.token.Load(); t != nil {
 		return t, nil

@@ -15,7 +15,8 @@ import (
 func newKey(a *app) *cobra.Command {
 	return group("key", "Make and manage keys", newKeyCreate(a), newKeyList(a), newKeyDescribe(a),
 		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeyVersions(a), newKeyHistory(a),
-		newKeyRotate(a), newKeyRotation(a), newKeyReplicate(a), newKeySchedule(a), newKeyCancel(a))
+		newKeyRotate(a), newKeyRotation(a), newKeyReplicate(a), newKeySchedule(a), newKeyCancel(a),
+		newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
 }
 
 func target(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }

@@ -23,7 +23,7 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go")
+	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
 	fmt.Fprintf(&b, "%s\n\n```yaml\n%s```\n", strings.Replace(oneLine(docs["Config"]), "Config is the", "This is the", 1), example)
@@ -205,6 +205,8 @@ func TestConfigRefused(t *testing.T) {
 		{"proxies", good + "trusted_proxies: [here]\n", "trusted_proxies"},
 		{"level", good + "log: {level: loud}\n", "log.level"},
 		{"duration", good + "stop_timeout: -1s\n", "not negative"},
+		{"quota", good + "quotas: {tags_per_key: -1}\n", "none is negative"},
+		{"unknown quota", good + "quotas: {grants_per_key: 1}\n", "grants_per_key"},
 		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},
 		{"type", good + "gomaxprocs: many\n", "many"},
 	} {

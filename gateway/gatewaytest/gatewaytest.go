@@ -75,6 +75,7 @@ type Options struct {
 	Token   hsm.Config   // default: a new SoftHSM token
 	Trusted []*net.IPNet // proxies whose X-Forwarded-For is believed
 	Log     *zap.Logger  // in place of Gateway.Lines
+	Quotas  gateway.Quotas
 	// Rotation is how keys get new versions.
 	Rotation gateway.Rotation
 
@@ -125,7 +126,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
 		KeyStores: o.KeyStores, Regions: o.Regions,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })
