@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -316,4 +317,13 @@ func TestPrimaryIsNotDeletedBeforeAReplica(t *testing.T) {
 	if inToken(t, g, key.KeyId) || len(g.Store.Undestroyed()) != 0 {
 		t.Error("the key is still there")
 	}
+}
+
+// TestReplicasCount among the keys that a region may have.
+func TestReplicasCount(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{west}, Quotas: gateway.Quotas{Keys: 1}})
+	key := createMulti(t, g)
+	do(t, g, west, "POST", "/v1/keys", api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify})
+	refusal(t, in(g, home, "POST", "/v1/keys/"+key.KeyId+"/replicate", map[string]string{"ReplicaRegion": west}), 400, api.LimitExceeded)
 }
