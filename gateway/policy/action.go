@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // actions are the permissions that a policy may name: the operations of AWS
 // KMS (Service Authorization Reference, AWS KMS; ReEncrypt has two) and those
@@ -27,7 +30,10 @@ var actions = [...]string{
 // and compares no text.
 type actionSet [2]uint64
 
-func (s *actionSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
+func (s *actionSet) add(i int) { s[i/64] |= 1 << (i % 64) }
+func (s *actionSet) several() bool {
+	return bits.OnesCount64(s[0])+bits.OnesCount64(s[1]) > 1
+}
 func (s *actionSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
 var actionIndex = func() map[string]int {

@@ -252,6 +252,9 @@ func (p *parser) actions(s *statement, n *node, m map[string]*node) *Error {
 }
 
 func (p *parser) unknownAction(n *node) *Error {
+	if begun, _ := compileAction(n.text + "*"); begun.set.several() {
+		return p.fail(n.at, "unknown action %s: %s* would be right", quoted(n.text), n.text)
+	}
 	if near := nearest(n.text, actions[:]); near != "" {
 		return p.fail(n.at, "unknown action %s: %s would be right", quoted(n.text), near)
 	}

@@ -28,11 +28,11 @@ func (p *parser) conditions(s *statement, n *node) *Error {
 		}
 		seen := make(map[string]bool)
 		for _, k := range e.value.members {
-			if folded := strings.ToLower(k.name); seen[folded] {
+			folded := strings.ToLower(k.name)
+			if seen[folded] {
 				return p.fail(k.at, "%s is there twice in %s: one %s with all values would be right", quoted(k.name), e.name, k.name)
-			} else {
-				seen[folded] = true
 			}
+			seen[folded] = true
 			c, err := p.condition(op, e.name, k)
 			if err != nil {
 				return err
@@ -190,13 +190,14 @@ func parseDate(s string, number bool) (time.Time, bool) {
 // it is neither. Without a length it is one address.
 func parsePrefix(s string) (p netip.Prefix, right string) {
 	if a, err := netip.ParseAddr(s); err == nil {
+		if a.Zone() != "" {
+			return p, "an address without a zone"
+		}
 		p = netip.PrefixFrom(a, a.BitLen())
 	} else if p, err = netip.ParsePrefix(s); err != nil {
 		return p, "an address or a range such as 203.0.113.0/24 or 2001:db8::/32"
 	}
 	switch {
-	case p.Addr().Zone() != "":
-		return p, "an address without a zone"
 	case p.Addr().Is4In6():
 		return p, fmt.Sprintf("the IPv4 form %s", p.Addr().Unmap())
 	case p != p.Masked():

@@ -62,7 +62,11 @@ func (r *reader) read() (*node, *Error) {
 	if err := json.Unmarshal(r.text, &whole); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, r.fail(max(int(syntax.Offset)-1, 0), "not JSON: %s", syntax.Error())
+			at := max(int(syntax.Offset)-1, 0) // Offset is behind the character that is wrong
+			if syntax.Error() == "unexpected end of JSON input" {
+				at = len(r.text)
+			}
+			return nil, r.fail(at, "not JSON: %s", syntax.Error())
 		}
 		return nil, r.fail(0, "not JSON: %s", err)
 	}

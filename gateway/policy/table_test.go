@@ -166,7 +166,7 @@ func (b *table) holds(verb, rest string) {
 func (b *table) decision(want bool, rest string) {
 	b.cases++
 	f := strings.SplitN(rest, " ", 4)
-	who, action, by := f[0], f[1], f[2]
+	who, action, by := f[0], f[1], strings.ReplaceAll(f[2], "%20", " ")
 	if !strings.HasPrefix(who, "arn:") {
 		who = "arn:aws:iam::" + account + ":user/" + who
 	}
