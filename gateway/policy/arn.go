@@ -90,7 +90,8 @@ func sessionOf(caller, role string) bool {
 	return ok && named && name != "" && path[strings.LastIndexByte(path, '/')+1:] == name
 }
 
-// samePrincipal reports whether a policy or grant that names arn means caller.
-func samePrincipal(caller, arn string) bool {
-	return arn != "" && (caller == arn || sessionOf(caller, arn))
+// is reports whether a policy or grant that names arn means the caller.
+func (e *evaluation) is(arn string) bool {
+	caller := e.r.Principal.ARN
+	return arn != "" && (caller == arn || e.session && sessionOf(caller, arn))
 }

@@ -123,7 +123,7 @@ func (s *statement) names(e *evaluation) reach {
 	for i := range s.principals {
 		p := &s.principals[i]
 		switch {
-		case p.any, p.arn != "" && samePrincipal(e.r.Principal.ARN, p.arn):
+		case p.any, e.is(p.arn):
 			best = directly
 		case p.account != "" && p.account == e.account:
 			if s.notPrincipal && part(e.r.Principal.ARN, partResource) != "root" {

@@ -8,6 +8,7 @@ type evaluation struct {
 	account     string // of the caller
 	keyAccount  string // of the resource
 	resource    string // an ARN, or "*" for the service itself
+	session     bool   // the caller is a session of a role
 	action      int    // index into actions, -1 when it is not there
 	actionLower string // only when action is -1
 }
@@ -54,6 +55,7 @@ func undecidable(r *Request) string {
 // would move to the heap.
 func begin(r *Request) evaluation {
 	e := evaluation{r: r, account: accountOf(r.Principal.ARN), keyAccount: accountOf(r.ResourceARN), resource: r.ResourceARN}
+	e.session = strings.HasPrefix(part(r.Principal.ARN, partResource), "assumed-role/")
 	if e.resource == "" {
 		e.resource = "*"
 	}
@@ -132,8 +134,12 @@ func (e *evaluation) keyPolicy() (best reach, by string) {
 
 // grant finds a grant that allows the request.
 func (e *evaluation) grant() string {
+	op, ok := strings.CutPrefix(e.r.Action, "kms:")
+	if !ok {
+		return ""
+	}
 	for i := range e.r.Grants {
-		if g := &e.r.Grants[i]; g.allows(e) {
+		if g := &e.r.Grants[i]; g.allows(e, op) {
 			return g.ID
 		}
 	}

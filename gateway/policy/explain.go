@@ -1,5 +1,7 @@
 package policy
 
+import "strings"
+
 // Step is one statement, role or grant that a decision looked at.
 type Step struct {
 	Statement string // as in Decision.Statement
@@ -95,11 +97,8 @@ func (e *evaluation) explainRole() Step {
 }
 
 func (e *evaluation) explainGrant(g *Grant) Step {
-	step := Step{Statement: statementGrant + g.ID, Effect: "Allow", Applies: g.allows(e)}
-	op := ""
-	if len(e.r.Action) > len("kms:") {
-		op = e.r.Action[len("kms:"):]
-	}
+	op, ok := strings.CutPrefix(e.r.Action, "kms:")
+	step := Step{Statement: statementGrant + g.ID, Effect: "Allow", Applies: ok && g.allows(e, op)}
 	switch {
 	case step.Applies:
 		step.Why = "it is for this principal, key and operation, and its constraints hold"
@@ -109,9 +108,9 @@ func (e *evaluation) explainGrant(g *Grant) Step {
 		step.Why = "it has expired or its uses are used up"
 	case op == "RetireGrant":
 		step.Why = "it is another grant, or the principal may not retire it"
-	case !samePrincipal(e.r.Principal.ARN, g.Grantee):
+	case !e.is(g.Grantee):
 		step.Why = "it is for another principal"
-	case !g.has(op):
+	case !ok || !g.has(op):
 		step.Why = "it is not for the action " + e.r.Action
 	default:
 		step.Why = "its constraints do not hold"

@@ -1,9 +1,6 @@
 package policy
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Grant lets one principal use one key (KMS Developer Guide, grants). It only
 // ever allows.
@@ -27,31 +24,25 @@ type Grant struct {
 
 const statementGrant = "grant/"
 
-// allows reports whether the grant allows the request.
-func (g *Grant) allows(e *evaluation) bool {
-	r := e.r
-	if g.KeyID == "" || g.KeyID != r.KeyID || !g.live(r.Time) {
+// allows reports whether the grant allows the request, for the operation op.
+func (g *Grant) allows(e *evaluation, op string) bool {
+	switch {
+	case g.KeyID == "" || g.KeyID != e.r.KeyID:
 		return false
+	case op == "RetireGrant":
+		return g.mayRetire(e) && g.live(e.r.Time)
 	}
-	op, ok := strings.CutPrefix(r.Action, "kms:")
-	if !ok {
-		return false
-	}
-	if op == "RetireGrant" {
-		return g.mayRetire(r)
-	}
-	return samePrincipal(r.Principal.ARN, g.Grantee) && g.has(op) && g.constraintsHold(op, r)
+	return e.is(g.Grantee) && g.has(op) && g.live(e.r.Time) && g.constraintsHold(op, e.r)
 }
 
 // mayRetire: a grant may be retired by its retiring principal, and by its
 // grantee when RetireGrant is among its operations; no other grant may be (KMS
 // API reference, RetireGrant).
-func (g *Grant) mayRetire(r *Request) bool {
-	if g.ID == "" || g.ID != r.GrantID {
+func (g *Grant) mayRetire(e *evaluation) bool {
+	if g.ID == "" || g.ID != e.r.GrantID {
 		return false
 	}
-	return samePrincipal(r.Principal.ARN, g.RetiringPrincipal) ||
-		samePrincipal(r.Principal.ARN, g.Grantee) && g.has("RetireGrant")
+	return e.is(g.RetiringPrincipal) || e.is(g.Grantee) && g.has("RetireGrant")
 }
 
 func (g *Grant) has(op string) bool {
