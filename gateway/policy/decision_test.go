@@ -16,7 +16,7 @@ func TestReasons(t *testing.T) {
 	denies := document(statement("Allow", ""), statement("Deny", ""))
 	bob := `{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + account + `:user/bob"},"Action":"*","Resource":"*"}}`
 	root := `{"Statement":{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"*","Resource":"*"}}`
-	denyAll := policy.Attach("d", must(t, `{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}`, policy.IdentityPolicy))
+	denyAll := attach(t, "d", `{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}`)
 	for _, c := range []struct {
 		key     string
 		attach  []policy.Attached
@@ -67,12 +67,11 @@ func TestUndecidable(t *testing.T) {
 	if policy.Evaluate(r).Allowed || len(policy.Explain(r)) != 1 {
 		t.Error("an empty identity policy allows")
 	}
-	defer func() {
-		if recover() == nil {
-			t.Error("a key policy is attached as an identity policy")
+	for _, d := range []*policy.Document{open, nil} {
+		if _, err := policy.Attach("x", d); err == nil {
+			t.Error("what is no identity policy is attached as one")
 		}
-	}()
-	policy.Attach("x", open)
+	}
 }
 
 // A grant that expires is not live in a request without a time.
@@ -124,8 +123,8 @@ func TestExplain(t *testing.T) {
 		`{"Sid":"Bob","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::`+account+`:user/bob"},"Action":"kms:*","Resource":"*"}`,
 		`{"Effect":"Deny","Principal":"*","Action":"kms:Decrypt","Resource":"*"}`,
 		statement("Deny", `{"StringEquals":{"kms:RequestAlias":"alias/old"}}`)), policy.KeyPolicy)
-	r.Principal.Policies = []policy.Attached{policy.Attach("p", must(t,
-		document(`{"Effect":"Allow","Action":"*","Resource":"arn:aws:kms:*:*:alias/*"}`), policy.IdentityPolicy))}
+	r.Principal.Policies = []policy.Attached{attach(t, "p",
+		document(`{"Effect":"Allow","Action":"*","Resource":"arn:aws:kms:*:*:alias/*"}`))}
 	r.Call.RequestAlias = "alias/secret"
 	r.Grants = []policy.Grant{{ID: "g1", KeyID: mine, Grantee: alice, Operations: []string{"Verify"}}, {ID: "g2"},
 		{ID: "g3", KeyID: mine, Grantee: alice, Operations: []string{"Sign"}, EncryptionContextEquals: map[string]string{"a": "b"}}}

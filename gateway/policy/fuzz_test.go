@@ -172,7 +172,7 @@ func compareBoth(t *testing.T, a, b uint64) (allowed bool) {
 		resource: keyARN, values: g.values()}
 	r := with(t, request(n.caller, n.action), n.values)
 	r.KeyPolicy = must(t, key, policy.KeyPolicy)
-	r.Principal.Policies = []policy.Attached{policy.Attach("p", must(t, identity, policy.IdentityPolicy))}
+	r.Principal.Policies = []policy.Attached{attach(t, "p", identity)}
 	d := policy.Evaluate(r)
 	if want := n.allowed(t, key, identity); d.Allowed != want {
 		t.Errorf("seed %d, %d: %+v, the naive evaluator says %v\nkey policy %s\nidentity policy %s\n%s %s %v\n%+v",
@@ -231,7 +231,7 @@ func FuzzParse(f *testing.F) {
 		}
 		d, err := policy.Parse(text, kind)
 		if err != nil {
-			position(t, text, err)
+			inText(t, text, err)
 			return
 		}
 		again, err := d.MarshalJSON()
@@ -248,7 +248,7 @@ func FuzzParse(f *testing.F) {
 		r := request(alice, "kms:Sign")
 		r.KeyPolicy = d
 		if kind == policy.IdentityPolicy {
-			r.KeyPolicy, r.Principal.Policies = nil, []policy.Attached{policy.Attach("p", d)}
+			r.KeyPolicy, r.Principal.Policies = nil, []policy.Attached{attach(t, "p", string(again))}
 		}
 		explained(t, r, policy.Evaluate(r))
 	})

@@ -167,6 +167,16 @@ var keys = [...]keyInfo{
 	keySigningContextKeys:             {name: "hsmgate:SigningContextKeys", arity: many},
 }
 
+// ConditionKeys lists the condition keys that a policy may name. One that ends in
+// : or / needs more after it.
+func ConditionKeys() []string {
+	names := make([]string, len(keys))
+	for i := range keys {
+		names[i] = keys[i].name
+	}
+	return names
+}
+
 func (i *keyInfo) open() bool {
 	last := i.name[len(i.name)-1]
 	return last == ':' || last == '/'
@@ -191,11 +201,7 @@ func findKey(name string) (ref keyRef, problem string) {
 		}
 	}
 	problem = "unknown condition key " + quoted(name)
-	names := make([]string, len(keys))
-	for i := range keys {
-		names[i] = keys[i].name
-	}
-	if n := nearest(name, names); n != "" {
+	if n := nearest(name, ConditionKeys()); n != "" {
 		return keyRef{}, problem + ": " + n + " would be right"
 	}
 	return keyRef{}, problem + ": a kms:, aws: or hsmgate: key of docs/policy-language.md would be right"

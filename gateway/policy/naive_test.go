@@ -3,7 +3,7 @@ package policy_test
 import (
 	"encoding/base64"
 	"encoding/json"
-	"net"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -251,15 +251,15 @@ func (n *naive) holds(op, key string, want []any, deny bool) bool {
 		}
 		return negated
 	}
-	all, any := true, false
+	every, some := true, false
 	for _, g := range got {
 		one := n.compare(strings.Replace(base, "Not", "", 1), g, want, negated, deny)
-		all, any = all && one, any || one
+		every, some = every && one, some || one
 	}
 	if set == "ForAllValues" {
-		return all
+		return every
 	}
-	return any
+	return some
 }
 
 // compare compares one value of the request with all of the policy.
@@ -317,11 +317,7 @@ func equal(op, got, want string) bool {
 		b, _ := base64.StdEncoding.DecodeString(want)
 		return string(b) == got
 	case "IpAddress":
-		if !strings.Contains(want, "/") {
-			return net.ParseIP(want).Equal(net.ParseIP(got))
-		}
-		_, ipNet, _ := net.ParseCIDR(want)
-		return ipNet.Contains(net.ParseIP(got))
+		return inRange(netip.MustParseAddr(got), want)
 	}
 	if rest, ok := strings.CutPrefix(op, "Numeric"); ok {
 		g, _ := strconv.ParseFloat(got, 64)
@@ -351,4 +347,21 @@ func relation(name string, difference float64) bool {
 		return difference >= 0
 	}
 	panic("unknown relation " + name)
+}
+
+// inRange compares the first bits of two addresses of one family.
+func inRange(a netip.Addr, text string) bool {
+	address, length, ranged := strings.Cut(text, "/")
+	b := netip.MustParseAddr(address)
+	bits := b.BitLen()
+	if ranged {
+		bits, _ = strconv.Atoi(length)
+	}
+	x, y := a.AsSlice(), b.AsSlice()
+	for i := range bits {
+		if len(x) != len(y) || x[i/8]>>(7-i%8)&1 != y[i/8]>>(7-i%8)&1 {
+			return false
+		}
+	}
+	return len(x) == len(y)
 }

@@ -141,7 +141,3 @@ func (op operator) numeric() bool {
 }
 
 func (op operator) date() bool { return op.compare >= dateEquals && op.compare <= dateGreaterEquals }
-
-// variables reports whether the operator's values may have policy variables
-// (IAM User Guide, reference_policies_variables, Condition element).
-func (op operator) variables() bool { return op.compare <= stringLike || op.compare == arnLike }

@@ -122,6 +122,8 @@ func (p *parser) conditionValue(c *condition, n *node) *Error {
 	return p.conditionPattern(c, n)
 }
 
+// conditionPattern compiles a value of the String and Arn operators, which alone
+// may have policy variables (IAM User Guide, reference_policies_variables).
 func (p *parser) conditionPattern(c *condition, n *node) *Error {
 	if err := p.mayHaveVariables(n); err != nil {
 		return err
@@ -179,7 +181,8 @@ func parseDate(s string, number bool) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
+		// The time package takes an hour of one digit; its own form has two.
+		if t, err := time.Parse(layout, s); err == nil && strings.HasPrefix(s, t.Format("2006-01-02T15:04")[:min(len(s), 16)]) {
 			return t.UTC(), true
 		}
 	}

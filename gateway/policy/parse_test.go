@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ var refused = []struct {
 	{`{"Version":"2012-10-18","Statement":{}}`, 1, 12, `Version is "2012-10-18": "2012-10-17" or "2008-10-17" would be right`},
 	{`{"Version":2012,"Statement":{}}`, 1, 12, "Version is a number"},
 	{`{"Id":7,"Statement":{}}`, 1, 7, "Id is a number: a text would be right"},
-	{`{"Statment":{}}`, 1, 2, `unknown element "Statment" of a policy: Statement would be right`},
+	{`{"Statemen":{}}`, 1, 2, `unknown element "Statemen" of a policy: Statement would be right`},
 	{`{"statement":{}}`, 1, 2, "Statement would be right"},
 	{`{"Foo":{}}`, 1, 2, "Version, Id, Statement would be right"},
 	// A statement
@@ -146,6 +147,7 @@ var refused = []struct {
 	{condition(`{"NumericEquals":{"kms:RotationPeriodInDays":"${aws:EpochTime}"}}`), 3, 46, "a decimal number"},
 	{condition(`{"DateLessThan":{"aws:CurrentTime":"2026-13-01"}}`), 3, 36, "a date such as"},
 	{condition(`{"DateLessThan":{"aws:CurrentTime":"2026-01-01T00:00:00"}}`), 3, 36, "a date such as"},
+	{condition(`{"DateLessThan":{"aws:CurrentTime":"2026-01-01T1:00:00Z"}}`), 3, 36, "a date such as"},
 	{condition(`{"DateLessThan":{"aws:CurrentTime":"tomorrow"}}`), 3, 36, "a date such as"},
 	{condition(`{"DateLessThan":{"aws:CurrentTime":99999999999999}}`), 3, 36, "a date such as"},
 	{condition(`{"Bool":{"aws:SecureTransport":"yes"}}`), 3, 32, "true or false would be right"},
@@ -172,7 +174,7 @@ var refused = []struct {
 func TestRefused(t *testing.T) {
 	for _, c := range refused {
 		_, err := policy.Parse([]byte(c.text), policy.KeyPolicy)
-		e := position(t, []byte(c.text), err)
+		e := inText(t, []byte(c.text), err)
 		if e == nil {
 			continue
 		}
@@ -182,10 +184,9 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// position checks that an error is an *Error within the text.
-func position(t *testing.T, text []byte, err error) *policy.Error {
+// inText checks that an error is an *Error within the text.
+func inText(t *testing.T, text []byte, err error) (e *policy.Error) {
 	t.Helper()
-	var e *policy.Error
 	if !errors.As(err, &e) {
 		t.Errorf("%.300s\ngot %v, no *Error", text, err)
 		return nil
@@ -206,11 +207,32 @@ func TestIdentityPolicyRefused(t *testing.T) {
 		`{"Statement":` + strings.Repeat(" ", policy.MaxIdentityPolicy) + `{"Effect":"Allow"}}`: "at most 10240 would be right",
 	} {
 		_, err := policy.Parse([]byte(text), policy.IdentityPolicy)
-		if e := position(t, []byte(text), err); e != nil && !strings.Contains(e.Text, says) {
+		if e := inText(t, []byte(text), err); e != nil && !strings.Contains(e.Text, says) {
 			t.Errorf("%.200s\ngot %v\nwant %s", text, e, says)
 		}
 	}
 	if _, err := policy.Parse([]byte(`{}`), 0); err == nil {
 		t.Error("a kind that is none is taken")
+	}
+}
+
+// The keys that a policy may name; docs/policy-language.md says when each is set.
+func TestConditionKeys(t *testing.T) {
+	want := strings.Fields(`kms:SigningAlgorithm kms:EncryptionAlgorithm kms:MacAlgorithm kms:KeyAgreementAlgorithm kms:MessageType
+		kms:KeySpec kms:KeyUsage kms:KeyOrigin kms:CustomerMasterKeySpec kms:CustomerMasterKeyUsage kms:RequestAlias
+		kms:ResourceAliases kms:EncryptionContext: kms:EncryptionContextKeys kms:GrantOperations kms:GranteePrincipal
+		kms:RetiringPrincipal kms:GrantConstraintType kms:GrantIsForAWSResource kms:DataKeyPairSpec kms:RotationPeriodInDays
+		kms:ScheduleKeyDeletionPendingWindowInDays kms:ValidTo kms:WrappingAlgorithm kms:WrappingKeySpec kms:MultiRegion
+		kms:MultiRegionKeyType kms:PrimaryRegion kms:ReplicaRegion kms:ExpirationModel kms:ReEncryptOnSameKey
+		kms:BypassPolicyLockoutSafetyCheck kms:CallerAccount kms:ViaService aws:PrincipalArn aws:PrincipalAccount
+		aws:PrincipalType aws:userid aws:username aws:PrincipalTag/ aws:ResourceTag/ aws:RequestTag/ aws:TagKeys aws:SourceIp
+		aws:CurrentTime aws:EpochTime aws:SecureTransport aws:UserAgent aws:RequestedRegion aws:ResourceAccount hsmgate:Claim/
+		hsmgate:CertificateSubject hsmgate:CertificateSAN hsmgate:ArtifactName hsmgate:ArtifactVersion hsmgate:ArtifactDigest
+		hsmgate:SigningContext: hsmgate:SigningContextKeys`)
+	if got := policy.ConditionKeys(); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for _, a := range policy.Actions() {
+		must(t, element(fmt.Sprintf(`"Action":%q`, a)), policy.KeyPolicy)
 	}
 }

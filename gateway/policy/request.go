@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -22,23 +23,22 @@ type Principal struct {
 
 // Attached is an identity policy under the name that it was attached by.
 type Attached struct {
-	name  string
 	doc   *Document
 	names []string // of its statements: policy/<name>/<Sid or number>
 }
 
 // Attach names an identity policy. Do it once, when the policy is loaded: the
-// names of its statements, which decisions report, are made here. It panics
-// when doc is no identity policy.
-func Attach(name string, doc *Document) Attached {
+// names of its statements, which decisions report, are made here. A policy that
+// was not parsed as an identity policy is refused.
+func Attach(name string, doc *Document) (Attached, error) {
 	if doc == nil || doc.kind != IdentityPolicy {
-		panic("policy: Attach: " + name + " is not an identity policy")
+		return Attached{}, fmt.Errorf("policy: %s is not an identity policy: one that was parsed as IdentityPolicy would be right", quoted(name))
 	}
-	a := Attached{name: name, doc: doc, names: make([]string, len(doc.statements))}
+	a := Attached{doc: doc, names: make([]string, len(doc.statements))}
 	for i := range doc.statements {
 		a.names[i] = "policy/" + name + "/" + doc.statements[i].name
 	}
-	return a
+	return a, nil
 }
 
 // Request asks for one action of one principal. Members that were not part of

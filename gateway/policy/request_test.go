@@ -163,3 +163,13 @@ func statement(effect, condition string) string {
 func document(statements ...string) string {
 	return `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
 }
+
+// attach makes an identity policy that is right.
+func attach(t testing.TB, name, text string) policy.Attached {
+	t.Helper()
+	a, err := policy.Attach(name, must(t, text, policy.IdentityPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

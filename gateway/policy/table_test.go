@@ -2,9 +2,8 @@ package policy_test
 
 import (
 	"bufio"
-	"net/url"
-	"os"
-	"path/filepath"
+	"embed"
+	"io/fs"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +11,9 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
+
+//go:embed testdata/*.table
+var tables embed.FS
 
 // The tables of testdata are made of these lines:
 //
@@ -30,14 +32,14 @@ import (
 //
 // A line that ends in \ goes on in the next. %20 is a space within a value.
 func TestTables(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.table")
+	files, err := fs.Glob(tables, "testdata/*.table")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no tables", err)
 	}
 	cases := 0
 	operators, keys := make(map[string]bool), make(map[string]bool)
 	for _, name := range files {
-		t.Run(filepath.Base(name), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(name, "testdata/"), func(t *testing.T) {
 			b := &table{t: t, operators: operators, keys: keys}
 			for line := range lines(t, name) {
 				b.line(line)
@@ -49,7 +51,7 @@ func TestTables(t *testing.T) {
 	if cases < 400 {
 		t.Errorf("%d cases: at least 400 are asked for", cases)
 	}
-	for _, k := range conditionKeys() {
+	for _, k := range policy.ConditionKeys() {
 		if !keys[k] {
 			t.Errorf("no case shows the condition key %s", k)
 		}
@@ -63,7 +65,7 @@ func TestTables(t *testing.T) {
 
 // lines gives the lines of a table that say something.
 func lines(t *testing.T, name string) func(func(string) bool) {
-	f, err := os.Open(name)
+	f, err := tables.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +122,7 @@ func (b *table) line(l string) {
 		b.key = must(b.t, rest, policy.KeyPolicy)
 	case "identity":
 		name, text, _ := strings.Cut(rest, " ")
-		b.identities = append(b.identities, policy.Attach(name, must(b.t, text, policy.IdentityPolicy)))
+		b.identities = append(b.identities, attach(b.t, name, text))
 	case "grant":
 		b.grants = append(b.grants, b.grant(rest))
 	case "role":
@@ -141,7 +143,7 @@ func (b *table) when(condition string) {
 			b.operators[o] = true
 		}
 	}
-	for _, k := range conditionKeys() {
+	for _, k := range policy.ConditionKeys() {
 		if strings.Contains(condition, `"`+k) {
 			b.keys[k] = true
 		}
@@ -214,11 +216,7 @@ func (b *table) values(s string) values {
 		if !ok {
 			b.t.Fatalf("%q is no key=value", f)
 		}
-		x, err := url.PathUnescape(x)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		v[k] = append(v[k], x)
+		v[k] = append(v[k], strings.ReplaceAll(x, "%20", " "))
 	}
 	return v
 }
@@ -266,19 +264,4 @@ func allOperators() (all []string) {
 		}
 	}
 	return append(all, "Null")
-}
-
-// conditionKeys are the keys that a policy may name.
-func conditionKeys() []string {
-	return strings.Fields(`kms:SigningAlgorithm kms:EncryptionAlgorithm kms:MacAlgorithm kms:KeyAgreementAlgorithm kms:MessageType
-		kms:KeySpec kms:KeyUsage kms:KeyOrigin kms:CustomerMasterKeySpec kms:CustomerMasterKeyUsage kms:RequestAlias
-		kms:ResourceAliases kms:EncryptionContext: kms:EncryptionContextKeys kms:GrantOperations kms:GranteePrincipal
-		kms:RetiringPrincipal kms:GrantConstraintType kms:GrantIsForAWSResource kms:DataKeyPairSpec kms:RotationPeriodInDays
-		kms:ScheduleKeyDeletionPendingWindowInDays kms:ValidTo kms:WrappingAlgorithm kms:WrappingKeySpec kms:MultiRegion
-		kms:MultiRegionKeyType kms:PrimaryRegion kms:ReplicaRegion kms:ExpirationModel kms:ReEncryptOnSameKey
-		kms:BypassPolicyLockoutSafetyCheck kms:CallerAccount kms:ViaService aws:PrincipalArn aws:PrincipalAccount
-		aws:PrincipalType aws:userid aws:username aws:PrincipalTag/ aws:ResourceTag/ aws:RequestTag/ aws:TagKeys aws:SourceIp
-		aws:CurrentTime aws:EpochTime aws:SecureTransport aws:UserAgent aws:RequestedRegion aws:ResourceAccount hsmgate:Claim/
-		hsmgate:CertificateSubject hsmgate:CertificateSAN hsmgate:ArtifactName hsmgate:ArtifactVersion hsmgate:ArtifactDigest
-		hsmgate:SigningContext: hsmgate:SigningContextKeys`)
 }
