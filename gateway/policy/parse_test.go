@@ -15,9 +15,11 @@ func condition(c string) string {
 	return "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":\"*\",\"Resource\":\"*\",\"Condition\":\n\n" + c + "}]}"
 }
 
-// part is a key policy whose line 2 is one element.
+// element is a key policy whose line 2 is one element.
 func element(e string) string {
-	has := func(name string) bool { return strings.Contains(e, name+`"`) }
+	has := func(name string) bool {
+		return strings.Contains(e, `"`+name+`":`) || strings.Contains(e, `"Not`+name+`":`)
+	}
 	rest := []string{`"Effect":"Allow"`}
 	if has("Effect") {
 		rest = nil
