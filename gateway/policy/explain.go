@@ -39,7 +39,7 @@ func Explain(r Request) []Step {
 func (e *evaluation) explainKeyPolicy() (steps []Step) {
 	d := e.r.KeyPolicy
 	if d == nil {
-		if e.r.KeyID != "" {
+		if e.r.KeyID != "" && !e.foreign {
 			steps = append(steps, Step{Statement: "key-policy/default", Effect: "Allow", Applies: true,
 				Why: "the key has no policy of its own: roles and identity policies of the account decide"})
 		}

@@ -231,7 +231,9 @@ func FuzzParse(f *testing.F) {
 		}
 		d, err := policy.Parse(text, kind)
 		if err != nil {
-			inText(t, text, err)
+			if inText(t, text, err) == nil {
+				t.Fatal("a refusal does not say where")
+			}
 			return
 		}
 		again, err := d.MarshalJSON()

@@ -173,6 +173,9 @@ func (p *parser) statement(n *node) (s statement, sid *node, err *Error) {
 	return s, sid, err
 }
 
+// maxSid keeps the records that name a statement short. IAM has no such limit.
+const maxSid = 128
+
 // sid: an identity policy's has letters and digits (IAM User Guide,
 // reference_policies_elements_sid); a key policy's may have spaces too (KMS
 // Developer Guide, key-policy-overview).
@@ -182,6 +185,9 @@ func (p *parser) sid(n *node) (*node, *Error) {
 	}
 	if n.kind != '"' {
 		return nil, p.fail(n.at, "Sid is %s: a text would be right", n.what())
+	}
+	if len(n.text) > maxSid {
+		return nil, p.fail(n.at, "the Sid has %d characters: at most %d would be right", len(n.text), maxSid)
 	}
 	for i := range len(n.text) {
 		c := n.text[i]

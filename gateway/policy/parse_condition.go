@@ -30,7 +30,7 @@ func (p *parser) conditions(s *statement, n *node) *Error {
 		for _, k := range e.value.members {
 			folded := strings.ToLower(k.name)
 			if seen[folded] {
-				return p.fail(k.at, "%s is there twice in %s: one %s with all values would be right", quoted(k.name), e.name, k.name)
+				return p.fail(k.at, "%s is there twice in %s: one %s with all values would be right", quoted(k.name), e.name, printable(k.name))
 			}
 			seen[folded] = true
 			c, err := p.condition(op, e.name, k)
@@ -48,25 +48,25 @@ func (p *parser) condition(op operator, name string, k entry) (c condition, err 
 	if problem != "" {
 		return c, p.fail(k.at, "%s", problem)
 	}
-	info := &keys[ref.id]
+	info, shownKey := &keys[ref.id], printable(k.name)
 	if ok, wants := op.fits(info.kind); !ok {
-		return c, p.fail(k.at, "%s does not compare %s: %s would be right", name, k.name, wants)
+		return c, p.fail(k.at, "%s does not compare %s: %s would be right", name, shownKey, wants)
 	}
 	switch {
 	case info.arity == many && op.set == noSet && op.compare != null:
-		return c, p.fail(k.at, "%s has several values: ForAnyValue:%s or ForAllValues:%s would be right", k.name, name, name)
+		return c, p.fail(k.at, "%s has several values: ForAnyValue:%s or ForAllValues:%s would be right", shownKey, name, name)
 	case op.set == forAllValues && (ref.id == keyEncryptionContext || ref.id == keyRequestTag || ref.id == keySigningContext):
 		// KMS refuses it too (Developer Guide, conditions-kms).
 		return c, p.fail(k.at, "OverlyPermissiveCondition: ForAllValues with %s, which has one value, matches requests that have none: %s would be right",
-			k.name, strings.TrimPrefix(name, "ForAllValues:"))
+			shownKey, strings.TrimPrefix(name, "ForAllValues:"))
 	}
-	c = condition{operator: op, name: name + " " + k.name, key: ref}
+	c = condition{operator: op, name: name + " " + shownKey, key: ref}
 	items := []*node{k.value}
 	if k.value.kind == '[' {
 		items = k.value.items
 	}
 	if len(items) == 0 {
-		return c, p.fail(k.value.at, "%s has no value: at least one would be right", k.name)
+		return c, p.fail(k.value.at, "%s has no value: at least one would be right", shownKey)
 	}
 	for _, i := range items {
 		if err := p.conditionValue(&c, i); err != nil {

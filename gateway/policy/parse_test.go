@@ -66,6 +66,8 @@ var refused = []struct {
 	{`{"Foo":{}}`, 1, 2, "Version, Id, Statement would be right"},
 	// A statement
 	{element(`"Sid":1`), 2, 7, "Sid is a number"},
+	{element(`"Sid":"` + strings.Repeat("a", 129) + `"`), 2, 7, "129 characters: at most 128 would be right"},
+	{condition(`{"Bool":{"aws:PrincipalTag/a\nb\u00e9":true}}`), 3, 10, "Bool does not compare aws:PrincipalTag/a?b?: a String operator"},
 	{element(`"Sid":"tab\there"`), 2, 7, "printable ASCII would be right"},
 	{`{"Statement":[{"Sid":"a","Effect":"Allow","Principal":"*","Action":"*","Resource":"*"},` + "\n" + `{"Sid":"a","Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}`, 2, 8, `the Sid "a" is there twice`},
 	{element(`"Effect":"allow"`), 2, 10, `Effect is "allow": "Allow" or "Deny" would be right`},

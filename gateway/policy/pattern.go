@@ -121,16 +121,16 @@ func compileVariable(inside string) (token, error) {
 	if hasDefault {
 		def = strings.TrimPrefix(def, " ")
 		if len(def) < 2 || def[0] != '\'' || def[len(def)-1] != '\'' || strings.Contains(def[1:len(def)-1], "'") {
-			return t, errors.New("the default of the policy variable ${" + inside + "} is not in single quotes: ${key, 'default'} would be right")
+			return t, errors.New("the default of the policy variable ${" + printable(inside) + "} is not in single quotes: ${key, 'default'} would be right")
 		}
 		t.text = def[1 : len(def)-1]
 	}
 	ref, problem := findKey(name)
 	switch {
 	case problem != "":
-		return t, errors.New("policy variable ${" + inside + "}: " + problem)
+		return t, errors.New("policy variable ${" + printable(inside) + "}: " + problem)
 	case keys[ref.id].arity == many:
-		return t, errors.New("policy variable ${" + inside + "}: " + keys[ref.id].name + " has several values: a key with one value would be right")
+		return t, errors.New("policy variable ${" + printable(inside) + "}: " + keys[ref.id].name + " has several values: a key with one value would be right")
 	}
 	t.key = ref
 	return t, nil

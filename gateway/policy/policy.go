@@ -70,16 +70,19 @@ func deny(reason string) Decision {
 	return Decision{Statement: statementDefault, Reason: reason}
 }
 
-// quoted keeps a malformed action harmless and short in a text that reaches
+// quoted is what callers wrote, in quotes, as an error or a reason shows it.
+func quoted(s string) string { return `"` + printable(s) + `"` }
+
+// printable keeps what callers wrote harmless and short in a text that reaches
 // callers and logs.
-func quoted(s string) string {
+func printable(s string) string {
 	if len(s) > 64 {
 		s = s[:64]
 	}
-	return `"` + strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' {
 			return '?'
 		}
 		return r
-	}, s) + `"`
+	}, s)
 }

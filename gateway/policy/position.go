@@ -140,7 +140,7 @@ func (r *reader) object(at, depth int) (*node, *Error) {
 			return nil, err
 		}
 		if seen[name.text] {
-			return nil, r.fail(name.at, "%s is there twice: one %s with all values would be right", quoted(name.text), name.text)
+			return nil, r.fail(name.at, "%s is there twice: one %s with all values would be right", quoted(name.text), printable(name.text))
 		}
 		seen[name.text] = true
 		v, err := r.value(depth + 1)
