@@ -1,14 +1,16 @@
 // Package policy decides whether a principal may perform an action on a key.
 //
-// Evaluate is a pure function: no I/O, no clock, no state. It knows two
-// built-in roles and nothing else; whatever no role allows is denied. A richer
-// policy language (documents, statements, conditions, grants) belongs behind
-// Evaluate and nowhere else: callers pass a Request and obey the Decision.
+// It is the policy language of AWS IAM as key policies and identity policies
+// use it (docs/policy-language.md), the grants of AWS KMS, and two built-in
+// roles. Parse reads and compiles a policy, and refuses whatever it does not
+// know; Evaluate decides a Request and names what decided; Explain says why.
+// All are pure functions: no I/O, no clock, no state.
 package policy
 
 import "strings"
 
-// Role names a built-in set of permissions. Any other value allows nothing.
+// Role names a built-in set of permissions, which works as an identity policy.
+// Any other value allows nothing.
 type Role string
 
 const (
@@ -23,58 +25,40 @@ const (
 // Valid reports whether r is one of the built-in roles.
 func (r Role) Valid() bool { return r == RoleAdministrator || r == RoleUser }
 
-// Principal is an authenticated caller. It is read-only after it was made.
-type Principal struct {
-	ARN  string          // arn:aws:iam::<account>:user/<name>
-	Role Role            // what the principal may do
-	Keys map[string]bool // ids of the keys that RoleUser may use; other roles ignore it
-}
-
-// Request asks for one action of one principal.
-type Request struct {
-	Principal Principal
-	Action    string // "service:Operation", for example "kms:Sign"; compared exactly
-	KeyID     string // the resolved key id, never an alias or ARN; "" for a service-level action
-	Resource  string // what the caller named, for the log; never used to decide
-}
-
 // Decision is the answer to a Request and what led to it.
 type Decision struct {
 	Allowed bool
-	// Statement names what decided: "role/administrator", "role/user" or
-	// "default" when nothing allowed the request.
+	// Statement names what decided: "key-policy/<Sid or number>",
+	// "policy/<name>/<Sid or number>", "grant/<id>", "role/administrator",
+	// "role/user", or "default" when nothing allowed the request.
 	Statement string
-	// Reason ends the sentence "... is not authorized to perform: <action>
-	// because", in the words of AWS; "" when the request is allowed.
+	// Reason is why the request is denied, in the words of AWS (IAM User Guide,
+	// troubleshoot_access-denied); "" when it is allowed. Because makes of it
+	// the end of a sentence.
 	Reason string
+}
+
+// Because ends the sentence "... is not authorized to perform: <action> on
+// resource: <resource>", with "because ..." or "with an explicit deny ...".
+func (d Decision) Because() string {
+	if d.Reason == "" || strings.HasPrefix(d.Reason, "with an explicit deny") {
+		return d.Reason
+	}
+	return "because " + d.Reason
 }
 
 const (
 	statementAdministrator = "role/administrator"
 	statementUser          = "role/user"
 	statementDefault       = "default"
-)
 
-// Evaluate decides one request. The default is to deny: an unknown role, a
-// malformed action, an action of another service and a key that is not the
-// principal's are all denied. An allowed request costs no allocation.
-func Evaluate(r Request) Decision {
-	switch {
-	case r.Principal.ARN == "":
-		return deny("the caller is not an authenticated principal")
-	case !wellFormed(r.Action):
-		return deny("the action " + quoted(r.Action) + " is not an action of this service")
-	case r.Principal.Role == RoleAdministrator:
-		return Decision{Allowed: true, Statement: statementAdministrator}
-	case r.Principal.Role == RoleUser && userMay(r):
-		return Decision{Allowed: true, Statement: statementUser}
-	}
-	return deny("no identity-based policy allows the " + r.Action + " action")
-}
+	denyInResource = "with an explicit deny in a resource-based policy"
+	denyInIdentity = "with an explicit deny in an identity-based policy"
+)
 
 // userMay reports whether RoleUser allows the request: a use of one of the
 // principal's own keys.
-func userMay(r Request) bool {
+func userMay(r *Request) bool {
 	switch r.Action {
 	case "kms:DescribeKey", "kms:GetPublicKey", "kms:Sign", "kms:Verify", "kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
 		"kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyPair", "kms:GenerateDataKeyPairWithoutPlaintext",
@@ -84,39 +68,23 @@ func userMay(r Request) bool {
 	return false
 }
 
-// wellFormed reports whether an action is kms:Name or hsmgate:Name, the name
-// made of letters and digits. A pattern such as kms:* is not an action.
-func wellFormed(action string) bool {
-	name, ok := strings.CutPrefix(action, "kms:")
-	if !ok {
-		name, ok = strings.CutPrefix(action, "hsmgate:")
-	}
-	if !ok || name == "" {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return true
-}
-
 func deny(reason string) Decision {
 	return Decision{Statement: statementDefault, Reason: reason}
 }
 
-// quoted keeps a malformed action harmless and short in a text that reaches
+// quoted is what callers wrote, in quotes, as an error or a reason shows it.
+func quoted(s string) string { return `"` + printable(s) + `"` }
+
+// printable keeps what callers wrote harmless and short in a text that reaches
 // callers and logs.
-func quoted(s string) string {
+func printable(s string) string {
 	if len(s) > 64 {
 		s = s[:64]
 	}
-	return `"` + strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' {
 			return '?'
 		}
 		return r
-	}, s) + `"`
+	}, s)
 }
