@@ -19,6 +19,7 @@ type Key struct {
 
 	checks atomic.Uint32 // signatures checked, until the key has its table
 	table  atomic.Pointer[p256Table]
+	rsa    atomic.Pointer[rsaCheck]
 }
 
 // binding ties a key to its object in one generation; it means nothing in another.

@@ -33,14 +33,6 @@ var (
 	p256Tables atomic.Int32 // how many there are
 )
 
-// signed checks a signature that the token has made.
-func (k *Key) signed(m SignMechanism, in, sig []byte) bool {
-	if public, ok := k.pub.(*ecdsa.PublicKey); ok && k.spec == NISTP256 {
-		return k.checkP256(public, in, sig)
-	}
-	return verify(k.pub, m, in, sig)
-}
-
 // checkP256 checks a signature of a P-256 key over a digest of at least 32 bytes.
 func (k *Key) checkP256(public *ecdsa.PublicKey, digest, sig []byte) bool {
 	if t := k.table.Load(); t != nil && len(digest) >= 32 {
