@@ -62,6 +62,7 @@ func New(c Config) *Service {
 		auditTimeout: c.AuditTimeout, now: c.Now, retries: make(map[string]retry),
 	}
 	s.metrics = newMetrics(c.Metrics, s)
+	s.audit.GatherWhile(func() bool { return s.token.Waiting() > 0 })
 	return s
 }
 
