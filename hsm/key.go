@@ -17,9 +17,11 @@ type Key struct {
 
 	bound atomic.Pointer[binding] // the handle, in one generation
 
-	checks atomic.Uint32 // signatures checked, until the key has its table
-	table  atomic.Pointer[p256Table]
-	rsa    atomic.Pointer[rsaCheck]
+	// What Token.Sign's own check keeps, for the one type that the key is of.
+	checks  atomic.Uint32 // signatures checked, until the key has its table
+	p256    atomic.Pointer[p256Table]
+	ed25519 atomic.Pointer[ed25519Table]
+	rsa     atomic.Pointer[rsaCheck]
 }
 
 // binding ties a key to its object in one generation; it means nothing in another.

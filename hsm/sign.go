@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"encoding/hex"
 
@@ -76,6 +77,10 @@ func (k *Key) signed(m SignMechanism, in, sig []byte) bool {
 		}
 	case *rsa.PublicKey:
 		return k.checkRSA(public, m, in, sig)
+	case ed25519.PublicKey:
+		if m.Scheme == Ed25519 {
+			return k.checkEd25519(public, in, sig)
+		}
 	}
 	return verify(k.pub, m, in, sig)
 }
