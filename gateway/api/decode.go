@@ -1,7 +1,10 @@
 package api
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,37 +23,93 @@ func Decode(body []byte, in any, strict bool) *Error {
 	if !utf8.Valid(body) { // encoding/json would replace what it cannot read
 		return Errorf(Serialization, "The body is not UTF-8.")
 	}
-	var given map[string]json.RawMessage
-	if err := json.Unmarshal(body, &given); err != nil || given == nil {
+	start := skipSpace(body, 0)
+	if !json.Valid(body) || body[start] != '{' {
 		return Errorf(Serialization, "The body is not one JSON object.")
 	}
 	v := reflect.ValueOf(in).Elem()
 	members := membersOf(v.Type())
-	if strict {
-		if err := allKnown(given, members); err != nil {
-			return err
+	given := make([][]byte, len(members))
+	for name, value := range object(body, start) {
+		i := slices.IndexFunc(members, func(m member) bool { return m.name == string(name) })
+		switch {
+		case i >= 0:
+			given[i] = value // the last one counts
+		case strict:
+			return Errorf(Serialization, "The request has no member %.64q. See /openapi.yaml.", name)
 		}
 	}
-	for _, m := range members {
-		raw, there := given[m.name]
-		if !there || raw[0] == 'n' {
+	for i, m := range members {
+		if given[i] == nil || given[i][0] == 'n' {
 			continue
 		}
-		// encoding/json would also take a list of numbers for a blob.
-		if m.blob && raw[0] != '"' || json.Unmarshal(raw, v.FieldByIndex(m.index).Addr().Interface()) != nil {
+		if !m.set(v.FieldByIndex(m.index), given[i]) {
 			return Errorf(Serialization, "Member %s must be %s.", m.name, m.form)
 		}
 	}
 	return nil
 }
 
-func allKnown(given map[string]json.RawMessage, members []member) *Error {
-	for name := range given {
-		if !slices.ContainsFunc(members, func(m member) bool { return m.name == name }) {
-			return Errorf(Serialization, "The request has no member %.64q. See /openapi.yaml.", name)
+// object yields the names and the values, as they stand, of the valid JSON object
+// that begins at i. encoding/json would make a map of them first.
+func object(body []byte, i int) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for i = skipSpace(body, i+1); body[i] != '}'; {
+			end := endOf(body, i)
+			name := body[i+1 : end-1]
+			if bytes.IndexByte(name, '\\') >= 0 {
+				var text string
+				_ = json.Unmarshal(body[i:end], &text) // valid
+				name = []byte(text)
+			}
+			i = skipSpace(body, skipSpace(body, end)+1) // the colon
+			end = endOf(body, i)
+			if !yield(name, body[i:end]) {
+				return
+			}
+			if i = skipSpace(body, end); body[i] == ',' {
+				i = skipSpace(body, i+1)
+			}
 		}
 	}
-	return nil
+}
+
+func skipSpace(body []byte, i int) int {
+	for i < len(body) && (body[i] == ' ' || body[i] == '\t' || body[i] == '\r' || body[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// endOf is where the valid JSON value ends that begins at i and that something
+// follows.
+func endOf(body []byte, i int) int {
+	for depth := 0; ; {
+		switch body[i] {
+		case '{', '[':
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+		case '"':
+			for i++; body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+			i++
+		case ' ', '\t', '\r', '\n', ',', ':':
+			i++
+		default:
+			for !strings.ContainsRune(" \t\r\n,:]}", rune(body[i])) {
+				i++
+			}
+		}
+		if depth == 0 {
+			return i
+		}
+	}
 }
 
 // member is a field of a request as it travels.
@@ -58,7 +117,26 @@ type member struct {
 	name  string
 	index []int
 	blob  bool
+	text  bool
 	form  string // in words
+}
+
+// set reads a value into the field of the member. A text without escapes, as
+// nearly all are, is taken as it stands.
+func (m member) set(field reflect.Value, value []byte) bool {
+	plain := value[0] == '"' && bytes.IndexByte(value, '\\') < 0
+	switch {
+	case m.text && plain:
+		field.SetString(string(value[1 : len(value)-1]))
+		return true
+	case m.blob && plain:
+		blob, err := base64.StdEncoding.AppendDecode([]byte{}, value[1:len(value)-1])
+		field.SetBytes(blob)
+		return err == nil
+	case m.blob && value[0] != '"': // encoding/json would also take a list of numbers
+		return false
+	}
+	return json.Unmarshal(value, field.Addr().Interface()) == nil
 }
 
 var memberCache sync.Map // reflect.Type -> []member
@@ -79,7 +157,8 @@ func membersOf(t reflect.Type) []member {
 			name = f.Name
 		}
 		blob := f.Type == reflect.TypeFor[[]byte]()
-		members = append(members, member{name: name, index: f.Index, blob: blob, form: formOf(f.Type, blob)})
+		text := f.Type.Kind() == reflect.String
+		members = append(members, member{name: name, index: f.Index, blob: blob, text: text, form: formOf(f.Type, blob)})
 	}
 	memberCache.Store(t, members)
 	return members
