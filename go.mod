@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/ThalesIgnite/crypto11 => github.com/eclipse-keypont/crypto11 v1.6.8
 
 require (
+	filippo.io/edwards25519 v1.2.0
 	filippo.io/mldsa v1.0.0
 	filippo.io/nistec v0.0.4
 	github.com/ThalesIgnite/crypto11 v1.2.5

@@ -92,6 +92,7 @@ func New(c Config) *Service {
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s)
+	s.audit.GatherWhile(func() bool { return s.token.Waiting() > 0 })
 	return s
 }
 

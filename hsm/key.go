@@ -15,8 +15,11 @@ type Key struct {
 	ref
 	pub crypto.PublicKey
 
-	checks atomic.Uint32 // signatures checked, until the key has its table
-	table  atomic.Pointer[p256Table]
+	// What Token.Sign's own check keeps, for the one type that the key is of.
+	checks  atomic.Uint32 // signatures checked, until the key has its table
+	p256    atomic.Pointer[p256Table]
+	ed25519 atomic.Pointer[ed25519Table]
+	rsa     atomic.Pointer[rsaCheck]
 }
 
 // NewID returns 16 random bytes for a CKA_ID.

@@ -151,7 +151,7 @@ func TestP256TableComesWithUse(t *testing.T) {
 			t.Fatalf("wrong answer at check %d", i)
 		}
 	}
-	if k.table.Load() == nil {
+	if k.p256.Load() == nil {
 		t.Error("no table after many signatures")
 	}
 }
@@ -159,13 +159,15 @@ func TestP256TableComesWithUse(t *testing.T) {
 // The number of tables is bounded, and the tables of keys that are gone make room for others.
 func TestP256TablesAreBounded(t *testing.T) { // not parallel: it takes all the room
 	private, _ := p256Key(t)
-	take := func() *p256Table { return takeP256Table(&private.PublicKey) }
+	take := func() *p256Table {
+		return takeTable(func() (*p256Table, error) { return newP256Table(&private.PublicKey) })
+	}
 	kept := make([]*p256Table, 0, maxTables)
 	for table := take(); table != nil; table = take() {
 		kept = append(kept, table)
 	}
-	if len(kept) == 0 || len(kept) > maxTables || int(p256Tables.Load()) != maxTables {
-		t.Errorf("%d tables, %d counted", len(kept), p256Tables.Load())
+	if len(kept) == 0 || len(kept) > maxTables || int(tables.Load()) != maxTables {
+		t.Errorf("%d tables, %d counted", len(kept), tables.Load())
 	}
 	clear(kept)
 	for deadline := time.Now().Add(time.Minute); take() == nil; time.Sleep(time.Millisecond) {

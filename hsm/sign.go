@@ -3,6 +3,9 @@ package hsm
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"encoding/hex"
 
 	"github.com/miekg/pkcs11"
@@ -64,6 +67,23 @@ func (t *Token) check(k *Key, b *binding, m SignMechanism, in, sig []byte) error
 	t.log.Error("a signature did not verify and was thrown away", zap.String("cka_id", hex.EncodeToString(k.id)), zap.Stringer("mechanism", m))
 	return &Error{Kind: ErrKeyMissing, Op: "sign", Detail: "its signature does not verify with the expected public key and was thrown away: the token " +
 		"holds another key under this CKA_ID (" + hex.EncodeToString(k.id) + "), or computes wrongly", Advice: "was the token initialised again, or restored from another backup?"}
+}
+
+// signed checks a signature that the token has made.
+func (k *Key) signed(m SignMechanism, in, sig []byte) bool {
+	switch public := k.pub.(type) {
+	case *ecdsa.PublicKey:
+		if k.spec == NISTP256 {
+			return k.checkP256(public, in, sig)
+		}
+	case *rsa.PublicKey:
+		return k.checkRSA(public, m, in, sig)
+	case ed25519.PublicKey:
+		if m.Scheme == Ed25519 {
+			return k.checkEd25519(public, in, sig)
+		}
+	}
+	return verify(k.pub, m, in, sig)
 }
 
 // otherKey is the answer where the token holds another key than the expected one.

@@ -185,6 +185,14 @@ func (t *Token) Hung(d time.Duration) bool {
 	return g != nil && g.oldest() > d
 }
 
+// Waiting is how many calls wait for a session now. It costs next to nothing.
+func (t *Token) Waiting() int {
+	if g := t.gen.Load(); g != nil {
+		return int(g.sign.waiting.Load())
+	}
+	return 0
+}
+
 // asError gives the *Error in err.
 func asError(err error) *Error {
 	var e *Error

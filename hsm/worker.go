@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,9 @@ func (w *worker) run() {
 		select {
 		case j := <-w.queue.jobs:
 			w.serve(j)
+			// The caller is next on this thread: it goes on here and now, where its data are. A worker that took the next job
+			// at once would leave it to another thread, which has to be woken.
+			runtime.Gosched()
 		case <-tick.C:
 			w.keepAlive()
 		case <-w.gen.done:

@@ -43,7 +43,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		// The server waits for a body that nobody reads, too.
 		_ = conn.SetReadDeadline(now.Add(g.pace.idle))
-		r.Body = &movingBody{ReadCloser: r.Body, conn: conn, pace: g.pace, begun: now, extended: now}
+		r.Body = &movingBody{ReadCloser: r.Body, conn: conn, pace: g.pace, begun: now, until: now.Add(g.pace.idle), extended: now}
 	}
 	g.next.ServeHTTP(w, r)
 }
@@ -75,9 +75,14 @@ type movingBody struct {
 	conn     *http.ResponseController
 	pace     pace
 	begun    time.Time
+	until    time.Time // the deadline of the read
 	extended time.Time // when the time for the answer was last set
 	n        int64     // bytes read
 }
+
+// same is the difference at which a deadline is not set anew: setting one costs,
+// and most bodies are there at once.
+const same = time.Millisecond
 
 func (b *movingBody) Read(p []byte) (int, error) {
 	now := time.Now()
@@ -89,12 +94,18 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	if still := now.Add(b.pace.idle); still.Before(until) {
 		until = still
 	}
-	_ = b.conn.SetReadDeadline(until)
+	if until.Sub(b.until).Abs() > same {
+		b.until = until
+		_ = b.conn.SetReadDeadline(until)
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
 	if errors.Is(err, io.EOF) { // what the server reads next is not the body's affair
 		_ = b.conn.SetReadDeadline(time.Time{})
-		_ = b.conn.SetWriteDeadline(time.Now().Add(b.pace.answer))
+		b.until = time.Time{}
+		if now = time.Now(); now.Sub(b.extended) > same {
+			_ = b.conn.SetWriteDeadline(now.Add(b.pace.answer))
+		}
 	}
 	return n, err
 }

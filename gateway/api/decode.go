@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,8 +15,8 @@ import (
 
 // Decode fills a request from a body: one JSON object and nothing after it;
 // members by their exact names; nulls are absent members. A member that the
-// request does not have, or an object in it, is refused if strict, and ignored
-// otherwise, as AWS does. An empty body is an empty object.
+// request does not have is refused if strict, and ignored otherwise, as AWS
+// does. An empty body is an empty object.
 func Decode(body []byte, in any, strict bool) *Error {
 	if len(body) == 0 {
 		return nil
@@ -21,68 +24,71 @@ func Decode(body []byte, in any, strict bool) *Error {
 	if !utf8.Valid(body) { // encoding/json would replace what it cannot read
 		return Errorf(Serialization, "The body is not UTF-8.")
 	}
-	given, ok := object(body)
-	if !ok {
-		return Errorf(Serialization, "The body is not one JSON object.")
+	if start := skipSpace(body, 0); json.Valid(body) && body[start] == '{' {
+		return decodeObject(body[start:], reflect.ValueOf(in).Elem(), strict, "")
 	}
-	return decodeObject(given, reflect.ValueOf(in).Elem(), strict, "")
+	return Errorf(Serialization, "The body is not one JSON object.")
 }
 
-func object(raw []byte) (members map[string]json.RawMessage, ok bool) {
-	err := json.Unmarshal(raw, &members)
-	return members, err == nil && members != nil
-}
-
-// decodeObject fills a struct, whose members errors name after the prefix at.
-func decodeObject(given map[string]json.RawMessage, v reflect.Value, strict bool, at string) *Error {
+// decodeObject fills a struct from a valid JSON object, whose members errors name
+// after the prefix at.
+func decodeObject(text []byte, v reflect.Value, strict bool, at string) *Error {
 	members := membersOf(v.Type())
-	if strict {
-		if err := allKnown(given, members, at); err != nil {
-			return err
+	given := make([][]byte, len(members))
+	for name, value := range object(text) {
+		i := slices.IndexFunc(members, func(m member) bool { return m.name == string(name) })
+		switch {
+		case i >= 0:
+			given[i] = value // the last one counts
+		case strict:
+			return Errorf(Serialization, "The request has no member %.64q. See /openapi.yaml.", at+string(name))
 		}
 	}
-	for _, m := range members {
-		raw, there := given[m.name]
-		if !there || raw[0] == 'n' {
+	for i, m := range members {
+		if given[i] == nil || given[i][0] == 'n' {
 			continue
 		}
-		if err := decodeMember(raw, v.FieldByIndex(m.index), m, strict, at+m.name); err != nil {
+		if err := m.decode(v.FieldByIndex(m.index), given[i], strict, at+m.name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func decodeMember(raw json.RawMessage, field reflect.Value, m member, strict bool, name string) *Error {
-	wrong := func() *Error { return Errorf(Serialization, "Member %s must be %s.", name, m.form) }
-	switch t := field.Type(); {
-	case t.Kind() == reflect.Pointer && isObject(t.Elem()):
-		given, ok := object(raw)
-		if !ok {
-			return wrong()
-		}
+// decode reads a value into the field of the member, which errors call name.
+func (m member) decode(field reflect.Value, value []byte, strict bool, name string) *Error {
+	t := field.Type()
+	switch {
+	case t.Kind() == reflect.Pointer && isObject(t.Elem()) && value[0] == '{':
 		field.Set(reflect.New(t.Elem()))
-		return decodeObject(given, field.Elem(), strict, name+".")
-	case t.Kind() == reflect.Slice && isObject(t.Elem()):
-		var list []json.RawMessage
-		if json.Unmarshal(raw, &list) != nil {
-			return wrong()
-		}
-		field.Set(reflect.MakeSlice(t, len(list), len(list)))
-		for i, element := range list {
-			given, ok := object(element)
-			if !ok {
-				return wrong()
-			}
-			if err := decodeObject(given, field.Index(i), strict, fmt.Sprintf("%s.%d.", name, i+1)); err != nil {
-				return err
-			}
-		}
-	// encoding/json would also take a list of numbers for a blob.
-	case m.blob && raw[0] != '"' || json.Unmarshal(raw, field.Addr().Interface()) != nil:
-		return wrong()
+		return decodeObject(value, field.Elem(), strict, name+".")
+	case t.Kind() == reflect.Slice && isObject(t.Elem()) && value[0] == '[':
+		return m.decodeList(field, value, strict, name)
+	case (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) && isObject(t.Elem()), !m.set(field, value):
+		return m.wrong(name)
 	}
 	return nil
+}
+
+func (m member) decodeList(field reflect.Value, value []byte, strict bool, name string) *Error {
+	var list []json.RawMessage
+	if json.Unmarshal(value, &list) != nil {
+		return m.wrong(name)
+	}
+	field.Set(reflect.MakeSlice(field.Type(), len(list), len(list)))
+	for i, element := range list {
+		if element[0] != '{' {
+			return m.wrong(name)
+		}
+		if err := decodeObject(element, field.Index(i), strict, fmt.Sprintf("%s.%d.", name, i+1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m member) wrong(name string) *Error {
+	return Errorf(Serialization, "Member %s must be %s.", name, m.form)
 }
 
 // isObject says whether a type travels as an object with members of its own.
@@ -90,13 +96,66 @@ func isObject(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != reflect.TypeFor[Time]()
 }
 
-func allKnown(given map[string]json.RawMessage, members []member, at string) *Error {
-	for name := range given {
-		if !slices.ContainsFunc(members, func(m member) bool { return m.name == name }) {
-			return Errorf(Serialization, "The request has no member %.64q. See /openapi.yaml.", at+name)
+// object yields the names and the values, as they stand, of the valid JSON object
+// that body begins with. encoding/json would make a map of them first.
+func object(body []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for i := skipSpace(body, 1); body[i] != '}'; {
+			end := endOf(body, i)
+			name := body[i+1 : end-1]
+			if bytes.IndexByte(name, '\\') >= 0 {
+				var text string
+				_ = json.Unmarshal(body[i:end], &text) // valid
+				name = []byte(text)
+			}
+			i = skipSpace(body, skipSpace(body, end)+1) // the colon
+			end = endOf(body, i)
+			if !yield(name, body[i:end]) {
+				return
+			}
+			if i = skipSpace(body, end); body[i] == ',' {
+				i = skipSpace(body, i+1)
+			}
 		}
 	}
-	return nil
+}
+
+func skipSpace(body []byte, i int) int {
+	for i < len(body) && (body[i] == ' ' || body[i] == '\t' || body[i] == '\r' || body[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// endOf is where the valid JSON value ends that begins at i and that something
+// follows.
+func endOf(body []byte, i int) int {
+	for depth := 0; ; {
+		switch body[i] {
+		case '{', '[':
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+		case '"':
+			for i++; body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+			i++
+		case ' ', '\t', '\r', '\n', ',', ':':
+			i++
+		default:
+			for !strings.ContainsRune(" \t\r\n,:]}", rune(body[i])) {
+				i++
+			}
+		}
+		if depth == 0 {
+			return i
+		}
+	}
 }
 
 // member is a field of a request as it travels.
@@ -104,7 +163,26 @@ type member struct {
 	name  string
 	index []int
 	blob  bool
+	text  bool
 	form  string // in words
+}
+
+// set reads a value into the field of the member. A text without escapes, as
+// nearly all are, is taken as it stands.
+func (m member) set(field reflect.Value, value []byte) bool {
+	plain := value[0] == '"' && bytes.IndexByte(value, '\\') < 0
+	switch {
+	case m.text && plain:
+		field.SetString(string(value[1 : len(value)-1]))
+		return true
+	case m.blob && plain:
+		blob, err := base64.StdEncoding.AppendDecode([]byte{}, value[1:len(value)-1])
+		field.SetBytes(blob)
+		return err == nil
+	case m.blob && value[0] != '"': // encoding/json would also take a list of numbers
+		return false
+	}
+	return json.Unmarshal(value, field.Addr().Interface()) == nil
 }
 
 var memberCache sync.Map // reflect.Type -> []member
@@ -125,7 +203,8 @@ func membersOf(t reflect.Type) []member {
 			name = f.Name
 		}
 		blob := f.Type == reflect.TypeFor[[]byte]()
-		members = append(members, member{name: name, index: f.Index, blob: blob, form: formOf(f.Type, blob)})
+		text := f.Type.Kind() == reflect.String
+		members = append(members, member{name: name, index: f.Index, blob: blob, text: text, form: formOf(f.Type, blob)})
 	}
 	memberCache.Store(t, members)
 	return members

@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
@@ -120,6 +122,49 @@ func TestDecodeNested(t *testing.T) {
 	} {
 		if err := api.Decode([]byte(body), c.in, true); err == nil || err.Message != c.want {
 			t.Errorf("%s: %v, want %s", body, err, c.want)
+		}
+	}
+}
+
+// FuzzDecode compares with a map made by encoding/json.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{`{"KeyId":"a","Message":"aGk="}`, "{ \"KeyId\" :\t\"\\u0061\\\"\" , \"GrantTokens\":[\"a\",\"]\"],\"DryRun\":true}", `{"a":{"b":[1,{"c":"}"}]},"KeyId":null}`,
+		`{"Message":"aG\/k","MessageType":"\ud800","KeyId":"b","KeyId":1e5 }`, `{"\u004beyId":"a","":-0.5}`, `{}`, `[{}]`, `{"Message":"aG\nk="}`, "{\"Message\":\"aG\nk=\"}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var in, want api.SignRequest
+		err := api.Decode(body, &in, false)
+		var given map[string]json.RawMessage
+		bad := len(body) > 0 && (!utf8.Valid(body) || json.Unmarshal(body, &given) != nil || given == nil)
+		for name, field := range map[string]any{"KeyId": &want.KeyId, "Message": &want.Message, "MessageType": &want.MessageType,
+			"SigningAlgorithm": &want.SigningAlgorithm, "GrantTokens": &want.GrantTokens, "DryRun": &want.DryRun} {
+			if raw, ok := given[name]; ok {
+				bad = bad || json.Unmarshal(raw, field) != nil || name == "Message" && raw[0] == '['
+			}
+		}
+		if (err != nil) != bad || !bad && !reflect.DeepEqual(in, want) {
+			t.Fatalf("%q: %+v, %v; encoding/json has %+v, bad %v", body, in, err, want, bad)
+		}
+		err = api.Decode(body, new(api.SignRequest), true)
+		for name := range given {
+			switch name {
+			case "KeyId", "Message", "MessageType", "SigningAlgorithm", "GrantTokens", "DryRun":
+			default:
+				if err == nil {
+					t.Fatalf("%q: %q is taken", body, name)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	body := []byte(`{"KeyId":"","Message":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","MessageType":"DIGEST","SigningAlgorithm":"ECDSA_SHA_256"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := api.Decode(body, new(api.SignRequest), true); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

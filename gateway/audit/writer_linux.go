@@ -31,25 +31,50 @@ func (l *Log) run() {
 // crowd is how many records a batch must have had for the next one to be gathered.
 const crowd = 12
 
-// gather lets a crowd of callers come together: a sync costs the processor as much as several records, however
-// many it serves. A few callers never wait for it, nor does a disk that is slower than Options.Gather; and when
-// nobody has come for a while there is nobody to wait for.
+// patience is how long after the beginning of the last batch the next one begins. A sync costs the processor as
+// much as several records, however many it serves, so a crowd of callers is let come together. A few callers never
+// wait for it, nor does a disk that takes as long anyway.
+func (l *Log) patience() time.Duration {
+	var d time.Duration
+	if l.crowd >= crowd {
+		d = l.opts.Gather
+	}
+	if l.crowded() {
+		d = max(d, min(l.callTime/4, 5*l.opts.Gather))
+	}
+	return d
+}
+
+func (l *Log) crowded() bool {
+	f := l.queuing.Load()
+	return f != nil && (*f)()
+}
+
+// gather waits for company. When nobody has come for a while, and nobody queues up elsewhere, there is nobody to
+// wait for.
 func (l *Log) gather() {
-	seen := len(l.queue)
-	for time.Since(l.begun) < l.opts.Gather && seen < maxBatchRecords {
-		time.Sleep(l.opts.Gather / 4)
-		if len(l.queue) == seen {
+	limit, seen := l.patience(), len(l.queue)
+	for time.Since(l.begun) < limit && seen < maxBatchRecords {
+		time.Sleep(max(limit, l.opts.Gather) / 4)
+		if len(l.queue) == seen && !l.crowded() {
 			return
 		}
 		seen = len(l.queue)
 	}
 }
 
+// noteCallTime keeps the mean time that calls took up to their record, over some dozens of them.
+func (l *Log) noteCallTime() {
+	for _, e := range l.batch {
+		if e.took > 0 {
+			l.callTime += (e.took - l.callTime) / 32
+		}
+	}
+}
+
 // commit makes e, and all that is queued behind it, durable with one write and one sync.
 func (l *Log) commit(e *entry) {
-	if l.crowd >= crowd {
-		l.gather()
-	}
+	l.gather()
 	l.batch = append(l.batch[:0], e)
 	bytes := len(e.body)
 	for len(l.batch) < maxBatchRecords && bytes < maxBatchBytes {
@@ -63,6 +88,7 @@ func (l *Log) commit(e *entry) {
 		break
 	}
 	l.crowd = len(l.batch)
+	l.noteCallTime()
 	l.begin()
 	err := l.ready()
 	if err == nil {

@@ -120,7 +120,7 @@ func (f *face) problem(ec echo.Context, err *api.Error) error {
 		seconds := (err.RetryAfter + time.Second - 1) / time.Second
 		ec.Response().Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	id, _ := ec.Get("requestId").(string)
+	id := requestID(ec)
 	status := err.Code.RESTStatus()
 	writeErr := writeJSON(ec, status, "application/problem+json", problem{
 		Type: "urn:hsmgate:error:" + string(err.Code), Title: err.Code.Title(), Status: status,

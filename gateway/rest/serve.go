@@ -54,6 +54,11 @@ func receipt(ec echo.Context, call *gateway.Call) {
 	}
 }
 
+const requestIDHeader = "X-Request-Id"
+
+// requestID is the id that guard has given the request.
+func requestID(ec echo.Context) string { return ec.Response().Header().Get(requestIDHeader) }
+
 // guard gives each request its id and turns a panic into an internal error.
 func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(ec echo.Context) (err error) {
@@ -61,8 +66,7 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(ec)
 		}
 		id := uuid.NewString()
-		ec.Set("requestId", id)
-		ec.Response().Header().Set("X-Request-Id", id)
+		ec.Response().Header().Set(requestIDHeader, id)
 		ec.Response().Header().Set("Cache-Control", "no-store") // a plaintext has no place in a cache
 		defer func() {
 			if p := recover(); p != nil {
@@ -85,7 +89,7 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
 	r := ec.Request()
 	call := &gateway.Call{
-		RequestID: ec.Get("requestId").(string), Face: "rest",
+		RequestID: requestID(ec), Face: "rest",
 		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
 		Region: strings.Join(r.Header.Values(regionHeader), ","), // two are none that is served
 	}
@@ -169,10 +173,8 @@ func (f *face) routeError(err error, ec echo.Context) {
 	if ec.Response().Committed {
 		return
 	}
-	if _, ok := ec.Get("requestId").(string); !ok {
-		id := uuid.NewString()
-		ec.Set("requestId", id)
-		ec.Response().Header().Set("X-Request-Id", id)
+	if requestID(ec) == "" {
+		ec.Response().Header().Set(requestIDHeader, uuid.NewString())
 	}
 	call, refused := f.authenticate(ec)
 	if refused == nil {
