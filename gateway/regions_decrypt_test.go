@@ -16,8 +16,8 @@ import (
 // regions what was encrypted in one of them, and in no other.
 func TestEveryRegionDecrypts(t *testing.T) {
 	t.Parallel()
-	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{there, elsewhere}})
 	const id, there, elsewhere = "mrk-1234abcd12ab34cd56ef1234567890ab", "eu-west-1", "us-east-1"
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{there, elsewhere}})
 	v := store.Version{Number: 1, ObjectID: hsm.NewID(), CreatedAt: time.Now(), CurrentAt: time.Now().Add(-time.Minute), MaterialID: "m"}
 	var err error
 	if v.Check, err = g.Token.GenerateSecret(t.Context(), hsm.Symmetric, v.ObjectID, id); err != nil {
