@@ -29,7 +29,7 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err != nil {
 		return nil, err
 	}
-	if err := s.roomForKey(c); err != nil {
+	if err := s.roomForKey(s.namesFor(c).Region); err != nil {
 		return nil, err
 	}
 	if err := token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {

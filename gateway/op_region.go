@@ -90,7 +90,7 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *api.ReplicateKe
 	if in.Policy != "" {
 		return nil, api.Errorf(api.UnsupportedOperation, "A replica cannot be made with a policy of its own. Leave Policy out.")
 	}
-	tags, err := replicaTags(in.Tags)
+	tags, err := s.newTags(nil, in.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +98,9 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *api.ReplicateKe
 	exists := api.Errorf(api.AlreadyExists, "%s already exists", s.arn(replica))
 	if _, ok := s.store.Key(replica.Region, replica.ID); ok {
 		return nil, exists
+	}
+	if err := s.roomForKey(replica.Region); err != nil {
+		return nil, err
 	}
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
@@ -113,26 +116,6 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *api.ReplicateKe
 	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteKey(ctx, replica.Region, replica.ID) })
 	made, _ := s.store.Key(replica.Region, replica.ID)
 	return &api.ReplicateKeyResponse{ReplicaKeyMetadata: s.metadata(made), ReplicaTags: in.Tags}, nil
-}
-
-// maxTags is how many tags one key may have.
-const maxTags = 50
-
-func replicaTags(in []api.Tag) ([]store.Tag, *api.Error) {
-	var out []store.Tag
-	for _, t := range in {
-		switch {
-		case strings.HasPrefix(t.TagKey, "aws:"):
-			return nil, api.Errorf(api.InvalidTag, "Tags beginning with aws: are reserved")
-		case slices.ContainsFunc(out, func(o store.Tag) bool { return o.Name == t.TagKey }):
-			return nil, api.Errorf(api.InvalidTag, "Duplicate tag keys")
-		}
-		out = append(out, store.Tag{Name: t.TagKey, Value: t.TagValue})
-	}
-	if len(out) > maxTags {
-		return nil, api.Errorf(api.InvalidTag, "Too many tags")
-	}
-	return out, nil
 }
 
 // UpdatePrimaryRegion makes a replica the primary key, and the primary a replica.

@@ -27,9 +27,8 @@ func (q Quotas) withDefaults() Quotas {
 	return q
 }
 
-// roomForKey refuses a key beyond those that the region of a call may have.
-func (s *Service) roomForKey(c *Call) *api.Error {
-	region := s.namesFor(c).Region
+// roomForKey refuses a key beyond those that a region may have.
+func (s *Service) roomForKey(region string) *api.Error {
 	if s.store.KeyCountIn(region) >= s.quotas.Keys {
 		return api.Errorf(api.LimitExceeded, "The account has %d keys in %s, the most that it may have. An operator can raise quotas.keys.", s.quotas.Keys, region)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -293,4 +294,36 @@ func TestReplicaComesBack(t *testing.T) {
 	replicate(t, g, home, key.KeyId, west)
 	signIn(t, g, west, key.KeyId)
 	refusal(t, in(g, west, "GET", "/v1/keys/alias%2Fx", nil), 404, api.NotFound)
+}
+
+// TestPrimaryIsNotDeletedBeforeAReplica that another process made at the same time.
+func TestPrimaryIsNotDeletedBeforeAReplica(t *testing.T) {
+	t.Parallel()
+	g := newRegions(t)
+	key := createMulti(t, g)
+	do(t, g, home, "POST", "/v1/keys/"+key.KeyId+"/schedule-deletion", map[string]int{"PendingWindowInDays": 7})
+	if err := g.Store.InsertReplica(t.Context(), &store.Key{Region: west, ID: key.KeyId, State: store.StateEnabled, CreatedAt: g.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	g.Advance(8 * day)
+	start(t, g)
+	if m := describe(t, g, key.KeyId); m.KeyState != api.PendingDeletion || !inToken(t, g, key.KeyId) {
+		t.Errorf("%+v", m)
+	}
+	do(t, g, west, "POST", "/v1/keys/"+key.KeyId+"/schedule-deletion", map[string]int{"PendingWindowInDays": 7})
+	g.Advance(8 * day)
+	start(t, g)
+	start(t, g)
+	if inToken(t, g, key.KeyId) || len(g.Store.Undestroyed()) != 0 {
+		t.Error("the key is still there")
+	}
+}
+
+// TestReplicasCount among the keys that a region may have.
+func TestReplicasCount(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{west}, Quotas: gateway.Quotas{Keys: 1}})
+	key := createMulti(t, g)
+	do(t, g, west, "POST", "/v1/keys", api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify})
+	refusal(t, in(g, home, "POST", "/v1/keys/"+key.KeyId+"/replicate", map[string]string{"ReplicaRegion": west}), 400, api.LimitExceeded)
 }

@@ -62,6 +62,8 @@ const (
 	healthLeast       = 20 * time.Millisecond
 	recoverFirst      = 100 * time.Millisecond
 	recoverMost       = time.Second
+	endFirst          = 2 * time.Second
+	endMost           = time.Minute
 	missingEachCheck  = 4 // keys that are missing, looked for again in one health check
 )
 

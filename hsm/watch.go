@@ -173,6 +173,7 @@ func (t *Token) recover(g *generation, pin *string) *string {
 	t.gen.Store(nil)
 	g.end()
 	life, refused := g.life, false
+	var ends endings
 	for wait := recoverFirst; ; wait = min(2*wait, recoverMost) {
 		select {
 		case <-t.stop:
@@ -182,7 +183,7 @@ func (t *Token) recover(g *generation, pin *string) *string {
 		fresh, err := t.pinFor(pin, refused)
 		if err == nil {
 			pin, refused = fresh, false
-			life, err = t.reopen(g, life, pin)
+			life, err = t.reopen(g, life, pin, &ends)
 		}
 		if err == nil {
 			return pin
@@ -202,6 +203,20 @@ func (t *Token) recover(g *generation, pin *string) *string {
 	}
 }
 
+// endings spaces the times at which a token that stays away ends the library's life, since every other token that is open in it is cut
+// off each time. Where there is none, the life has ended by itself.
+type endings struct {
+	next time.Time
+	wait time.Duration
+}
+
+func (e *endings) due() bool { return !time.Now().Before(e.next) }
+
+func (e *endings) made() {
+	e.wait = min(max(2*e.wait, endFirst), endMost)
+	e.next = time.Now().Add(e.wait)
+}
+
 // pinFor reads the PIN again; after a refusal only another one than the refused will do.
 func (t *Token) pinFor(last *string, refused bool) (*string, error) {
 	pin, err := readPIN(t.cfg)
@@ -216,12 +231,15 @@ func (t *Token) pinFor(last *string, refused bool) (*string, error) {
 }
 
 // reopen ends the module's life in which things went wrong and opens a new generation. It returns the life to end next time.
-func (t *Token) reopen(old *generation, l *life, pin *string) (*life, error) {
+func (t *Token) reopen(old *generation, l *life, pin *string, ends *endings) (*life, error) {
 	t.busy.Store(now())
 	defer t.busy.Store(0)
-	if !t.mod.end(l, t.cfg.CallTimeout) {
-		return l, &Error{Kind: ErrTimeout, Op: "open", Detail: "a call does not come back from the module",
-			Advice: "if it stays so, replace the process that holds the module"}
+	if ends.due() {
+		if !t.mod.end(l, t.cfg.CallTimeout) {
+			return l, &Error{Kind: ErrTimeout, Op: "open", Detail: "a call does not come back from the module",
+				Advice: "if it stays so, replace the process that holds the module"}
+		}
+		ends.made()
 	}
 	g, err := t.openGeneration(pin)
 	if err != nil {

@@ -28,7 +28,7 @@ var modelled = map[string]bool{
 
 // shownByCLI are the errors that the AWS CLI is shown: it reads all alike, and
 // takes up to a second of CPU for each.
-var shownByCLI = []string{"unknown key", "not allowed", "unknown enum", "dry run", "not served"}
+var shownByCLI = []string{"unknown key", "not allowed", "unknown enum", "dry run"}
 
 // testErrors meets each class of error that a caller can cause, and looks
 // whether the client gives it its own type.
@@ -78,7 +78,6 @@ func (b *bench) testErrors(t *testing.T) {
 		"too soon":         {b.admin, "ScheduleKeyDeletion", params{"KeyId": id, "PendingWindowInDays": 6}, "ValidationException", "1 validation error detected: Value '6' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value greater than or equal to 7"},
 		"not made here":    {b.admin, "CreateKey", params{"KeySpec": "SM2", "KeyUsage": "SIGN_VERIFY"}, "UnsupportedOperationException", ""},
 		"no usage":         {b.admin, "CreateKey", params{"KeySpec": "RSA_2048"}, "ValidationException", "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."},
-		"not served":       {b.admin, "ListRetirableGrants", params{"RetiringPrincipal": "arn:aws:iam::111122223333:user/u"}, "UnknownOperationException", "ListRetirableGrants is an operation of AWS KMS that this gateway does not have."},
 	} {
 		if !b.fast && !slices.Contains(shownByCLI, name) {
 			continue
