@@ -13,6 +13,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 var macs = map[api.KeySpec]struct {
@@ -217,7 +218,7 @@ func TestEncapsulation(t *testing.T) {
 // TestRandom: as many bytes as asked for, and other ones each time.
 func TestRandom(t *testing.T) {
 	t.Parallel()
-	g := gatewaytest.New(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{KeyStores: map[string]hsm.Config{"second": hsmtest.NewToken(t)}})
 	seen := map[string]bool{}
 	for _, n := range []int{1, 8, 32, 32, 1024, 1024} {
 		var out api.GenerateRandomResponse
@@ -227,6 +228,10 @@ func TestRandom(t *testing.T) {
 		}
 		seen[string(out.Plaintext)] = true
 	}
+	few := 8
+	g.Call("POST", "/v1/random", api.GenerateRandomRequest{NumberOfBytes: &few, CustomKeyStoreId: "second"}, nil)
+	g.Call("POST", "/v1/custom-key-stores/disconnect", map[string]any{"CustomKeyStoreId": "second"}, nil)
+	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/random", api.GenerateRandomRequest{NumberOfBytes: &few, CustomKeyStoreId: "second"}), 409, api.CustomKeyStoreInvalidState)
 	a := g.Send(g.Admin.Token, "POST", "/v1/random", `{}`, "Content-Type", "application/json")
 	refusal(t, a, 400, api.Validation)
 	if !strings.Contains(string(a.Body), "NumberOfBytes is required.") {

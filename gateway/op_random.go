@@ -6,7 +6,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
-// GenerateRandom gives random bytes of the token's generator.
+// GenerateRandom gives random bytes of a token's generator.
 func (s *Service) GenerateRandom(ctx context.Context, c *Call, in *api.GenerateRandomRequest) (*api.GenerateRandomResponse, *api.Error) {
 	if in.NumberOfBytes == nil {
 		return nil, api.Errorf(api.Validation, "NumberOfBytes is required.")
@@ -14,10 +14,11 @@ func (s *Service) GenerateRandom(ctx context.Context, c *Call, in *api.GenerateR
 	if err := noRecipient(in.Recipient); err != nil {
 		return nil, err
 	}
-	if in.CustomKeyStoreId != "" {
-		return nil, api.Errorf(api.CustomKeyStoreNotFound, "There is no custom key store %q.", in.CustomKeyStoreId)
+	token, err := s.tokenNamed(in.CustomKeyStoreId)
+	if err != nil {
+		return nil, err
 	}
-	bytes, cause := s.token.Random(ctx, *in.NumberOfBytes)
+	bytes, cause := token.Random(ctx, *in.NumberOfBytes)
 	if cause != nil {
 		return nil, s.tokenError(c, cause)
 	}

@@ -31,11 +31,20 @@ func TestReEncrypt(t *testing.T) {
 		out.SourceEncryptionAlgorithm != api.SymmetricDefault || out.DestinationEncryptionAlgorithm != api.SymmetricDefault || out.SourceKeyVersion != 1 || out.KeyVersion != 1 {
 		t.Errorf("%+v", out)
 	}
+	for _, key := range []string{from.KeyId, to.KeyId} { // GetKeyLastUsage tells of both
+		if u := lastUse(g, key).KeyLastUsage; u.Operation != "ReEncrypt" {
+			t.Errorf("the last use of %s is %+v", key, u)
+		}
+	}
 	if back := opens(g, out.CiphertextBlob, young); string(back.Plaintext) != "secret" || back.KeyId != to.Arn {
 		t.Errorf("%+v", back)
 	}
 	records := g.Records()
-	r := records[len(records)-2]
+	r := records[len(records)-1]
+	for r.Operation != "ReEncrypt" {
+		records = records[:len(records)-1]
+		r = records[len(records)-1]
+	}
 	if r.Operation != "ReEncrypt" || r.KeyARN != to.Arn || r.SourceKeyARN != from.Arn || r.KeyVersion != 1 || r.SourceVersion != 1 ||
 		r.EncryptionContext["b"] != "2" || r.SourceContext["a"] != "1" || r.Algorithm != "SYMMETRIC_DEFAULT" {
 		t.Errorf("%+v", r)

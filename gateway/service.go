@@ -353,6 +353,9 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	c.Receipt = receipt
 	if err == nil && c.op.tracked && c.key != nil {
 		s.uses.note(c.key, r.KeyARN, c, s.now())
+		if from := c.source; from != nil {
+			s.uses.note(from.key, from.record.KeyARN, c, s.now())
+		}
 	}
 	s.logCall(c, err)
 	s.metrics.observe(c.op, api.Outcome(r.Outcome), time.Since(start))
