@@ -45,6 +45,9 @@ func TestNothingLeavesWithoutItsRecord(t *testing.T) {
 		{"POST", "/v1/aliases", api.CreateAliasRequest{AliasName: "alias/b", TargetKeyId: key.KeyId}},
 		{"PUT", "/v1/aliases/alias/a", map[string]string{"TargetKeyId": key.KeyId}},
 		{"DELETE", "/v1/aliases/alias/a", nil},
+		{"PUT", "/v1/keys/{key}/description", map[string]string{"Description": "x"}},
+		{"POST", "/v1/keys/{key}/tags", map[string]any{"Tags": []api.Tag{{TagKey: "a"}}}},
+		{"POST", "/v1/keys/{key}/untag", map[string]any{"TagKeys": []string{"a"}}},
 		{"GET", "/v1/keys/{key}", nil},
 	} {
 		t.Run(c.method+" "+c.path, func(t *testing.T) {

@@ -50,13 +50,20 @@ func Compare(ctx context.Context, s *store.Store, token *hsm.Token) ([]Differenc
 }
 
 // passing are the object ids of keys that are being made or destroyed, whose
-// objects may be there or not.
+// objects may be there or not, of other objects on their way, and of the pairs
+// under which material is brought in.
 func passing(s *store.Store) map[string]bool {
 	known := make(map[string]bool)
 	for _, k := range append(s.Creating(), s.Undestroyed()...) {
 		for _, v := range k.Versions {
 			known[string(v.ObjectID)] = true
 		}
+	}
+	for _, o := range s.Pending() {
+		known[string(o.ObjectID)] = true
+	}
+	for _, i := range s.ImportKeys() {
+		known[string(i.ObjectID)] = true
 	}
 	return known
 }

@@ -23,3 +23,6 @@ var ECDSASHA256 = mechanisms[api.ECDSASHA256]
 func TokenKey(k *store.Key) (*hsm.Key, error) {
 	return hsm.NewKey(k.Versions[0].ObjectID, hsm.KeySpec(k.Spec), k.Versions[0].PublicKey)
 }
+
+// Check is what a state means for an operation.
+func (st States) Check(arn string, state api.KeyState) *api.Error { return st.check(arn, state) }

@@ -40,6 +40,11 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
 		}
 	}
+	var err error
+	if s.uses.since, err = s.store.UsesSince(ctx); err != nil {
+		return err
+	}
+	s.doomPending(ctx)
 	s.destroyDue(ctx)
 	differences, err := Compare(ctx, s.store, s.token)
 	if err != nil {
@@ -55,12 +60,13 @@ func (s *Service) Start(ctx context.Context) error {
 const mendEvery = time.Second
 
 // Run destroys keys whose waiting period is over and rotates those that are due, looking each 'every', until
-// ctx ends. It also has a broken audit log mended when its cause is gone, which
+// ctx ends, and writes last uses. It also has a broken audit log mended when its cause is gone, which
 // calls alone would not bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
-	tick, mend := time.NewTicker(every), time.NewTicker(mendEvery)
+	tick, mend, uses := time.NewTicker(every), time.NewTicker(mendEvery), time.NewTicker(usesEvery)
 	defer tick.Stop()
 	defer mend.Stop()
+	defer uses.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,6 +74,10 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 		case <-mend.C:
 			if err := s.able(); err != nil {
 				s.log.Debug("the audit log is still broken", zap.Error(err.Cause))
+			}
+		case <-uses.C:
+			if err := s.Flush(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("the last uses of keys could not be written yet", zap.Error(err))
 			}
 		case <-tick.C:
 			if s.token.Stats().Available && s.able() == nil {
@@ -79,8 +89,8 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody
-// can use or cancel any more, and then destroys its token objects. A crash
-// between the two is taken up at the next round.
+// can use or cancel any more, and then destroys its token objects and those that
+// are doomed. A crash anywhere between is taken up at the next round.
 func (s *Service) destroyDue(ctx context.Context) {
 	for _, k := range s.store.DueDeletions(s.now()) {
 		if err := s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()); err != nil {
@@ -88,22 +98,28 @@ func (s *Service) destroyDue(ctx context.Context) {
 		}
 	}
 	for _, k := range s.store.Undestroyed() {
-		if s.now().Before(s.retries[k.ID].next) {
-			continue
-		}
-		if err := s.destroy(ctx, k); err != nil {
-			s.retries[k.ID] = s.retries[k.ID].after(s.now())
-			s.log.Error("the token object of a deleted key is still there", logKey(k.ID, err)...)
-			continue
-		}
-		delete(s.retries, k.ID)
+		s.spaced(k.ID, k.ID, "the token object of a deleted key is still there", func() error { return s.destroy(ctx, k) })
 	}
+	s.settlePending(ctx)
 }
 
-// maxRetry is the longest time between two attempts to destroy a key.
+// spaced tries what may fail again and again, at most so often as retry says.
+func (s *Service) spaced(what, keyID, failed string, try func() error) {
+	if s.now().Before(s.retries[what].next) {
+		return
+	}
+	if err := try(); err != nil {
+		s.retries[what] = s.retries[what].after(s.now())
+		s.log.Error(failed, logKey(keyID, err)...)
+		return
+	}
+	delete(s.retries, what)
+}
+
+// maxRetry is the longest time between two attempts to destroy an object.
 const maxRetry = time.Hour
 
-// retry spaces the attempts to destroy a key that the token keeps, since each
+// retry spaces the attempts to destroy what the token keeps, since each
 // leaves two records.
 type retry struct {
 	next time.Time

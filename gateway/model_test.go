@@ -13,15 +13,11 @@ import (
 
 // pending are the operations of AWS KMS that gateway.Ops does not have.
 var pending = []string{
-	"ConnectCustomKeyStore", "CreateCustomKeyStore", "CreateGrant", "Decapsulate", "DeleteCustomKeyStore",
-	"DeleteImportedKeyMaterial", "DeriveSharedSecret", "DescribeCustomKeyStores",
-	"DisconnectCustomKeyStore", "Encapsulate", "GenerateDataKey", "GenerateDataKeyPair",
-	"GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "GenerateRandom",
-	"GetKeyLastUsage", "GetKeyPolicy", "GetParametersForImport", "ImportKeyMaterial",
-	"ListGrants", "ListKeyPolicies", "ListResourceTags", "ListRetirableGrants",
-	"PutKeyPolicy", "ReEncrypt", "ReplicateKey", "RetireGrant", "RevokeGrant",
-	"TagResource", "UntagResource", "UpdateCustomKeyStore", "UpdateKeyDescription", "UpdatePrimaryRegion",
-	"VerifyMac",
+	"ConnectCustomKeyStore", "CreateCustomKeyStore", "Decapsulate", "DeleteCustomKeyStore", 
+	"DeriveSharedSecret", "DescribeCustomKeyStores", "DisconnectCustomKeyStore", "Encapsulate", "GenerateDataKey",
+	"GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac",
+	"GenerateRandom", "ReEncrypt", "ReplicateKey",
+	"UpdateCustomKeyStore", "UpdatePrimaryRegion", "VerifyMac",
 }
 
 // differing are the members of the model that a Go type does not have, with the

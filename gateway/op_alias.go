@@ -3,14 +3,12 @@ package gateway
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
-
-// maxAliases is how many names one key may have.
-const maxAliases = 50
 
 // checkAliasName refuses names that AWS KMS refuses beyond their characters.
 func checkAliasName(name string) *api.Error {
@@ -43,13 +41,6 @@ func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasR
 	}
 	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteAlias(ctx, c.key.Region, in.AliasName) })
 	return s.aliasDone(c, in.AliasName, err)
-}
-
-func (s *Service) roomForAlias(c *Call) *api.Error {
-	if s.store.AliasCount(c.key.Region, c.key.ID) >= maxAliases {
-		return api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", c.record.KeyARN, maxAliases)
-	}
-	return nil
 }
 
 // UpdateAlias points a name at another key of the same type and usage.
@@ -98,6 +89,9 @@ func (s *Service) aliasDone(c *Call, name string, err error) (*api.Empty, *api.E
 	return nil, internal(c.RequestID, err)
 }
 
+// aliasMarker is what the last name of a page looks like.
+var aliasMarker = regexp.MustCompile(`^alias/[a-zA-Z0-9/_-]+$`)
+
 // ListAliases lists names, of all keys or of one; the marker is the last name of
 // the page before.
 func (s *Service) ListAliases(_ context.Context, c *Call, in *api.ListAliasesRequest) (*api.ListAliasesResponse, *api.Error) {
@@ -105,7 +99,7 @@ func (s *Service) ListAliases(_ context.Context, c *Call, in *api.ListAliasesReq
 	if err != nil {
 		return nil, err
 	}
-	if in.Marker != "" && !strings.HasPrefix(in.Marker, "alias/") {
+	if in.Marker != "" && !aliasMarker.MatchString(in.Marker) {
 		return nil, api.Errorf(api.InvalidMarker, "Marker %q is not a NextMarker of ListAliases.", in.Marker)
 	}
 	page, more := s.store.Aliases(s.namesFor(c).Region, keyID, in.Marker, orElse(in.Limit, 50))

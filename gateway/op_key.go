@@ -23,11 +23,18 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err != nil {
 		return nil, err
 	}
+	tags, err := s.newTags(nil, in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.roomForKey(c); err != nil {
+		return nil, err
+	}
 	if err := s.token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {
 		return nil, s.tokenError(c, err)
 	}
 	k := &store.Key{
-		Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(),
+		Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(), Tags: tags,
 		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
 			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}}},
 	}
@@ -75,8 +82,6 @@ func unsupportedInCreate(in *api.CreateKeyRequest) *api.Error {
 	switch {
 	case in.Policy != "":
 		return unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
-	case len(in.Tags) > 0:
-		return unsupported("Tags are not supported. Leave Tags out.")
 	case in.MultiRegion:
 		return unsupported("Multi-Region keys are not supported: a key cannot leave its token. Leave MultiRegion out.")
 	case in.Origin != "" && in.Origin != "AWS_KMS", in.CustomKeyStoreId != "", in.XksKeyId != "":
@@ -154,6 +159,21 @@ func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyR
 	a := s.algorithms(c.key)
 	out.SigningAlgorithms, out.EncryptionAlgorithms, out.KeyAgreementAlgorithms, out.EncapsulationAlgorithms = a.signing, a.encryption, a.agreement, a.encapsulation
 	return out, nil
+}
+
+// UpdateKeyDescription gives a key another description.
+func (s *Service) UpdateKeyDescription(ctx context.Context, c *Call, in *api.UpdateKeyDescriptionRequest) (*api.Empty, *api.Error) {
+	old := c.key
+	if err := s.recordStart(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.store.SetDescription(ctx, old.Region, old.ID, *in.Description); err != nil {
+		return nil, s.stateError(c, err)
+	}
+	c.undoBy(s, func(ctx context.Context) error {
+		return s.store.SetDescription(ctx, old.Region, old.ID, old.Description)
+	})
+	return &api.Empty{}, nil
 }
 
 // EnableKey makes a disabled key usable.

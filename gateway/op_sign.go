@@ -70,12 +70,12 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 	c.record.Digest = digestOf(mechanism, input)
 	sum := sha256.Sum256(in.Signature)
 	c.record.SignatureHash = named(crypto.SHA256, sum[:])
-	if in.DryRun {
-		return nil, dryRun()
-	}
 	versions, err := s.candidates(c, in.KeyVersion)
 	if err != nil {
 		return nil, err
+	}
+	if in.DryRun {
+		return nil, dryRun()
 	}
 	for _, v := range versions {
 		key, err := s.pair(c, v)

@@ -19,6 +19,8 @@ type Op struct {
 	permission string // kms:Name
 	beyondKMS  bool   // AWS KMS has no such operation, so only REST does
 	byAlias    bool   // the key may be named by an alias, too
+	noKey      bool   // the key may be left out; the call is decided on the whole service then
+	tracked    bool   // GetKeyLastUsage tells of it
 	// changes: calls of such operations go one by one from the decision to the
 	// durable record, so that one whose record fails takes back its own change
 	// and never that of another, which its caller counts on.
@@ -27,7 +29,7 @@ type Op struct {
 
 // Ops is the table of operations. Adding one costs its types in api, its method
 // in an op_*.go, a line here and a line in the client.
-var Ops = []*Op{
+var Ops = append([]*Op{
 	op("CreateKey", "POST", "/v1/keys", anyState, (*Service).CreateKey),
 	op("ListKeys", "GET", "/v1/keys", anyState, (*Service).ListKeys),
 	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias(),
@@ -36,9 +38,9 @@ var Ops = []*Op{
 	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias(),
 	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias(),
 	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias(),
-	op("EnableKey", "POST", "/v1/keys/{key}/enable", notPending, (*Service).EnableKey).changing(),
-	op("DisableKey", "POST", "/v1/keys/{key}/disable", notPending, (*Service).DisableKey).changing(),
-	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", notPending, (*Service).ScheduleKeyDeletion).changing(),
+	op("EnableKey", "POST", "/v1/keys/{key}/enable", switchable, (*Service).EnableKey).changing(),
+	op("DisableKey", "POST", "/v1/keys/{key}/disable", switchable, (*Service).DisableKey).changing(),
+	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", deletable, (*Service).ScheduleKeyDeletion).changing(),
 	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion).changing(),
 	op("EnableKeyRotation", "PUT", "/v1/keys/{key}/rotation", usable, (*Service).EnableKeyRotation).changing(),
 	op("DisableKeyRotation", "DELETE", "/v1/keys/{key}/rotation", usable, (*Service).DisableKeyRotation).changing(),
@@ -51,7 +53,12 @@ var Ops = []*Op{
 	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias).changing(),
 	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias().changing(),
 	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases),
-}
+	op("UpdateKeyDescription", "PUT", "/v1/keys/{key}/description", notPending, (*Service).UpdateKeyDescription).changing(),
+	op("TagResource", "POST", "/v1/keys/{key}/tags", notPending, (*Service).TagResource).changing(),
+	op("UntagResource", "POST", "/v1/keys/{key}/untag", notPending, (*Service).UntagResource).changing(),
+	op("ListResourceTags", "GET", "/v1/keys/{key}/tags", anyState, (*Service).ListResourceTags),
+	op("GetKeyLastUsage", "GET", "/v1/keys/{key}/last-usage", anyState, (*Service).GetKeyLastUsage),
+}, refusedOps...)
 
 // GetMetrics is the permission to read the figures of the service. It is no
 // operation of AWS KMS and has no AWS target.
@@ -73,7 +80,7 @@ type request interface{ Check(*api.Checker) }
 func op[In, Out any](name, method, path string, states States,
 	run func(*Service, context.Context, *Call, *In) (*Out, *api.Error)) *Op {
 	return &Op{
-		Name: name, Method: method, Path: path, States: states, permission: "kms:" + name,
+		Name: name, Method: method, Path: path, States: states, permission: "kms:" + name, tracked: tracked(name),
 		New: func() any { return new(In) },
 		run: func(ctx context.Context, s *Service, c *Call, in any) (any, *api.Error) {
 			out, err := run(s, ctx, c, in.(*In))
@@ -91,7 +98,13 @@ func (op *Op) orAlias() *Op {
 	return op
 }
 
-// changing marks an operation that changes a key's state or an alias.
+// orNoKey lets the key be left out.
+func (op *Op) orNoKey() *Op {
+	op.noKey = true
+	return op
+}
+
+// changing marks an operation that changes a key or an alias.
 func (op *Op) changing() *Op {
 	op.changes = true
 	return op

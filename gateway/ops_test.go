@@ -23,6 +23,7 @@ type example struct {
 	needs   string // what has to be there for the operation to work: "token", "store", or "" where memory is enough
 	crypto  api.SigningAlgorithm
 	message api.MessageType
+	refused bool // with UnsupportedOperationException, whoever asks
 }
 
 // examples holds every operation: a new one is to be added here.
@@ -56,6 +57,21 @@ func examples(p *parts) map[string]example {
 		"UpdateAlias":          {good: map[string]any{"TargetKeyId": p.spare}, bad: `{}`, needs: "store"},
 		"DeleteAlias":          {bad: `{"X":1}`, needs: "store"},
 		"ListAliases":          {bad: "?Limit=0"},
+
+		"UpdateKeyDescription": {good: map[string]any{"Description": "another"}, bad: `{}`, needs: "store"},
+		"TagResource":          {good: map[string]any{"Tags": []api.Tag{{TagKey: "a", TagValue: "b"}}}, bad: `{}`, needs: "store"},
+		"UntagResource":        {good: map[string]any{"TagKeys": []string{"a"}}, bad: `{}`, needs: "store"},
+		"ListResourceTags":     {bad: "?Limit=51"},
+		"GetKeyLastUsage":      {bad: "?X=1"},
+
+		"GetKeyPolicy":        {bad: "?X=1", refused: true},
+		"PutKeyPolicy":        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: true},
+		"ListKeyPolicies":     {bad: "?Limit=0", refused: true},
+		"CreateGrant":         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, refused: true},
+		"ListGrants":          {bad: "?Limit=0", refused: true},
+		"RevokeGrant":         {good: map[string]any{"GrantId": "g"}, bad: `{}`, refused: true},
+		"RetireGrant":         {good: map[string]any{"GrantToken": "t"}, bad: `{"X":1}`, refused: true},
+		"ListRetirableGrants": {bad: "?Limit=0", refused: true},
 	}
 }
 
@@ -206,6 +222,12 @@ func (p *parts) denied(t *testing.T, op *gateway.Op, e example) {
 func (p *parts) allowed(t *testing.T, op *gateway.Op, e example) {
 	t.Helper()
 	a, r := p.call(t, op, p.g.Admin, e.good, "")
+	if e.refused {
+		if a.Status != 400 || a.Code() != string(api.UnsupportedOperation) || r.Outcome != "invalid" || r.ErrorCode != a.Code() || !strings.Contains(string(a.Body), "hsmgated principal create") {
+			t.Errorf("%s, refused: %d %s %+v", op.Name, a.Status, a.Body, r)
+		}
+		return
+	}
 	if a.Status != 200 || r.Outcome != "allowed" || r.ErrorCode != "" || r.Reason != "role/administrator" {
 		t.Errorf("%s, allowed: %d %s %+v", op.Name, a.Status, a.Body, r)
 	}

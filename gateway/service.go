@@ -33,6 +33,8 @@ type Config struct {
 	Rotation Rotation
 	// Name tells this process from others that share the store. Default "".
 	Name string
+	// Quotas bound what callers may make. The zero value has those of AWS KMS.
+	Quotas Quotas
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
@@ -47,12 +49,14 @@ type Service struct {
 	metrics      *metrics
 	auditTimeout time.Duration
 	rotation     Rotation
-	name         string
+	name         string // of this process, the owner of its pending objects
+	quotas       Quotas
 	now          func() time.Time
+	uses         lastUses
 	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
 	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes
 	asking       singleflight.Group // of Ready
-	retries      map[string]retry   // id of a key -> when to try again to destroy it; of Start and Run alone
+	retries      map[string]retry   // id of a key or an object -> when to try again to destroy it; of Start and Run alone
 }
 
 // New makes a Service. It does not touch the token; see [Service.Start].
@@ -69,7 +73,7 @@ func New(c Config) *Service {
 	s := &Service{
 		rotation: c.Rotation, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, now: c.Now, retries: make(map[string]retry),
+		auditTimeout: c.AuditTimeout, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
 	}
 	s.metrics = newMetrics(c.Metrics, s)
 	return s
@@ -207,7 +211,7 @@ func (s *Service) able() *api.Error {
 func (s *Service) authorize(c *Call, in any) *api.Error {
 	names := s.namesFor(c)
 	target, aboutKey := in.(interface{ KeyRef() string })
-	if !aboutKey {
+	if !aboutKey || c.op.noKey && target.KeyRef() == "" {
 		return s.decide(c, "", "*")
 	}
 	ref, err := names.parse(target.KeyRef())
@@ -296,6 +300,9 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 		r.Outcome, r.ErrorCode = string(api.Failed), string(err.Code)
 	}
 	c.Receipt = receipt
+	if err == nil && c.op.tracked && c.key != nil {
+		s.uses.note(c.key, r.KeyARN, c, s.now())
+	}
 	s.logCall(c, err)
 	s.metrics.observe(c.op, api.Outcome(r.Outcome), time.Since(start))
 	return err

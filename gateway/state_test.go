@@ -3,7 +3,6 @@ package gateway_test
 import (
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
@@ -76,15 +75,4 @@ func with(members map[string]any, name string, value any) map[string]any {
 		all[n] = v
 	}
 	return all
-}
-
-func setState(t testing.TB, g *gatewaytest.Gateway, key, state string) {
-	t.Helper()
-	var deletion time.Time
-	if state == store.StatePendingDeletion {
-		deletion = g.Now().Add(7 * 24 * time.Hour)
-	}
-	if err := g.Store.SetKeyState(t.Context(), gatewaytest.Region, key, state, deletion); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -63,6 +64,9 @@ type Config struct {
 	// environment variable of the same name comes first. Default twice the
 	// cores.
 	GOMAXPROCS int `yaml:"gomaxprocs"`
+	// Quotas bound what callers may make. A quota that is left out is that of
+	// AWS KMS.
+	Quotas gateway.Quotas `yaml:"quotas"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
 	// principal in the database. Without it, make one with
 	// 'hsmgated principal create'.

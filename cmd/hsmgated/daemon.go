@@ -29,6 +29,9 @@ import (
 // deletionRound is how often keys are looked for whose waiting period is over.
 const deletionRound = time.Minute
 
+// flushTimeout is how long the last uses of keys may take to be written at the end.
+const flushTimeout = 5 * time.Second
+
 // daemon holds the open parts, in the order in which they were opened.
 type daemon struct {
 	config     *Config
@@ -86,7 +89,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
-		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout,
+		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, Quotas: c.Quotas,
 	})
 	return d, d.service.Start(ctx)
 }
@@ -194,6 +197,11 @@ func (d *daemon) close() error {
 		if err := d.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if d.service != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		defer cancel()
+		errs = append(errs, d.service.Flush(ctx))
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())

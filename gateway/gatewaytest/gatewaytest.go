@@ -77,6 +77,7 @@ type Options struct {
 	Log     *zap.Logger  // in place of Gateway.Lines
 	// Rotation is how keys get new versions.
 	Rotation gateway.Rotation
+	Quotas   gateway.Quotas
 }
 
 // New starts a gateway and stops it with the test.
@@ -122,7 +123,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
 	})
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)

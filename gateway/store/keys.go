@@ -41,6 +41,15 @@ func (s *Store) KeyCount() int {
 	return len(s.mem.keys.sorted)
 }
 
+// KeyCountIn is the number of keys of a region that Keys lists.
+func (s *Store) KeyCountIn(region string) int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	first, _ := s.mem.keys.find(path(region, ""))
+	next, _ := s.mem.keys.find(path(region, "\xff")) // after every id
+	return next - first
+}
+
 // Members lists a key in each of its regions, in any state, sorted by region.
 func (s *Store) Members(id string) []*Key {
 	s.mu.RLock()

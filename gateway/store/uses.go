@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 )
 
@@ -21,6 +22,19 @@ func (s *Store) LastUse(region, keyID string) (*LastUse, bool) {
 	u, ok := s.mem.uses.rows[path(region, keyID)]
 	s.mu.RUnlock()
 	return u, ok
+}
+
+// usesMigration made the table of last uses.
+const usesMigration = 2
+
+// UsesSince is from when on the database has last uses: when their table was made.
+func (s *Store) UsesSince(ctx context.Context) (time.Time, error) {
+	var at time.Time
+	err := s.db.QueryRowContext(ctx, "SELECT tstamp FROM goose_db_version WHERE version_id = ? ORDER BY id DESC LIMIT 1", usesMigration).Scan(&at)
+	if err != nil {
+		return at, fmt.Errorf("store: from when on there are last uses: %w", err)
+	}
+	return at.UTC(), nil
 }
 
 // SetLastUses writes last uses in one transaction. One that is older than what is

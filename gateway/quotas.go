@@ -1,0 +1,43 @@
+package gateway
+
+import "github.com/hsmgate/hsmgate/gateway/api"
+
+// Quotas bound what callers may make. A quota that is 0 is that of AWS KMS.
+type Quotas struct {
+	// Keys is how many keys a region may have, whatever their state. Calls that
+	// make keys at the same moment may go beyond it by their number.
+	// Default 100000.
+	Keys int `yaml:"keys"`
+	// AliasesPerKey is how many names one key may have. Default 50.
+	AliasesPerKey int `yaml:"aliases_per_key"`
+	// TagsPerKey is how many tags one key may have. Default 50.
+	TagsPerKey int `yaml:"tags_per_key"`
+}
+
+// withDefaults puts the quotas of AWS KMS (its developer guide, Quotas) where
+// nothing is said.
+func (q Quotas) withDefaults() Quotas {
+	for quota, otherwise := range map[*int]int{&q.Keys: 100_000, &q.AliasesPerKey: 50, &q.TagsPerKey: 50} {
+		if *quota == 0 {
+			*quota = otherwise
+		}
+	}
+	return q
+}
+
+// roomForKey refuses a key beyond those that the region of a call may have.
+func (s *Service) roomForKey(c *Call) *api.Error {
+	region := s.namesFor(c).Region
+	if s.store.KeyCountIn(region) >= s.quotas.Keys {
+		return api.Errorf(api.LimitExceeded, "The account has %d keys in %s, the most that it may have. An operator can raise quotas.keys.", s.quotas.Keys, region)
+	}
+	return nil
+}
+
+// roomForAlias refuses a name beyond those that the key of a call may have.
+func (s *Service) roomForAlias(c *Call) *api.Error {
+	if s.store.AliasCount(c.key.Region, c.key.ID) >= s.quotas.AliasesPerKey {
+		return api.Errorf(api.LimitExceeded, "%s has %d aliases, the most that a key may have.", c.record.KeyARN, s.quotas.AliasesPerKey)
+	}
+	return nil
+}
