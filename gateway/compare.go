@@ -31,6 +31,9 @@ func Compare(ctx context.Context, s *store.Store, token *hsm.Token) ([]Differenc
 	known := passing(s)
 	for _, k := range s.AllKeys() {
 		for _, v := range k.Versions {
+			if v.ObjectID == nil { // imported material that is gone
+				continue
+			}
 			known[string(v.ObjectID)] = true
 			o, ok := held[string(v.ObjectID)]
 			switch name := fmt.Sprintf("key %s version %d", k.ID, v.Number); {

@@ -45,6 +45,7 @@ func (s *Service) Start(ctx context.Context) error {
 		return err
 	}
 	s.doomPending(ctx)
+	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	differences, err := Compare(ctx, s.store, s.token)
 	if err != nil {
@@ -59,7 +60,8 @@ func (s *Service) Start(ctx context.Context) error {
 // mendEvery is how often a broken audit log is asked whether it is whole again.
 const mendEvery = time.Second
 
-// Run destroys keys whose waiting period is over and rotates those that are due, looking each 'every', until
+// Run destroys keys whose waiting period is over and imported material that has
+// expired, and rotates keys that are due, looking each 'every', until
 // ctx ends, and writes last uses. It also has a broken audit log mended when its cause is gone, which
 // calls alone would not bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
@@ -81,6 +83,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 			}
 		case <-tick.C:
 			if s.token.Stats().Available && s.able() == nil {
+				s.expireDue(ctx)
 				s.destroyDue(ctx)
 				s.rotateDue(ctx)
 			}

@@ -33,6 +33,12 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err := s.token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {
 		return nil, s.tokenError(c, err)
 	}
+	if in.Origin == api.OriginExternal {
+		return s.createExternal(ctx, c, &store.Key{
+			Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StatePendingImport, CreatedAt: s.now(), Tags: tags,
+			Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginExternal)},
+		})
+	}
 	k := &store.Key{
 		Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(), Tags: tags,
 		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
@@ -84,24 +90,29 @@ func unsupportedInCreate(in *api.CreateKeyRequest) *api.Error {
 		return unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
 	case in.MultiRegion:
 		return unsupported("Multi-Region keys are not supported: a key cannot leave its token. Leave MultiRegion out.")
-	case in.Origin != "" && in.Origin != "AWS_KMS", in.CustomKeyStoreId != "", in.XksKeyId != "":
-		return unsupported("Keys are made inside the token of this gateway. Leave Origin, CustomKeyStoreId and XksKeyId out.")
+	case in.Origin != "" && in.Origin != api.OriginAWSKMS && in.Origin != api.OriginExternal, in.CustomKeyStoreId != "", in.XksKeyId != "":
+		return unsupported("Keys are made inside the token of this gateway, or imported into it. Let Origin be AWS_KMS or EXTERNAL, and leave CustomKeyStoreId and XksKeyId out.")
 	}
 	return nil
 }
 
 // metadata describes a key in the words of AWS KMS.
 func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
+	state := k.StateAt(s.now())
 	m := &api.KeyMetadata{
 		AWSAccountId: s.names.Account, KeyId: k.ID, Arn: s.arn(k),
 		CreationDate: api.NewTime(k.CreatedAt), Description: k.Description,
-		Enabled: k.State == store.StateEnabled, KeyState: api.KeyState(k.State),
+		Enabled: state == store.StateEnabled, KeyState: api.KeyState(state),
 		KeyUsage: api.KeyUsage(k.Usage), Origin: api.Origin(k.Origin), KeyManager: "CUSTOMER",
 		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
 	}
 	s.algorithms(k).describe(m)
-	if v, ok := k.Current(s.now()); ok && m.KeySpec == api.Symmetric {
+	v, ok := k.Current(s.now())
+	if m.KeySpec == api.Symmetric { // kept when imported material is gone
 		m.CurrentKeyMaterialId = v.MaterialID
+	}
+	if ok && k.Origin == store.OriginExternal {
+		m.ExpirationModel, m.ValidTo = expirationOf(v)
 	}
 	if k.State == store.StatePendingDeletion {
 		m.DeletionDate = api.NewTime(k.DeletionAt)
@@ -210,7 +221,7 @@ func (s *Service) stateError(c *Call, cause error) *api.Error {
 	case errors.Is(cause, store.ErrNotFound), errors.Is(cause, store.ErrState) && !ok:
 		return api.Errorf(api.NotFound, "Key '%s' does not exist", arn)
 	case errors.Is(cause, store.ErrState):
-		if err := c.op.States.check(arn, api.KeyState(now.State)); err != nil {
+		if err := c.op.States.check(arn, api.KeyState(now.StateAt(s.now()))); err != nil {
 			return err
 		}
 		return api.Errorf(api.KMSInvalidState, "%s was changed by another call at the same time and is %s now. Look at it and try again.", arn, now.State)

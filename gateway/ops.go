@@ -58,6 +58,9 @@ var Ops = append([]*Op{
 	op("UntagResource", "POST", "/v1/keys/{key}/untag", notPending, (*Service).UntagResource).changing(),
 	op("ListResourceTags", "GET", "/v1/keys/{key}/tags", anyState, (*Service).ListResourceTags),
 	op("GetKeyLastUsage", "GET", "/v1/keys/{key}/last-usage", anyState, (*Service).GetKeyLastUsage),
+	op("GetParametersForImport", "POST", "/v1/keys/{key}/import-parameters", importable, (*Service).GetParametersForImport),
+	op("ImportKeyMaterial", "POST", "/v1/keys/{key}/import", importable|updating, (*Service).ImportKeyMaterial),
+	op("DeleteImportedKeyMaterial", "POST", "/v1/keys/{key}/delete-imported", importable|pendingDeletion, (*Service).DeleteImportedKeyMaterial),
 }, refusedOps...)
 
 // GetMetrics is the permission to read the figures of the service. It is no

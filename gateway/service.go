@@ -31,6 +31,8 @@ type Config struct {
 	AuditTimeout time.Duration
 	// Rotation says how keys get new versions.
 	Rotation Rotation
+	// Imports says how key material is brought in.
+	Imports Imports
 	// Name tells this process from others that share the store. Default "".
 	Name string
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
@@ -49,6 +51,7 @@ type Service struct {
 	metrics      *metrics
 	auditTimeout time.Duration
 	rotation     Rotation
+	imports      Imports
 	name         string // of this process, the owner of its pending objects
 	quotas       Quotas
 	now          func() time.Time
@@ -71,7 +74,7 @@ func New(c Config) *Service {
 		c.Rotation.Overlap = defaultOverlap
 	}
 	s := &Service{
-		rotation: c.Rotation, name: c.Name,
+		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
 	}
@@ -242,7 +245,7 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if c.key == nil {
 		return ref.missing()
 	}
-	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.State))
+	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.StateAt(s.now())))
 }
 
 // again decides anew on a call whose body took its time to come: meanwhile the
@@ -263,7 +266,7 @@ func (s *Service) again(c *Call) *api.Error {
 		return keyRef{arn: c.record.KeyARN}.missing()
 	}
 	c.key = now
-	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.State))
+	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.StateAt(s.now())))
 }
 
 func (s *Service) decide(c *Call, keyID, resource string) *api.Error {

@@ -28,6 +28,7 @@ const (
 	usable      = enabled | updating
 	switchable  = enabled | disabled | unavailable // EnableKey, DisableKey
 	deletable   = anyState &^ pendingDeletion &^ updating
+	importable  = enabled | disabled | pendingImport
 	notPending  = anyState &^ pendingDeletion
 	onlyPending = pendingDeletion
 )

@@ -28,6 +28,7 @@ type Record struct {
 	MessageType   string `json:"messageType,omitempty"`
 	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
+	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
 	Outcome       string `json:"outcome,omitempty"`       // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
 	Reason        string `json:"reason,omitempty"`
@@ -64,6 +65,7 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"messageType":"`, r.MessageType)
 	b = appendText(b, `,"digest":"`, r.Digest)
 	b = appendText(b, `,"signatureHash":"`, r.SignatureHash)
+	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)

@@ -78,6 +78,8 @@ type Options struct {
 	// Rotation is how keys get new versions.
 	Rotation gateway.Rotation
 	Quotas   gateway.Quotas
+	// Imports is how key material is brought in.
+	Imports gateway.Imports
 }
 
 // New starts a gateway and stops it with the test.
@@ -123,7 +125,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Imports: o.Imports,
 	})
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)
