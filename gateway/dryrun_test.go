@@ -39,6 +39,13 @@ func TestDryRun(t *testing.T) {
 		refusal(t, g.Send(g.Admin.Token, "POST", c.path, withChanged(c.good, c.bad, c.to)), 400, c.code)
 		refusal(t, g.Send(g.Admin.Token, "POST", c.path, withChanged(c.good, "GrantTokens", []string{"x"})), 400, api.InvalidGrantToken)
 	}
+	for _, path := range []string{"/v1/keys/" + signing + "/verify", "/v1/keys/" + decrypting + "/decrypt"} { // a version that is not there
+		members := map[string]any{"DryRun": true, "KeyVersion": 9, "Message": []byte("m"), "SigningAlgorithm": api.ECDSASHA256, "Signature": signature}
+		if strings.HasSuffix(path, "decrypt") {
+			members = map[string]any{"DryRun": true, "KeyVersion": 9, "EncryptionAlgorithm": api.OAEPSHA256, "CiphertextBlob": make([]byte, 256)}
+		}
+		refusal(t, g.Send(g.Admin.Token, "POST", path, members), 404, api.NotFound)
+	}
 	for _, r := range g.Records() {
 		if r.ErrorCode == string(api.DryRunOperation) && (r.SignatureHash != "" || r.Outcome != "invalid") {
 			t.Errorf("%+v", r)

@@ -33,7 +33,7 @@ var usages = map[api.KeySpec][]api.KeyUsage{
 
 // made lists the specs of usages in the order of the AWS model.
 func made() string {
-	names := slices.DeleteFunc(api.Values("KeySpec"), func(spec string) bool { return usages[api.KeySpec(spec)] == nil })
+	names := slices.DeleteFunc(slices.Clone(api.Values("KeySpec")), func(spec string) bool { return usages[api.KeySpec(spec)] == nil })
 	return strings.Join(names, ", ")
 }
 

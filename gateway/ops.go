@@ -126,6 +126,9 @@ func (op *Op) BeyondKMS() bool { return op.beyondKMS }
 // Permission is what the policy is asked for: kms:Name.
 func (op *Op) Permission() string { return op.permission }
 
+// ByAlias says whether the key may be named by an alias, too.
+func (op *Op) ByAlias() bool { return op.byAlias }
+
 // OpNamed returns the operation with that name.
 func OpNamed(name string) (*Op, bool) {
 	op, ok := opsByName[name]

@@ -12,12 +12,14 @@ type Quotas struct {
 	AliasesPerKey int `yaml:"aliases_per_key"`
 	// TagsPerKey is how many tags one key may have. Default 50.
 	TagsPerKey int `yaml:"tags_per_key"`
+	// RotationsPerKey is how often one key may be rotated on demand. Default 25.
+	RotationsPerKey int `yaml:"rotations_per_key"`
 }
 
 // withDefaults puts the quotas of AWS KMS (its developer guide, Quotas) where
 // nothing is said.
 func (q Quotas) withDefaults() Quotas {
-	for quota, otherwise := range map[*int]int{&q.Keys: 100_000, &q.AliasesPerKey: 50, &q.TagsPerKey: 50} {
+	for quota, otherwise := range map[*int]int{&q.Keys: 100_000, &q.AliasesPerKey: 50, &q.TagsPerKey: 50, &q.RotationsPerKey: 25} {
 		if *quota == 0 {
 			*quota = otherwise
 		}

@@ -14,7 +14,8 @@ import (
 
 func newKey(a *app) *cobra.Command {
 	return group("key", "Make and manage keys", newKeyCreate(a), newKeyList(a), newKeyDescribe(a),
-		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeySchedule(a), newKeyCancel(a))
+		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeySchedule(a), newKeyCancel(a),
+		newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
 }
 
 func target(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }

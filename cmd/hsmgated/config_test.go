@@ -186,6 +186,8 @@ func TestConfigRefused(t *testing.T) {
 		{"proxies", good + "trusted_proxies: [here]\n", "trusted_proxies"},
 		{"level", good + "log: {level: loud}\n", "log.level"},
 		{"duration", good + "stop_timeout: -1s\n", "not negative"},
+		{"quota", good + "quotas: {tags_per_key: -1}\n", "none is negative"},
+		{"unknown quota", good + "quotas: {grants_per_key: 1}\n", "grants_per_key"},
 		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},
 		{"type", good + "gomaxprocs: many\n", "many"},
 	} {

@@ -78,6 +78,8 @@ func TestEveryOperation(t *testing.T) {
 	}
 
 	rotate(t, c, id, ok)
+	describe(t, c, id, ok)
+	refusedCalls(t, c, id, called)
 	_, err = c.DisableKey(ctx, &api.DisableKeyRequest{KeyTarget: key(id)})
 	ok("DisableKey", err)
 	if _, err := c.SignFile(ctx, id, api.ECDSASHA256, strings.NewReader("file")); client.Code(err) != api.Disabled {
@@ -118,6 +120,49 @@ func TestEveryOperation(t *testing.T) {
 	}
 	if want := fmt.Sprintf("%d:", records[len(records)-1].Seq); !strings.HasPrefix(receipts[len(receipts)-1], want) {
 		t.Errorf("the last receipt is %s, the last record %s", receipts[len(receipts)-1], want)
+	}
+}
+
+// describe says what a key is for, and asks it.
+func describe(t *testing.T, c *client.Client, id string, ok func(string, error)) {
+	t.Helper()
+	ctx, text := t.Context(), "another"
+	_, err := c.UpdateKeyDescription(ctx, &api.UpdateKeyDescriptionRequest{KeyTarget: key(id), Description: &text})
+	ok("UpdateKeyDescription", err)
+	_, err = c.TagResource(ctx, &api.TagResourceRequest{KeyTarget: key(id), Tags: []api.Tag{{TagKey: "a", TagValue: "1"}, {TagKey: "b"}}})
+	ok("TagResource", err)
+	_, err = c.UntagResource(ctx, &api.UntagResourceRequest{KeyTarget: key(id), TagKeys: []string{"b"}})
+	ok("UntagResource", err)
+	tags, err := c.ListResourceTags(ctx, &api.ListResourceTagsRequest{KeyTarget: key(id)})
+	ok("ListResourceTags", err)
+	if len(tags.Tags) != 1 || tags.Tags[0] != (api.Tag{TagKey: "a", TagValue: "1"}) {
+		t.Errorf("tags %+v", tags)
+	}
+	use, err := c.GetKeyLastUsage(ctx, &api.GetKeyLastUsageRequest{KeyTarget: key(id)})
+	ok("GetKeyLastUsage", err)
+	if use.KeyLastUsage == nil || use.KeyLastUsage.Operation != "Verify" && use.KeyLastUsage.Operation != "Sign" {
+		t.Errorf("last use %+v", use)
+	}
+}
+
+// refusedCalls are those that the gateway does not offer.
+func refusedCalls(t *testing.T, c *client.Client, id string, called map[string]bool) {
+	t.Helper()
+	ctx := t.Context()
+	errs := make(map[string]error)
+	_, errs["GetKeyPolicy"] = c.GetKeyPolicy(ctx, &api.GetKeyPolicyRequest{KeyTarget: key(id)})
+	_, errs["PutKeyPolicy"] = c.PutKeyPolicy(ctx, &api.PutKeyPolicyRequest{KeyTarget: key(id), Policy: "{}"})
+	_, errs["ListKeyPolicies"] = c.ListKeyPolicies(ctx, &api.ListKeyPoliciesRequest{KeyTarget: key(id)})
+	_, errs["CreateGrant"] = c.CreateGrant(ctx, &api.CreateGrantRequest{KeyTarget: key(id), Operations: []api.GrantOperation{api.GrantSign}})
+	_, errs["ListGrants"] = c.ListGrants(ctx, &api.ListGrantsRequest{KeyTarget: key(id)})
+	_, errs["RevokeGrant"] = c.RevokeGrant(ctx, &api.RevokeGrantRequest{KeyTarget: key(id), GrantId: "g"})
+	_, errs["RetireGrant"] = c.RetireGrant(ctx, &api.RetireGrantRequest{GrantToken: "t"})
+	_, errs["ListRetirableGrants"] = c.ListRetirableGrants(ctx, &api.ListRetirableGrantsRequest{RetiringPrincipal: "arn"})
+	for name, err := range errs {
+		if client.Code(err) != api.UnsupportedOperation {
+			t.Errorf("%s: %v", name, err)
+		}
+		called[name] = true
 	}
 }
 
