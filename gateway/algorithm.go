@@ -28,6 +28,9 @@ var signingAlgorithms = map[api.KeySpec][]api.SigningAlgorithm{
 	api.P521:    {api.ECDSASHA512},
 	api.P256K1:  {api.ECDSASHA256},
 	api.Ed25519: {api.Ed25519SHA512, api.Ed25519PHSHA512},
+	api.MLDSA44: {api.MLDSASHAKE256},
+	api.MLDSA65: {api.MLDSASHAKE256},
+	api.MLDSA87: {api.MLDSASHAKE256},
 }
 
 // encryptionAlgorithms of each key spec.
@@ -91,7 +94,7 @@ func (s *Service) signing(k *store.Key) []api.SigningAlgorithm {
 }
 
 // mechanisms gives each signing algorithm its scheme in the token. The hash of
-// an Ed25519 algorithm is its own.
+// an Ed25519 or ML-DSA algorithm is its own.
 var mechanisms = map[api.SigningAlgorithm]hsm.SignMechanism{
 	api.PKCS1SHA256:     {Scheme: hsm.PKCS1v15, Hash: crypto.SHA256},
 	api.PKCS1SHA384:     {Scheme: hsm.PKCS1v15, Hash: crypto.SHA384},
@@ -104,7 +107,19 @@ var mechanisms = map[api.SigningAlgorithm]hsm.SignMechanism{
 	api.ECDSASHA512:     {Scheme: hsm.ECDSA, Hash: crypto.SHA512},
 	api.Ed25519SHA512:   {Scheme: hsm.Ed25519},
 	api.Ed25519PHSHA512: {Scheme: hsm.Ed25519ph, Hash: crypto.SHA512},
+	api.MLDSASHAKE256:   {Scheme: hsm.MLDSA},
 }
+
+// mechanismFor is the mechanism of an algorithm for a message of that type.
+func mechanismFor(a api.SigningAlgorithm, t api.MessageType) hsm.SignMechanism {
+	if a == api.MLDSASHAKE256 && t == api.ExternalMu {
+		return hsm.SignMechanism{Scheme: hsm.MLDSAMu}
+	}
+	return mechanisms[a]
+}
+
+// signsWhole says whether an algorithm signs the message itself and not a digest.
+func signsWhole(a api.SigningAlgorithm) bool { return a == api.Ed25519SHA512 || a == api.MLDSASHAKE256 }
 
 // oaepHashes gives each encryption algorithm its hash.
 var oaepHashes = map[api.EncryptionAlgorithm]crypto.Hash{

@@ -12,8 +12,8 @@ func TestBodyAndDigestAskForTheSame(t *testing.T) {
 	t.Parallel()
 	file := bytes.Repeat([]byte("package "), 10000)
 	for algorithm, mechanism := range mechanisms {
-		if algorithm == api.Ed25519SHA512 {
-			continue // signs the message itself, so that there is no digest to send
+		if signsWhole(algorithm) {
+			continue // it signs the message itself, so that there is no digest to send
 		}
 		hash := mechanism.Hash.New()
 		hash.Write(file)

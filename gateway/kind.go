@@ -29,6 +29,9 @@ var usages = map[api.KeySpec][]api.KeyUsage{
 	api.P521:      {api.SignVerify, api.KeyAgreement},
 	api.P256K1:    {api.SignVerify},
 	api.Ed25519:   {api.SignVerify},
+	api.MLDSA44:   {api.SignVerify},
+	api.MLDSA65:   {api.SignVerify},
+	api.MLDSA87:   {api.SignVerify},
 }
 
 // made lists the specs of usages in the order of the AWS model.

@@ -13,6 +13,9 @@ import (
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
+// muSize is the length in bytes of ML-DSA's mu (FIPS 204, 6.2).
+const muSize = 64
+
 // maxMessage is the longest message in bytes that is signed without having been
 // hashed first.
 const maxMessage = 4096
@@ -30,7 +33,7 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	if err != nil {
 		return nil, err
 	}
-	mechanism := mechanisms[in.SigningAlgorithm]
+	mechanism := mechanismFor(in.SigningAlgorithm, in.MessageType)
 	c.record.Digest = digestOf(mechanism, input)
 	if in.Body != nil {
 		if err := s.again(c); err != nil {
@@ -66,7 +69,7 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 	if err != nil {
 		return nil, err
 	}
-	mechanism := mechanisms[in.SigningAlgorithm]
+	mechanism := mechanismFor(in.SigningAlgorithm, in.MessageType)
 	c.record.Digest = digestOf(mechanism, input)
 	sum := sha256.Sum256(in.Signature)
 	c.record.SignatureHash = named(crypto.SHA256, sum[:])
@@ -102,7 +105,7 @@ func (s *Service) prepare(c *Call, a api.SigningAlgorithm, t api.MessageType, gr
 	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
 		return err
 	}
-	if t == api.ExternalMu {
+	if t == api.ExternalMu && a != api.MLDSASHAKE256 {
 		return api.Errorf(api.Validation, "MessageType %s is for ML-DSA keys. Use RAW or DIGEST.", t)
 	}
 	return checkSigning(c.key, a)
@@ -124,7 +127,7 @@ func signInput(in *api.SignRequest) ([]byte, *api.Error) {
 	if in.Body == nil {
 		return messageInput(in.Message, in.MessageType, in.SigningAlgorithm)
 	}
-	if in.SigningAlgorithm == api.Ed25519SHA512 || in.MessageType == api.Digest {
+	if signsWhole(in.SigningAlgorithm) || in.MessageType == api.Digest {
 		message, err := io.ReadAll(io.LimitReader(in.Body, maxMessage+1))
 		if err != nil {
 			return nil, unreadable(err)
@@ -133,7 +136,7 @@ func signInput(in *api.SignRequest) ([]byte, *api.Error) {
 		case len(message) == 0:
 			return nil, emptyBody()
 		case len(message) > maxMessage && in.MessageType != api.Digest:
-			return nil, api.Errorf(api.Validation, "ED25519_SHA_512 signs messages of at most %d bytes. Use ED25519_PH_SHA_512, or a key of another spec.", maxMessage)
+			return nil, api.Errorf(api.Validation, "%s signs messages of at most %d bytes. Sign a digest of the file instead, or use a key of another spec.", in.SigningAlgorithm, maxMessage)
 		}
 		return messageInput(message, in.MessageType, in.SigningAlgorithm)
 	}
@@ -164,6 +167,14 @@ func unreadable(cause error) *api.Error {
 // messageInput hashes a RAW message, and checks the length of a DIGEST.
 func messageInput(message []byte, t api.MessageType, a api.SigningAlgorithm) ([]byte, *api.Error) {
 	switch a {
+	case api.MLDSASHAKE256:
+		switch {
+		case t == api.Digest:
+			return nil, api.Errorf(api.Validation, "Algorithm ML_DSA_SHAKE_256 requires MessageType RAW or EXTERNAL_MU.")
+		case t == api.ExternalMu && len(message) != muSize:
+			return nil, api.Errorf(api.Validation, "An external mu has %d bytes, not %d.", muSize, len(message))
+		}
+		return message, nil
 	case api.Ed25519SHA512:
 		if t != "" && t != api.Raw {
 			return nil, api.Errorf(api.Validation, "Algorithm ED25519_SHA_512 requires MessageType RAW.")
@@ -196,10 +207,10 @@ func badDigest(a api.SigningAlgorithm) *api.Error {
 }
 
 // digestOf names for the record what is signed: the digest itself, or the
-// SHA-512 of a message that Ed25519 signs whole.
+// SHA-512 of a message that is signed whole.
 func digestOf(m hsm.SignMechanism, input []byte) string {
 	hash := m.Hash
-	if m.Scheme == hsm.Ed25519 {
+	if hash == 0 {
 		sum := sha512.Sum512(input)
 		input, hash = sum[:], crypto.SHA512
 	}

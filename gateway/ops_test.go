@@ -14,6 +14,8 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 // example is how one operation is called.
@@ -64,6 +66,10 @@ func examples(p *parts) map[string]example {
 		"ListResourceTags":     {bad: "?Limit=51"},
 		"GetKeyLastUsage":      {bad: "?X=1"},
 
+		"GetParametersForImport":    {good: map[string]any{"WrappingAlgorithm": "RSAES_OAEP_SHA_1", "WrappingKeySpec": "RSA_2048"}, bad: `{}`, needs: "token"},
+		"ImportKeyMaterial":         {good: p.material, bad: `{}`, needs: "store"},
+		"DeleteImportedKeyMaterial": {bad: `{"KeyMaterialId":"x"}`, needs: "store"},
+
 		"GetKeyPolicy":        {bad: "?X=1", refused: true},
 		"PutKeyPolicy":        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: true},
 		"ListKeyPolicies":     {bad: "?Limit=0", refused: true},
@@ -81,6 +87,8 @@ type parts struct {
 	user                gatewaytest.Credentials
 	signing, decrypting string
 	spare, waiting      string // keys for changes of state and for aliases; waiting waits for its deletion
+	imported            string // a key of origin EXTERNAL
+	material            api.ImportKeyMaterialRequest
 	signature           []byte
 	ciphertext          []byte
 	records             int // in the log at the last look
@@ -94,6 +102,9 @@ func newParts(t *testing.T) *parts {
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.waiting = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.decrypting = g.CreateKey(api.RSA2048, api.EncryptDecrypt).KeyId
+	p.imported = external(t, g, api.P256, api.SignVerify).KeyId
+	p.material = parameters(t, g, p.imported, api.WrapOAEPSHA1, api.WrappingRSA2048).request(t, hsmtest.MaterialOf(t, hsm.NISTP256, hsm.UseSign).Value)
+	bring(t, g, p.imported, p.material)
 	p.signature = sign(t, g, p.signing, api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256})
 	var out api.EncryptResponse
 	g.Call("POST", "/v1/keys/"+p.decrypting+"/encrypt", api.EncryptRequest{Plaintext: []byte("m"), EncryptionAlgorithm: api.OAEPSHA1}, &out)
@@ -108,6 +119,8 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.decrypting
 	case "CancelKeyDeletion":
 		return p.waiting
+	case "GetParametersForImport", "ImportKeyMaterial", "DeleteImportedKeyMaterial":
+		return p.imported
 	case "Sign", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
 		return p.signing
 	}

@@ -244,7 +244,7 @@ func TestRunSettlesDoomedObjects(t *testing.T) {
 	id := pend(t, g, store.PendingObject{KeyID: key, Number: 3, Since: time.Now()})
 	object, err := hex.DecodeString(id)
 	if err == nil {
-		err = g.Store.DoomObject(t.Context(), object)
+		_, err = g.Store.DoomObject(t.Context(), object)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -12,12 +12,27 @@ import (
 
 // What flags may be set to.
 var (
-	keySpecs   = []api.KeySpec{api.RSA2048, api.RSA3072, api.RSA4096, api.P256, api.P384, api.P521, api.P256K1, api.Ed25519}
-	keyUsages  = []api.KeyUsage{api.SignVerify, api.EncryptDecrypt}
+	keySpecs = []api.KeySpec{api.RSA2048, api.RSA3072, api.RSA4096, api.P256, api.P384, api.P521, api.P256K1, api.Ed25519,
+		api.MLDSA44, api.MLDSA65, api.MLDSA87, api.MLKEM512, api.MLKEM768, api.MLKEM1024,
+		api.Symmetric, api.HMAC224, api.HMAC256, api.HMAC384, api.HMAC512}
+	keyUsages  = []api.KeyUsage{api.SignVerify, api.EncryptDecrypt, api.GenerateVerifyMac, api.KeyAgreement, api.EncapsulateDecapsulate}
 	signatures = []api.SigningAlgorithm{api.PSSSHA256, api.PSSSHA384, api.PSSSHA512, api.PKCS1SHA256, api.PKCS1SHA384, api.PKCS1SHA512,
-		api.ECDSASHA256, api.ECDSASHA384, api.ECDSASHA512, api.Ed25519SHA512, api.Ed25519PHSHA512}
+		api.ECDSASHA256, api.ECDSASHA384, api.ECDSASHA512, api.Ed25519SHA512, api.Ed25519PHSHA512, api.MLDSASHAKE256}
 	ciphers = []api.EncryptionAlgorithm{api.OAEPSHA1, api.OAEPSHA256}
 )
+
+// usageOf is the usage of a key spec unless another is asked for.
+func usageOf(spec api.KeySpec) api.KeyUsage {
+	switch spec {
+	case api.Symmetric:
+		return api.EncryptDecrypt
+	case api.HMAC224, api.HMAC256, api.HMAC384, api.HMAC512:
+		return api.GenerateVerifyMac
+	case api.MLKEM512, api.MLKEM768, api.MLKEM1024:
+		return api.EncapsulateDecapsulate
+	}
+	return api.SignVerify
+}
 
 // oneOf reads the value of a flag. An empty one is its default.
 func oneOf[T ~string](flag, value string, choices []T) (T, error) {

@@ -14,8 +14,9 @@ import (
 
 func newKey(a *app) *cobra.Command {
 	return group("key", "Make and manage keys", newKeyCreate(a), newKeyList(a), newKeyDescribe(a),
-		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeySchedule(a), newKeyCancel(a),
-		newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
+		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeyVersions(a), newKeyHistory(a),
+		newKeyRotate(a), newKeyRotation(a), newKeyImportParameters(a), newKeyImport(a), newKeyDeleteMaterial(a),
+		newKeySchedule(a), newKeyCancel(a), newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
 }
 
 func target(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }
@@ -46,6 +47,12 @@ func describe(w io.Writer, k *api.KeyMetadata) {
 	row("usage", k.KeyUsage)
 	row("state", k.KeyState)
 	row("created", day(k.CreationDate))
+	if k.Origin == api.OriginExternal {
+		row("origin", k.Origin)
+	}
+	if k.ValidTo != nil {
+		row("expires", day(k.ValidTo))
+	}
 	if k.DeletionDate != nil {
 		row("deletion", day(k.DeletionDate))
 	}
@@ -96,7 +103,10 @@ func newKeyDisable(a *app) *cobra.Command {
 }
 
 // forms are the forms of a public key; the gateway makes those with a media type.
-var forms = map[string]string{"pem": "", "der": "", "jwk": "application/jwk+json", "ssh": "text/x-ssh-public-key"}
+var forms = map[string]string{"pem": "", "der": "", "jwk": "application/jwk+json", "ssh": "text/x-ssh-public-key", "jwks": jwks}
+
+// jwks is the media type of the public keys of all versions.
+const jwks = "application/jwk-set+json"
 
 func newKeyPublic(a *app) *cobra.Command {
 	var form, file string
@@ -107,7 +117,7 @@ func newKeyPublic(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			mediaType, known := forms[form]
 			if !known {
-				return usagef("--format is pem, der, jwk or ssh, not %q", form)
+				return usagef("--format is pem, der, jwk, jwks or ssh, not %q", form)
 			}
 			if a.json() && (file != "" || cmd.Flags().Changed("format")) {
 				return usagef("--output json prints the gateway's whole answer: leave out --format and --output-file, or --output json")
@@ -137,7 +147,7 @@ func newKeyPublic(a *app) *cobra.Command {
 			})(cmd, args)
 		},
 	}
-	c.Flags().StringVar(&form, "format", "pem", "pem, der, jwk or ssh")
+	c.Flags().StringVar(&form, "format", "pem", "pem, der, jwk, ssh, or jwks: the keys of all versions")
 	c.Flags().StringVarP(&file, "output-file", "o", "", "file to write (default: standard output)")
 	return c
 }

@@ -12,12 +12,21 @@ import (
 
 func newKeyCreate(a *app) *cobra.Command {
 	var spec, usage, description, alias string
+	var external bool
 	c := &cobra.Command{
 		Use:   "create --spec SPEC",
-		Short: "Make a key pair inside the token",
-		Long: `Makes a key pair inside the token and prints its id. Key specs: RSA_2048, RSA_3072, RSA_4096,
-ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519.
-Usages: SIGN_VERIFY, ENCRYPT_DECRYPT (RSA only). With an alias that is taken, no key is made.`,
+		Short: "Make a key inside the token",
+		Long: `Makes a key inside the token and prints its id. Key specs, and what their keys do unless --usage says
+otherwise:
+  RSA_2048, RSA_3072, RSA_4096                       SIGN_VERIFY, or ENCRYPT_DECRYPT
+  ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521        SIGN_VERIFY, or KEY_AGREEMENT
+  ECC_SECG_P256K1, ECC_NIST_EDWARDS25519             SIGN_VERIFY
+  SYMMETRIC_DEFAULT                                  ENCRYPT_DECRYPT
+  HMAC_224, HMAC_256, HMAC_384, HMAC_512             GENERATE_VERIFY_MAC
+  ML_DSA_44, ML_DSA_65, ML_DSA_87                    SIGN_VERIFY, where the token has it
+  ML_KEM_512, ML_KEM_768, ML_KEM_1024                ENCAPSULATE_DECAPSULATE, where the token has it
+With an alias that is taken, no key is made. With --external the key waits for material from outside:
+'hsmgate key import-parameters'.`,
 		Example: "  hsmgate key create --spec ECC_NIST_P256 --alias alias/release\n  hsmgate key create --spec RSA_3072 --usage ENCRYPT_DECRYPT --description 'backup keys'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -29,8 +38,14 @@ Usages: SIGN_VERIFY, ENCRYPT_DECRYPT (RSA only). With an alias that is taken, no
 			if err == nil {
 				in.KeyUsage, err = oneOf("usage", usage, keyUsages)
 			}
+			if err == nil && in.KeyUsage == "" {
+				in.KeyUsage = usageOf(in.KeySpec)
+			}
 			if err == nil && alias != "" {
 				err = checkAlias(alias)
+			}
+			if external {
+				in.Origin = api.OriginExternal
 			}
 			if err != nil {
 				return err
@@ -45,8 +60,9 @@ Usages: SIGN_VERIFY, ENCRYPT_DECRYPT (RSA only). With an alias that is taken, no
 		},
 	}
 	c.Flags().StringVar(&spec, "spec", "", "key spec, such as ECC_NIST_P256")
-	c.Flags().StringVar(&usage, "usage", string(api.SignVerify), "SIGN_VERIFY or ENCRYPT_DECRYPT")
+	c.Flags().StringVar(&usage, "usage", "", "what the key does (default: the first that its spec has)")
 	c.Flags().StringVar(&description, "description", "", "what the key is for")
+	c.Flags().BoolVar(&external, "external", false, "its material comes from outside")
 	c.Flags().StringVar(&alias, "alias", "", "a name for the key, such as alias/release")
 	return c
 }

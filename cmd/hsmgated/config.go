@@ -49,6 +49,10 @@ type Config struct {
 	SealKeyFile string `yaml:"seal_key_file"`
 	// Audit is the log of every use of a key.
 	Audit Audit `yaml:"audit"`
+	// Rotation says how keys get new versions.
+	Rotation Rotation `yaml:"rotation"`
+	// Import says how key material is brought in.
+	Import gateway.Imports `yaml:"import"`
 	// Log is the log of operations, JSON lines on standard error.
 	Log Log `yaml:"log"`
 	// StopTimeout is how long calls that are under way may go on after SIGTERM
@@ -90,6 +94,29 @@ type Audit struct {
 	// Timeout is how long a call waits for its record to become durable before
 	// its result is thrown away. Default 5s.
 	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Rotation says how keys get new versions.
+type Rotation struct {
+	// Overlap is how long the public key of a new version is published before
+	// the version signs or encrypts, so that nobody meets a signature that he
+	// cannot check. Secret keys have none. 0s is none for all. Default 24h.
+	Overlap *time.Duration `yaml:"overlap"`
+	// LikeAWS has the AWS face refuse the rotation of every key that is not a
+	// symmetric encryption key, as AWS KMS does. REST rotates them all the same.
+	LikeAWS bool `yaml:"like_aws"`
+}
+
+// gateway is the same for the service.
+func (r Rotation) gateway() gateway.Rotation {
+	out := gateway.Rotation{LikeAWS: r.LikeAWS}
+	if r.Overlap != nil {
+		out.Overlap = *r.Overlap
+		if out.Overlap == 0 {
+			out.Overlap = -1 // none, and not the default
+		}
+	}
+	return out
 }
 
 // Log is the log of operations.

@@ -89,7 +89,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
-		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, Quotas: c.Quotas,
+		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Imports: c.Import,
 	})
 	return d, d.service.Start(ctx)
 }

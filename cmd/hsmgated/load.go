@@ -126,6 +126,9 @@ func (c *Config) check() error {
 	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey) < 0 {
 		wrong("quotas: none is negative; 0 is the quota of AWS KMS")
 	}
+	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
+		wrong("rotation.overlap is not negative")
+	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")
 	}

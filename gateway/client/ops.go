@@ -345,7 +345,11 @@ func (c *Client) DisconnectCustomKeyStore(ctx context.Context, in *api.Disconnec
 
 // PublicKeyAs gives a public key in another form, by its media type:
 // application/x-pem-file, application/octet-stream (DER), application/jwk+json
-// or text/x-ssh-public-key.
+// or text/x-ssh-public-key; application/jwk-set+json has those of all versions.
 func (c *Client) PublicKeyAs(ctx context.Context, ref, mediaType string) ([]byte, error) {
-	return c.send(ctx, request{method: http.MethodGet, path: key(ref, "/public-key"), accept: mediaType})
+	path := key(ref, "/public-key")
+	if mediaType == "application/jwk-set+json" {
+		path = key(ref, "/public-keys")
+	}
+	return c.send(ctx, request{method: http.MethodGet, path: path, accept: mediaType})
 }

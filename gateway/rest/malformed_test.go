@@ -81,7 +81,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"ENCRYPT_DECRYPT"}`, 400, "KeyUsage ENCRYPT_DECRYPT is not compatible with KeySpec ECC_NIST_P256"},
 		{"POST", "/v1/keys", `{"KeySpec":"RSA_2048","KeyUsage":"KEY_AGREEMENT"}`, 400, "KeyUsage KEY_AGREEMENT is not compatible with KeySpec RSA_2048"},
 		{"POST", "/v1/keys", `{"KeySpec":"RSA_2048","CustomerMasterKeySpec":"RSA_2048"}`, 400, "You cannot specify KeySpec and CustomerMasterKeySpec in the same request."},
-		{"POST", "/v1/keys", `{"KeySpec":"ML_DSA_44","KeyUsage":"SIGN_VERIFY"}`, 400, "KeySpec ML_DSA_44 is not supported. Choose one of"},
+		{"POST", "/v1/keys", `{"KeySpec":"ML_DSA_44","KeyUsage":"SIGN_VERIFY"}`, 400, "The token cannot do this: ML_DSA_44: the token has no such keys"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Description":"` + long + `"}`, 400, "Value at 'description' failed to satisfy constraint: Member must have length less than or equal to 8192"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Origin":"EXTERNAL"}`, 400, "made inside the token"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Policy":"{}"}`, 400, "Key policies are not supported"},

@@ -3,7 +3,6 @@ package hsmtest
 import (
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -53,23 +52,16 @@ func TestNSS(t *testing.T) {
 	t.Parallel()
 	lib := first(t, "NSS is not installed: apt-get install libnss3 libnss3-tools", "/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
 		"/usr/lib/aarch64-linux-gnu/libsoftokn3.so", "/usr/lib64/libsoftokn3.so")
-	TestToken(t, nssToken(t, lib))
+	TestToken(t, NSSToken(t, lib))
 }
 
 // A newer NSS, which has ML-DSA and ML-KEM. In a process of its own: the system's libnssutil3 and the newer one do not go together.
 func TestNewNSS(t *testing.T) {
-	folder, err := os.UserCacheDir()
-	if err != nil {
-		t.Skip(err)
-	}
-	found, err := filepath.Glob(filepath.Join(folder, "hsmgate", "modules", "nss", "usr", "lib", "*", "libsoftokn3.so"))
-	if err != nil || len(found) != 1 {
-		t.Skip("there is no newer NSS, so ML-DSA and ML-KEM are not tested in a token: test/modules/nss.sh fetches one")
-	}
-	if !Alone(t, "LD_LIBRARY_PATH="+filepath.Dir(found[0])) {
+	lib := NewerNSS(t)
+	if !Alone(t, "LD_LIBRARY_PATH="+filepath.Dir(lib)) {
 		return
 	}
-	c := nssToken(t, found[0])
+	c := NSSToken(t, lib)
 	TestToken(t, c)
 	tok := Open(t, c)
 	for _, spec := range []hsm.KeySpec{hsm.MLDSA44, hsm.MLDSA65, hsm.MLDSA87} {
@@ -82,22 +74,4 @@ func TestNewNSS(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// nssToken makes a database for the NSS library, which takes the place of a token.
-func nssToken(t *testing.T, lib string) hsm.Config {
-	t.Helper()
-	if _, err := exec.LookPath("certutil"); err != nil {
-		t.Skip("certutil is not installed: apt-get install libnss3-tools")
-	}
-	dir := filepath.Join(t.TempDir(), "db")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	pin := PINFile(t, PIN)
-	if out, err := exec.Command("certutil", "-N", "-d", "sql:"+dir, "-f", pin).CombinedOutput(); err != nil {
-		t.Fatalf("certutil: %v\n%s", err, out)
-	}
-	return hsm.Config{Module: lib, Label: "NSS Certificate DB", PINFile: pin,
-		InitArgs: "configdir='sql:" + dir + "' certPrefix='' keyPrefix='' secmod='secmod.db' flags="}
 }

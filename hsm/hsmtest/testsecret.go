@@ -13,6 +13,17 @@ import (
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
+// TestSecrets is the part of the conformance kit for secret keys, ECDH and random numbers.
+func TestSecrets(t *testing.T, tok *hsm.Token) {
+	for _, spec := range hsm.SecretSpecs() {
+		t.Run(string(spec), func(t *testing.T) { testSecret(t, tok, spec) })
+	}
+	for _, spec := range []hsm.KeySpec{hsm.NISTP256, hsm.NISTP384, hsm.NISTP521} {
+		t.Run("ECDH_"+string(spec), func(t *testing.T) { testAgree(t, tok, spec) })
+	}
+	t.Run("random", func(t *testing.T) { testRandom(t, tok) })
+}
+
 // testSecret makes a secret key, uses it, and destroys it.
 func testSecret(t *testing.T, tok *hsm.Token, spec hsm.KeySpec) {
 	ctx := context.Background()

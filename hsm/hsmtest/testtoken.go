@@ -69,13 +69,7 @@ func TestToken(t *testing.T, c hsm.Config) {
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
 		t.Run("OAEP_"+h.String(), func(t *testing.T) { testDecrypt(t, tok, h) })
 	}
-	for _, spec := range hsm.SecretSpecs() {
-		t.Run(string(spec), func(t *testing.T) { testSecret(t, tok, spec) })
-	}
-	for _, spec := range []hsm.KeySpec{hsm.NISTP256, hsm.NISTP384, hsm.NISTP521} {
-		t.Run("ECDH_"+string(spec), func(t *testing.T) { testAgree(t, tok, spec) })
-	}
-	t.Run("random", func(t *testing.T) { testRandom(t, tok) })
+	TestSecrets(t, tok)
 	t.Run("import", func(t *testing.T) { testImports(t, tok) })
 	t.Run("missing", func(t *testing.T) { testMissing(t, tok) })
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/client"
+)
+
+func newKeyRotate(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "rotate KEY", Short: "Give a key a new version now", Args: exactly("a key"),
+		Long: `Gives a key a new version. The public key of a pair's new version is published first and signs after
+the overlap that the gateway is configured with ('hsmgate key versions' shows when); what older
+versions made still verifies and decrypts. ` + aliasCosts,
+		Example: "  hsmgate key rotate alias/release",
+		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+			id, err := keyID(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			out, err := c.RotateKeyOnDemand(ctx, &api.RotateKeyOnDemandRequest{KeyTarget: target(id)})
+			if err != nil {
+				return err
+			}
+			return a.print(out, line(fmt.Sprintf("version %d is made; 'hsmgate key versions' shows from when it is used", out.KeyVersion)))
+		}),
+	}
+}
+
+func newKeyRotation(a *app) *cobra.Command {
+	var days int
+	var off bool
+	c := &cobra.Command{
+		Use: "rotation KEY", Short: "Show or set when a key gets new versions by itself", Args: exactly("a key"),
+		Long:    "Shows when a key gets its next version by itself, or sets it. " + aliasCosts,
+		Example: "  hsmgate key rotation alias/release\n  hsmgate key rotation --every 365 alias/release\n  hsmgate key rotation --off alias/release",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			every := cmd.Flags().Changed("every")
+			if every && (days < 90 || days > 2560) {
+				return usagef("--every is 90 to 2560 days, not %d", days)
+			}
+			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+				id, err := keyID(ctx, c, args[0])
+				switch {
+				case err != nil:
+					return err
+				case every:
+					_, err = c.EnableKeyRotation(ctx, &api.EnableKeyRotationRequest{KeyTarget: target(id), RotationPeriodInDays: &days})
+				case off:
+					_, err = c.DisableKeyRotation(ctx, &api.DisableKeyRotationRequest{KeyTarget: target(id)})
+				}
+				if err != nil {
+					return err
+				}
+				return a.showRotation(ctx, c, id)
+			})(cmd, args)
+		},
+	}
+	c.Flags().IntVar(&days, "every", 0, "days between two versions, 90 to 2560")
+	c.Flags().BoolVar(&off, "off", false, "no new versions by itself")
+	c.MarkFlagsMutuallyExclusive("every", "off")
+	return c
+}
+
+func (a *app) showRotation(ctx context.Context, c *client.Client, id string) error {
+	out, err := c.GetKeyRotationStatus(ctx, &api.GetKeyRotationStatusRequest{KeyTarget: target(id)})
+	if err != nil {
+		return err
+	}
+	text := "off"
+	if out.KeyRotationEnabled {
+		text = fmt.Sprintf("every %d days, next %s", out.RotationPeriodInDays, day(out.NextRotationDate))
+	}
+	return a.print(out, line(text))
+}
+
+func newKeyVersions(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "versions KEY", Short: "List the versions of a key", Args: exactly("a key"),
+		Long:    "Lists the versions of a key, the oldest first. " + aliasCosts,
+		Example: "  hsmgate key versions alias/release",
+		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+			id, err := keyID(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			all := []api.RotationsListEntry{}
+			in := &api.ListKeyRotationsRequest{KeyTarget: target(id), IncludeKeyMaterial: api.AllKeyMaterial}
+			for {
+				out, err := c.ListKeyRotations(ctx, in)
+				if err != nil {
+					return err
+				}
+				all = append(all, out.Rotations...)
+				if !out.Truncated {
+					break
+				}
+				in.Marker = out.NextMarker
+			}
+			return a.print(all, func(w io.Writer) { printVersions(w, all) })
+		}),
+	}
+}
+
+func printVersions(w io.Writer, all []api.RotationsListEntry) {
+	fmt.Fprintln(w, "VERSION\tSTATE\tUSED FROM\tBY\tMATERIAL")
+	for _, v := range all {
+		from, by := "", string(v.RotationType)
+		if v.RotationDate != nil {
+			from = day(v.RotationDate)
+		}
+		if by == "" {
+			from, by = "creation", "-"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", v.KeyVersion, v.KeyMaterialState, from, by, v.KeyMaterialId)
+	}
+}
+
+func newKeyHistory(a *app) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use: "history KEY", Short: "Write the public keys of all versions, signed by the key", Args: exactly("a key"),
+		Long: `Writes a JSON Web Signature by the key's current version. Its payload is a JSON Web Key Set with the
+time in which each version signs, the announced one too.`,
+		Example: "  hsmgate key history alias/release -o release-history.json",
+		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+			out, err := c.GetKeyHistory(ctx, &api.GetKeyHistoryRequest{KeyTarget: target(args[0])})
+			if err != nil {
+				return err
+			}
+			text, err := json.MarshalIndent(out, "", "  ")
+			if err != nil {
+				return err
+			}
+			return writeBytes(file, append(text, '\n'))
+		}),
+	}
+	c.Flags().StringVarP(&file, "output-file", "o", "", "file to write (default: standard output)")
+	return c
+}
