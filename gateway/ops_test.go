@@ -66,7 +66,7 @@ func examples(p *parts) map[string]example {
 		"ListResourceTags":     {bad: "?Limit=51"},
 		"GetKeyLastUsage":      {bad: "?X=1"},
 
-		"GetParametersForImport":    {good: map[string]any{"WrappingAlgorithm": "RSAES_OAEP_SHA_1", "WrappingKeySpec": "RSA_2048"}, bad: `{}`, needs: "token"},
+		"GetParametersForImport":    {good: map[string]any{"WrappingAlgorithm": "RSAES_OAEP_SHA_1", "WrappingKeySpec": "RSA_2048"}, bad: `{}`, needs: "store"},
 		"ImportKeyMaterial":         {good: p.material, bad: `{}`, needs: "store"},
 		"DeleteImportedKeyMaterial": {bad: `{"KeyMaterialId":"x"}`, needs: "store"},
 
@@ -140,6 +140,7 @@ func (p *parts) prepare() {
 	send("DELETE", "/v1/aliases/alias%2Fnew", nil)
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
+	send("POST", "/v1/keys/"+p.imported+"/import", p.material)
 }
 
 // fresh are the outcome records since the last time.

@@ -26,7 +26,7 @@ func newKeyImportParameters(a *app) *cobra.Command {
 		Use: "import-parameters KEY", Short: "Get the public key under which key material is brought in", Args: exactly("a key"),
 		Long: `Writes a public key (PEM), under which the material of a key of origin EXTERNAL is to be wrapped, and
 the import token that goes with it. Both are good for 24 hours. A key of RSA takes RSA_AES_KEY_WRAP
-alone. docs/import.md has the OpenSSL commands that wrap. ` + aliasCosts,
+alone. docs/operations.md has the OpenSSL commands that wrap. ` + aliasCosts,
 		Example: "  hsmgate key import-parameters --public-key wrapping.pem --token import.token alias/imported",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := &api.GetParametersForImportRequest{}
