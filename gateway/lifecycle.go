@@ -61,9 +61,10 @@ func (s *Service) Start(ctx context.Context) error {
 const mendEvery = time.Second
 
 // Run destroys keys whose waiting period is over and imported material that has
-// expired, and rotates keys that are due, looking each 'every', until
-// ctx ends, and writes last uses. It also has a broken audit log mended when its cause is gone, which
-// calls alone would not bring about: a service that is not ready gets none.
+// expired, rotates keys that are due, looking each 'every', until ctx ends, and
+// writes last uses. It also has a broken
+// audit log mended when its cause is gone, which calls alone would not bring
+// about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
 	tick, mend, uses := time.NewTicker(every), time.NewTicker(mendEvery), time.NewTicker(usesEvery)
 	defer tick.Stop()

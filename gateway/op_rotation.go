@@ -10,9 +10,6 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
-// maxOnDemandRotations is how often RotateKeyOnDemand rotates one key.
-const maxOnDemandRotations = 25
-
 // defaultRotationDays is how often a key rotates by itself unless told otherwise.
 const defaultRotationDays = 365
 
@@ -99,7 +96,7 @@ func (s *Service) RotateKeyOnDemand(ctx context.Context, c *Call, _ *api.RotateK
 	if s.announced(k) != nil {
 		return nil, s.rotationError(c, store.ErrExists)
 	}
-	if onDemand(k) >= maxOnDemandRotations {
+	if onDemand(k) >= s.quotas.RotationsPerKey {
 		return nil, api.Errorf(api.LimitExceeded, "The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: %s", c.record.KeyARN)
 	}
 	if k.Origin == store.OriginExternal {

@@ -33,10 +33,10 @@ type Config struct {
 	Rotation Rotation
 	// Imports says how key material is brought in.
 	Imports Imports
-	// Name tells this process from others that share the store. Default "".
-	Name string
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
 	Quotas Quotas
+	// Name tells this process from others that share the store. Default "".
+	Name string
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
@@ -52,9 +52,9 @@ type Service struct {
 	auditTimeout time.Duration
 	rotation     Rotation
 	imports      Imports
-	name         string // of this process, the owner of its pending objects
 	quotas       Quotas
 	now          func() time.Time
+	name         string // of this process, the owner of its pending objects
 	uses         lastUses
 	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
 	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes

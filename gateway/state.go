@@ -26,6 +26,7 @@ const (
 // Rows of the table.
 const (
 	usable      = enabled | updating
+	rotatable   = usable | pendingImport           // there the key's origin is what is wrong
 	switchable  = enabled | disabled | unavailable // EnableKey, DisableKey
 	deletable   = anyState &^ pendingDeletion &^ updating
 	importable  = enabled | disabled | pendingImport

@@ -41,6 +41,7 @@ GenerateDataKeyPair                  ok 1  2  5  11 14 ok
 GenerateDataKeyPairWithoutPlaintext  ok 1  2  5  11 14 ok
 GenerateDataKeyWithoutPlaintext      ok 1  2  5  11 14 ok
 GenerateMac                          ok 1  2  5  11 14 ok
+GetKeyHistory                        ok 1  2  5  11 14 ok
 GetKeyLastUsage                      ok ok ok ok ok ok ok
 GetKeyPolicy                         refused
 GetKeyRotationStatus                 ok ok ok -  -  ok ok
@@ -50,6 +51,7 @@ ImportKeyMaterial                    ok ok 3  ok -  14 ok
 ListAliases                          ok ok ok ok ok ok ok
 ListGrants                           refused
 ListKeyPolicies                      refused
+ListPublicKeys                       ok 1  2  5  11 14 ok
 ListKeyRotations                     ok ok ok ok ok ok ok
 ListResourceTags                     ok ok ok ok ok ok ok
 PutKeyPolicy                         refused
@@ -71,9 +73,9 @@ VerifyMac                            ok 1  2  5  11 14 ok
 
 // notYet are the rows of the table whose operations gateway.Ops does not have.
 var notYet = []string{
-	"Decapsulate", "DeriveSharedSecret", "Encapsulate", "GenerateDataKey", "GenerateDataKeyPair",
-	"GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "ReEncrypt",
-	"ReplicateKey", "UpdatePrimaryRegion", "VerifyMac",
+	"Decapsulate", "DeriveSharedSecret", "Encapsulate",
+	"GenerateDataKey", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac",
+	"ReEncrypt", "ReplicateKey", "UpdatePrimaryRegion", "VerifyMac",
 }
 
 // withoutState are operations that are about no key.

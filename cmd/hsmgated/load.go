@@ -123,11 +123,11 @@ func (c *Config) check() error {
 	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 {
 		wrong("audit.timeout, stop_timeout, max_connections and gomaxprocs are not negative")
 	}
-	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey) < 0 {
-		wrong("quotas: none is negative; 0 is the quota of AWS KMS")
-	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")
+	}
+	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey) < 0 {
+		wrong("quotas: none is negative; 0 is the quota of AWS KMS")
 	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")
