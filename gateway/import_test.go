@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,7 +104,7 @@ func TestImports(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.NewWith(t, inMemory)
 	for _, how := range []api.WrappingAlgorithm{api.WrapOAEPSHA1, api.WrapOAEPSHA256, api.WrapRSAAESSHA1, api.WrapRSAAESSHA256} {
-		for n, kind := range importedKinds {
+		for _, kind := range importedKinds {
 			isRSA := strings.HasPrefix(string(kind.spec), "RSA")
 			if isRSA && strings.HasPrefix(string(how), "RSAES_OAEP") {
 				refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+external(t, g, kind.spec, kind.usage).KeyId+"/import-parameters",
@@ -114,8 +116,8 @@ func TestImports(t *testing.T) {
 				if key.KeyState != api.PendingImport || key.Enabled || key.Origin != api.OriginExternal || key.CurrentKeyMaterialId != "" || key.ExpirationModel != "" {
 					t.Errorf("%+v", key)
 				}
-				wrapping := []api.WrappingKeySpec{api.WrappingRSA3072, api.WrappingRSA2048}[n%2] // P-521 with its public key needs 3072 for OAEP
-				if kind.spec == api.P521 {
+				wrapping := api.WrappingRSA2048
+				if kind.spec == api.P521 { // which needs it for OAEP
 					wrapping = api.WrappingRSA3072
 				}
 				m := hsmtest.MaterialOf(t, hsm.KeySpec(kind.spec), kind.use)
@@ -215,7 +217,7 @@ func TestImportParametersAreRefused(t *testing.T) {
 	}
 	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256}), 409, api.KMSInvalidState)
 	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/enable", nil), 409, api.KMSInvalidState)
-	refusal(t, g.Send(g.Admin.Token, "PUT", "/v1/keys/"+key+"/rotation", nil), 409, api.KMSInvalidState)
+	refusal(t, g.Send(g.Admin.Token, "PUT", "/v1/keys/"+key+"/rotation", nil), 400, api.UnsupportedOperation)
 	// Nothing is imported there yet, so nothing is deleted.
 	g.Call("POST", "/v1/keys/"+key+"/delete-imported", nil, nil)
 }
@@ -519,4 +521,29 @@ func TestWrappingKeysOf4096Bits(t *testing.T) {
 	m := hsmtest.MaterialOf(t, hsm.RSA2048, hsm.UseSign)
 	bring(t, g, key, parameters(t, g, key, api.WrapRSAAESSHA256, api.WrappingRSA4096).request(t, m.Value))
 	verifies(t, g, key, m)
+}
+
+// TestConcurrentImports of new material: one comes in, and nothing is left of the others.
+func TestConcurrentImports(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewWith(t, inMemory)
+	key := external(t, g, api.HMAC256, api.GenerateVerifyMac).KeyId
+	in := parameters(t, g, key, api.WrapOAEPSHA1, api.WrappingRSA2048).request(t, hsmtest.MaterialOf(t, hsm.HMAC256, hsm.UseMAC).Value)
+	in.ImportType = api.NewKeyMaterial
+	var wg sync.WaitGroup
+	var taken atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			switch a := tryImport(g, key, in); {
+			case a.Status == 200:
+				taken.Add(1)
+			case a.Code() != string(api.Conflict) && a.Code() != string(api.IncorrectKeyMaterial):
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
+	}
+	wg.Wait()
+	if k := stored(t, g, key); taken.Load() != 1 || len(k.Versions) != 1 || settled(g, 2) != nil {
+		t.Errorf("%d imports, %d versions, %v", taken.Load(), len(k.Versions), settled(g, 2))
+	}
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -163,7 +162,7 @@ func (s *Service) newMaterial(c *Call, in *api.ImportKeyMaterialRequest) (int, *
 func (i *importing) run(ctx context.Context) (store.Version, *api.Error) {
 	s, k := i.s, i.c.key
 	if err := s.store.PendObject(ctx, s.pendingObject(k, i.object, i.number)); err != nil {
-		return store.Version{}, s.pendError(i.c, err)
+		return store.Version{}, s.importError(i.c, err)
 	}
 	var cause error
 	i.made, cause = i.token.Import(ctx, i.wrapping, hsm.WrapAlgorithm(i.params.Algorithm), i.in.EncryptedKeyMaterial,
@@ -180,15 +179,6 @@ func (i *importing) run(ctx context.Context) (store.Version, *api.Error) {
 		s.discard(i.token, i.object)
 	}
 	return v, err
-}
-
-// pendError answers a note that cannot be made: where it is taken, another call
-// makes the same version.
-func (s *Service) pendError(c *Call, cause error) *api.Error {
-	if pending := s.store.Pending(); slices.ContainsFunc(pending, func(o *store.PendingObject) bool { return o.KeyID == c.key.ID && o.Number > 0 }) {
-		cause = errors.Join(store.ErrExists, cause)
-	}
-	return s.importError(c, cause)
 }
 
 // keep makes a version of the object.
