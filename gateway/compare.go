@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -16,9 +17,9 @@ type Difference struct {
 
 func (d Difference) String() string { return d.text }
 
-// Compare lists, by name, what the store knows and the token does not hold, and
-// the other way round.
-func Compare(ctx context.Context, s *store.Store, token *hsm.Token) ([]Difference, error) {
+// Compare lists, by name, what the store knows of the token of that name and the
+// token does not hold, and the other way round.
+func Compare(ctx context.Context, s *store.Store, name string, token *hsm.Token) ([]Difference, error) {
 	objects, err := token.Objects(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("the token's keys cannot be listed: %w", err)
@@ -30,6 +31,9 @@ func Compare(ctx context.Context, s *store.Store, token *hsm.Token) ([]Differenc
 	var differences []Difference
 	known := passing(s)
 	for _, k := range s.AllKeys() {
+		if TokenName(k) != name {
+			continue
+		}
 		for _, v := range k.Versions {
 			if v.ObjectID == nil { // imported material that is gone
 				continue
@@ -69,4 +73,15 @@ func passing(s *store.Store) map[string]bool {
 		known[string(i.ObjectID)] = true
 	}
 	return known
+}
+
+// MissingTokens counts the keys of each token that the names lack.
+func MissingTokens(s *store.Store, names []string) map[string]int {
+	missing := make(map[string]int)
+	for _, k := range s.AllKeys() {
+		if token := TokenName(k); !slices.Contains(names, token) {
+			missing[token]++
+		}
+	}
+	return missing
 }

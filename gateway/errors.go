@@ -48,7 +48,7 @@ func (s *Service) classify(c *Call, cause error) *api.Error {
 	case errors.Is(cause, hsm.ErrUnsupported):
 		return api.Errorf(api.UnsupportedOperation, "The token cannot do this: %s", detail(cause))
 	case errors.Is(cause, hsm.ErrBadCiphertext):
-		return api.Errorf(api.InvalidCiphertext, "The ciphertext was not made for this key and algorithm, or was changed.")
+		return badCiphertext()
 	case errors.Is(cause, hsm.ErrTokenFull):
 		return api.Errorf(api.LimitExceeded, "The token has no room for another key.")
 	}

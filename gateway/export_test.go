@@ -38,3 +38,18 @@ func (s *Service) Unrecorded(ctx context.Context, name string, k *store.Key, in 
 	}
 	return err
 }
+
+// CountUses sets how many encryptions a service sets aside at once, and how many a
+// version may make, so that a test comes to the end of them.
+func (s *Service) CountUses(block, most uint64) { s.counted.block, s.counted.most = block, most }
+
+// Worn is what the rotation of keys asks.
+func (s *Service) Worn(k *store.Key) bool { return s.worn(k) }
+
+// Crowd takes all places in which pairs are made.
+func (s *Service) Crowd() (leave func()) {
+	if !s.making.TryAcquire(maxMaking) {
+		panic("somebody is there already")
+	}
+	return func() { s.making.Release(maxMaking) }
+}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,25 @@ func refusal(t testing.TB, a gatewaytest.Answer, status int, code api.Code) {
 
 // onKey puts a key into a route.
 func onKey(path, key string) string { return strings.ReplaceAll(path, "{key}", key) }
+
+// decodeTo reads the answer of a call that has to be a success.
+func decodeTo(t testing.TB, a gatewaytest.Answer, out any) {
+	t.Helper()
+	if a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	if err := json.Unmarshal(a.Body, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// decodeInto reads the JSON of an answer.
+func decodeInto(t testing.TB, a gatewaytest.Answer, out any) {
+	t.Helper()
+	if err := json.Unmarshal(a.Body, out); err != nil {
+		t.Fatalf("%s: %v", a.Body, err)
+	}
+}
 
 // contents reads a file.
 func contents(t testing.TB, path string) []byte {

@@ -22,7 +22,7 @@ func agreed(t *testing.T, g *gatewaytest.Gateway, what string, objects int) {
 		t.Fatalf("%s: %v", what, err)
 	}
 	held, err := g.Token.Objects(t.Context())
-	differences, err2 := gateway.Compare(t.Context(), g.Store, g.Token)
+	differences, err2 := gateway.Compare(t.Context(), g.Store, gateway.DefaultToken, g.Token)
 	if err != nil || err2 != nil || len(held) != objects || len(g.Store.Pending()) != 0 || len(differences) != 0 {
 		t.Errorf("%s: %d objects, want %d; %d pending; %v (%v %v)", what, len(held), objects, len(g.Store.Pending()), differences, err, err2)
 	}

@@ -406,7 +406,7 @@ func TestDeleteImportedKeyMaterial(t *testing.T) {
 	if now := metadata(t, g, key); now.KeyState != api.PendingImport || now.Enabled {
 		t.Errorf("%+v", now)
 	}
-	if differences, err := gateway.Compare(t.Context(), g.Store, g.Token); err != nil || len(differences) != 0 {
+	if differences, err := gateway.Compare(t.Context(), g.Store, gateway.DefaultToken, g.Token); err != nil || len(differences) != 0 {
 		t.Errorf("%v (%v)", differences, err)
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -36,6 +37,16 @@ func (s *Service) namesFor(c *Call) Names {
 		return s.names
 	}
 	return Names{Account: s.names.Account, Region: c.Region}
+}
+
+// Regions lists the regions that are served, the home region first.
+func (s *Service) Regions() []string { return slices.Clone(s.regions) }
+
+func (s *Service) checkRegion(c *Call) *api.Error {
+	if c.Region == "" || slices.Contains(s.regions, c.Region) {
+		return nil
+	}
+	return api.Errorf(api.Validation, "%.100q is not a region of this gateway. Its regions are: %s.", c.Region, strings.Join(s.regions, ", "))
 }
 
 // arn is the ARN of a key.

@@ -113,7 +113,10 @@ var referenceUser = policy.Principal{ARN: "arn:aws:iam::111122223333:user/u", Ro
 func checkReference(t *testing.T, s *Service, ref string) {
 	t.Helper()
 	own := slices.Contains(ownSpellings, ref)
-	for _, name := range []string{"DescribeKey", "Sign", "Verify", "Encrypt", "Decrypt", "GetPublicKey"} {
+	for _, name := range []string{"DescribeKey", "Sign", "Verify", "Encrypt", "Decrypt", "GetPublicKey", "GenerateDataKey", "GenerateMac", "VerifyMac", "DeriveSharedSecret", "Decapsulate"} {
+		if name == "Decrypt" && ref == "" { // then the ciphertext names the key
+			continue
+		}
 		op, _ := OpNamed(name)
 		in := op.New()
 		in.(interface{ SetKeyRef(string) }).SetKeyRef(ref)

@@ -32,6 +32,9 @@ var usages = map[api.KeySpec][]api.KeyUsage{
 	api.MLDSA44:   {api.SignVerify},
 	api.MLDSA65:   {api.SignVerify},
 	api.MLDSA87:   {api.SignVerify},
+	api.MLKEM512:  {api.EncapsulateDecapsulate},
+	api.MLKEM768:  {api.EncapsulateDecapsulate},
+	api.MLKEM1024: {api.EncapsulateDecapsulate},
 }
 
 // made lists the specs of usages in the order of the AWS model.
@@ -77,6 +80,8 @@ func hsmUse(spec api.KeySpec, usage api.KeyUsage) hsm.Use {
 		return hsm.UseMAC
 	case api.KeyAgreement:
 		return hsm.UseAgree
+	case api.EncapsulateDecapsulate:
+		return hsm.UseDecapsulate
 	}
 	return hsm.UseSign
 }

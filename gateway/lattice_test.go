@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"path/filepath"
 	"testing"
 
@@ -49,5 +50,53 @@ func TestMLDSA(t *testing.T) {
 		in.Message = make([]byte, 64)
 		refusal(t, g.Send(g.Admin.Token, "POST", path, in), 400, api.UnsupportedOperation)
 		rotateNow(t, g, key.KeyId)
+	}
+}
+
+// TestMLKEM encapsulates in Go and decapsulates on a module that has ML-KEM.
+func TestMLKEM(t *testing.T) {
+	lib := hsmtest.NewerNSS(t)
+	if !hsmtest.Alone(t, "LD_LIBRARY_PATH="+filepath.Dir(lib)) {
+		return
+	}
+	g := gatewaytest.NewOn(t, hsmtest.NSSToken(t, lib))
+	made := 0
+	for _, spec := range []api.KeySpec{api.MLKEM512, api.MLKEM768, api.MLKEM1024} {
+		a := g.Send(g.Admin.Token, "POST", "/v1/keys", api.CreateKeyRequest{KeySpec: spec, KeyUsage: api.EncapsulateDecapsulate})
+		if a.Code() == string(api.UnsupportedOperation) { // NSS has no ML-KEM-512
+			continue
+		}
+		var out api.CreateKeyResponse
+		decodeInto(t, a, &out)
+		key := out.KeyMetadata
+		if len(key.EncapsulationAlgorithms) != 1 || key.EncapsulationAlgorithms[0] != api.MLKEM {
+			t.Errorf("%+v", key)
+		}
+		made++
+		var sent api.EncapsulateResponse
+		var got api.DecapsulateResponse
+		g.Call("POST", "/v1/keys/"+key.KeyId+"/encapsulate", api.EncapsulateRequest{EncapsulationAlgorithm: api.MLKEM}, &sent)
+		in := api.DecapsulateRequest{EncapsulationAlgorithm: api.MLKEM, SharedSecretCiphertextBlob: sent.SharedSecretCiphertextBlob}
+		g.Call("POST", "/v1/keys/"+key.KeyId+"/decapsulate", in, &got)
+		if !bytes.Equal(got.SharedSecret, sent.SharedSecret) || got.KeyVersion != 1 || got.KeyId != key.Arn {
+			t.Errorf("%s: %+v", spec, got)
+		}
+		in.SharedSecretCiphertextBlob = flipped(in.SharedSecretCiphertextBlob, 0)
+		g.Call("POST", "/v1/keys/"+key.KeyId+"/decapsulate", in, &got)
+		if len(got.SharedSecret) != 32 || bytes.Equal(got.SharedSecret, sent.SharedSecret) {
+			t.Errorf("%s: a changed ciphertext gives the same secret", spec)
+		}
+		in.SharedSecretCiphertextBlob = in.SharedSecretCiphertextBlob[1:]
+		refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+key.KeyId+"/decapsulate", in), 400, api.InvalidCiphertext)
+		rotateNow(t, g, key.KeyId)
+		one := 1
+		in.SharedSecretCiphertextBlob, in.KeyVersion = sent.SharedSecretCiphertextBlob, &one
+		g.Call("POST", "/v1/keys/"+key.KeyId+"/decapsulate", in, &got)
+		if !bytes.Equal(got.SharedSecret, sent.SharedSecret) {
+			t.Errorf("%s: version 1 is not found by its number", spec)
+		}
+	}
+	if made == 0 {
+		t.Error("this module has no ML-KEM")
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
 )
 
 // internalFace marks the records of what the gateway does of itself.
@@ -45,14 +46,23 @@ func (s *Service) Start(ctx context.Context) error {
 		return err
 	}
 	s.doomPending(ctx)
+	s.startKeyStores(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
-	differences, err := Compare(ctx, s.store, s.token)
+	for name, keys := range MissingTokens(s.store, s.keyStoreNames()) {
+		s.log.Warn("the configuration names no token that holds keys of the store", zap.String("token", name), zap.Int("keys", keys))
+	}
+	return s.report(ctx, DefaultToken, s.token)
+}
+
+// report logs what a token and the store do not agree on.
+func (s *Service) report(ctx context.Context, name string, token *hsm.Token) error {
+	differences, err := Compare(ctx, s.store, name, token)
 	if err != nil {
 		return err
 	}
 	for _, d := range differences {
-		s.log.Warn("the token and the store differ", zap.Stringer("what", d))
+		s.log.Warn("the token and the store differ", zap.String("token", name), zap.Stringer("what", d))
 	}
 	return nil
 }
@@ -83,7 +93,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 				s.log.Warn("the last uses of keys could not be written yet", zap.Error(err))
 			}
 		case <-tick.C:
-			if s.token.Stats().Available && s.able() == nil {
+			if s.able() == nil {
 				s.expireDue(ctx)
 				s.destroyDue(ctx)
 				s.rotateDue(ctx)
@@ -97,12 +107,15 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 // are doomed. A crash anywhere between is taken up at the next round.
 func (s *Service) destroyDue(ctx context.Context) {
 	for _, k := range s.store.DueDeletions(s.now()) {
-		if err := s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()); err != nil {
+		if err := s.deleteDue(ctx, k); err != nil {
 			s.log.Error("a key that is due for deletion stays", logKey(k.ID, err)...)
 		}
 	}
+	s.endReplicaWaits(ctx)
 	for _, k := range s.store.Undestroyed() {
-		s.spaced(k.ID, k.ID, "the token object of a deleted key is still there", func() error { return s.destroy(ctx, k) })
+		if s.reachable(k) { // else its time comes when the token is back
+			s.spaced(k.ID, k.ID, "the token object of a deleted key is still there", func() error { return s.destroy(ctx, k) })
+		}
 	}
 	s.settlePending(ctx)
 }
@@ -155,6 +168,25 @@ func (s *Service) destroy(ctx context.Context, k *store.Key) error {
 		return err
 	}
 	return s.store.MarkDestroyed(ctx, k.ID, s.now())
+}
+
+// ofItself makes a change that no caller asked for, and records it.
+func (s *Service) ofItself(ctx context.Context, name string, k *store.Key, change func() error) error {
+	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: name}, key: k}
+	c.record.KeyID, c.record.KeyARN = k.ID, s.arn(k)
+	if err := s.recordStart(ctx, c); err != nil {
+		return err
+	}
+	start := time.Now()
+	var failed *api.Error
+	cause := change()
+	if cause != nil {
+		failed = internal(c.RequestID, cause)
+	}
+	if err := s.finish(ctx, c, start, failed); err != nil {
+		return err
+	}
+	return cause
 }
 
 // destroyObjects destroys the key pairs of all versions; one that is not there
@@ -226,7 +258,14 @@ const hungAfter = time.Minute
 
 // Hung says that a call is stuck inside the PKCS#11 module, which only a new
 // process can mend.
-func (s *Service) Hung() bool { return s.token.Hung(hungAfter) }
+func (s *Service) Hung() bool {
+	for _, ks := range s.keyStores {
+		if t := ks.token.Load(); t != nil && t.Hung(hungAfter) {
+			return true
+		}
+	}
+	return false
+}
 
 func logKey(id string, err error) []zap.Field {
 	fields := []zap.Field{zap.String("keyId", id)}

@@ -6,10 +6,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/hsm"
 )
 
-// metrics are the figures of the pipeline. Labels are operations and outcomes
-// alone, so their number is bounded.
+// metrics are the figures of the pipeline. Labels are operations,
+// outcomes and names of tokens alone, so their number is bounded.
 type metrics struct {
 	calls   *prometheus.CounterVec
 	latency *prometheus.HistogramVec
@@ -55,31 +56,13 @@ func (m *metrics) observe(op *Op, outcome api.Outcome, d time.Duration) {
 	m.latency.WithLabelValues(op.Name).Observe(d.Seconds())
 }
 
-// registerTokenMetrics exports the session pool and the audit log as they are
+// registerTokenMetrics exports the session pools and the audit log as they are
 // at the moment of the scrape.
 func registerTokenMetrics(reg prometheus.Registerer, s *Service) {
-	gauge := func(name, help string, value func() float64) {
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	for name, ks := range s.keyStores {
+		registerPool(prometheus.WrapRegistererWith(prometheus.Labels{"token": name}, reg), ks)
 	}
-	counter := func(name, help string, value func() float64) {
-		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
-	}
-	gauge("hsmgate_token_available", "1 while the token answers, 0 while it is away.", func() float64 {
-		if s.token.Stats().Available {
-			return 1
-		}
-		return 0
-	})
-	gauge("hsmgate_token_generation", "The number of this life of the PKCS#11 module.", func() float64 { return float64(s.token.Stats().Generation) })
-	gauge("hsmgate_token_sessions", "Sessions in the pool.", func() float64 { return float64(s.token.Stats().Sessions) })
-	gauge("hsmgate_token_sessions_busy", "Sessions in a call.", func() float64 { return float64(s.token.Stats().Busy) })
-	gauge("hsmgate_token_calls_waiting", "Calls that wait for a session.", func() float64 { return float64(s.token.Stats().Waiting) })
-	gauge("hsmgate_token_calls_stuck", "Calls past their deadline that are still inside the module.", func() float64 { return float64(s.token.Stats().Stuck) })
-	counter("hsmgate_token_calls_total", "Calls into the token.", func() float64 { return float64(s.token.Stats().Calls) })
-	counter("hsmgate_token_timeouts_total", "Calls past their deadline.", func() float64 { return float64(s.token.Stats().Timeouts) })
-	counter("hsmgate_token_sessions_replaced_total", "Sessions closed after an error and opened anew.", func() float64 { return float64(s.token.Stats().Replaced) })
-	counter("hsmgate_token_recoveries_total", "Times the module was opened anew.", func() float64 { return float64(s.token.Stats().Recoveries) })
-	counter("hsmgate_token_check_failures_total", "Signatures that did not verify and were thrown away.", func() float64 { return float64(s.token.Stats().CheckFailures) })
+	gauge := gauges(reg)
 	gauge("hsmgate_audit_records", "Records in the audit log.", func() float64 { return float64(s.audit.Head().Seq) })
 	gauge("hsmgate_audit_ready", "1 while records become durable, 0 while every call is refused.", func() float64 {
 		if s.audit.Ready() == nil {
@@ -87,4 +70,42 @@ func registerTokenMetrics(reg prometheus.Registerer, s *Service) {
 		}
 		return 0
 	})
+}
+
+func gauges(reg prometheus.Registerer) func(name, help string, value func() float64) {
+	return func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+}
+
+// registerPool exports one token. While it is closed, its figures are zero.
+func registerPool(reg prometheus.Registerer, ks *keyStore) {
+	of := func(figure func(hsm.Stats) float64) func() float64 {
+		return func() float64 {
+			if t := ks.token.Load(); t != nil {
+				return figure(t.Stats())
+			}
+			return 0
+		}
+	}
+	gauge := gauges(reg)
+	counter := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+	}
+	gauge("hsmgate_token_available", "1 while the token answers, 0 while it is away or disconnected.", of(func(s hsm.Stats) float64 {
+		if s.Available {
+			return 1
+		}
+		return 0
+	}))
+	gauge("hsmgate_token_generation", "The number of this life of the PKCS#11 module.", of(func(s hsm.Stats) float64 { return float64(s.Generation) }))
+	gauge("hsmgate_token_sessions", "Sessions in the pool.", of(func(s hsm.Stats) float64 { return float64(s.Sessions) }))
+	gauge("hsmgate_token_sessions_busy", "Sessions in a call.", of(func(s hsm.Stats) float64 { return float64(s.Busy) }))
+	gauge("hsmgate_token_calls_waiting", "Calls that wait for a session.", of(func(s hsm.Stats) float64 { return float64(s.Waiting) }))
+	gauge("hsmgate_token_calls_stuck", "Calls past their deadline that are still inside the module.", of(func(s hsm.Stats) float64 { return float64(s.Stuck) }))
+	counter("hsmgate_token_calls_total", "Calls into the token.", of(func(s hsm.Stats) float64 { return float64(s.Calls) }))
+	counter("hsmgate_token_timeouts_total", "Calls past their deadline.", of(func(s hsm.Stats) float64 { return float64(s.Timeouts) }))
+	counter("hsmgate_token_sessions_replaced_total", "Sessions closed after an error and opened anew.", of(func(s hsm.Stats) float64 { return float64(s.Replaced) }))
+	counter("hsmgate_token_recoveries_total", "Times the module was opened anew.", of(func(s hsm.Stats) float64 { return float64(s.Recoveries) }))
+	counter("hsmgate_token_check_failures_total", "Signatures that did not verify and were thrown away.", of(func(s hsm.Stats) float64 { return float64(s.CheckFailures) }))
 }

@@ -12,13 +12,7 @@ import (
 )
 
 // pending are the operations of AWS KMS that gateway.Ops does not have.
-var pending = []string{
-	"ConnectCustomKeyStore", "CreateCustomKeyStore", "Decapsulate", "DeleteCustomKeyStore",
-	"DeriveSharedSecret", "DescribeCustomKeyStores", "DisconnectCustomKeyStore", "Encapsulate", "GenerateDataKey",
-	"GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac",
-	"GenerateRandom", "ReEncrypt", "ReplicateKey",
-	"UpdateCustomKeyStore", "UpdatePrimaryRegion", "VerifyMac",
-}
+var pending = []string{}
 
 // differing are the members of the model that a Go type does not have, with the
 // reason. There are none.

@@ -10,79 +10,83 @@ import (
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
-// Encrypt encrypts with the public key, outside the token.
-func (s *Service) Encrypt(_ context.Context, c *Call, in *api.EncryptRequest) (*api.EncryptResponse, *api.Error) {
+// Encrypt encrypts with a symmetric key in the token, or with a public key
+// outside it.
+func (s *Service) Encrypt(ctx context.Context, c *Call, in *api.EncryptRequest) (*api.EncryptResponse, *api.Error) {
 	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext, in.GrantTokens)
 	if err != nil {
 		return nil, err
 	}
-	_, key, err := s.currentPair(c)
+	if in.DryRun {
+		return nil, s.tryEncrypt(c, algorithm, len(in.Plaintext))
+	}
+	ciphertext, v, err := s.encrypt(ctx, c, algorithm, in.Plaintext, in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}
-	hash := oaepHashes[algorithm]
-	if room := key.Public().(interface{ Size() int }).Size() - 2*hash.Size() - 2; len(in.Plaintext) > room {
-		return nil, api.Errorf(api.Validation, "Algorithm %s and key spec %s cannot encrypt data larger than %d bytes.", algorithm, c.key.Spec, room)
-	}
-	if in.DryRun {
-		return nil, dryRun()
-	}
-	ciphertext, cause := key.Encrypt(hash, in.Plaintext)
-	if cause != nil {
-		return nil, s.tokenError(c, cause)
-	}
-	return &api.EncryptResponse{CiphertextBlob: ciphertext, KeyId: c.record.KeyARN, EncryptionAlgorithm: algorithm, KeyVersion: c.record.KeyVersion}, nil
+	return &api.EncryptResponse{CiphertextBlob: ciphertext, KeyId: c.record.KeyARN, EncryptionAlgorithm: algorithm, KeyVersion: v.Number}, nil
 }
 
 // Decrypt decrypts inside the token.
 func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) (*api.DecryptResponse, *api.Error) {
 	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext, in.GrantTokens)
+	if err == nil {
+		err = noRecipient(in.Recipient)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if in.Recipient != nil {
-		return nil, api.Errorf(api.UnsupportedOperation, "Recipient is not supported: this gateway does not attest enclaves.")
-	}
-	versions, err := s.candidates(c, in.KeyVersion)
-	if err != nil {
-		return nil, err
-	}
-	if in.DryRun {
+	if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
 		return nil, dryRun()
 	}
-	plaintext, err := s.decryptPair(ctx, c, versions, oaepHashes[algorithm], in.CiphertextBlob)
+	plaintext, v, err := s.decrypt(ctx, c, algorithm, in.CiphertextBlob, in.EncryptionContext, in.KeyVersion)
+	if err == nil && in.DryRun {
+		clear(plaintext)
+		err = dryRun()
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &api.DecryptResponse{KeyId: c.record.KeyARN, Plaintext: plaintext, EncryptionAlgorithm: algorithm, KeyVersion: c.record.KeyVersion}, nil
+	return &api.DecryptResponse{KeyId: c.record.KeyARN, Plaintext: plaintext, EncryptionAlgorithm: algorithm,
+		KeyMaterialId: shownMaterial(c.key, v), KeyVersion: v.Number}, nil
 }
 
-// decryptPair tries the versions until one decrypts: an OAEP ciphertext does not
-// name its key. A wrong key and a changed ciphertext cannot be told apart.
-func (s *Service) decryptPair(ctx context.Context, c *Call, versions []store.Version, h crypto.Hash, ciphertext []byte) ([]byte, *api.Error) {
-	token, err := s.tokenOf(c.key)
+// ReEncrypt decrypts with one key and encrypts with another, or with the newest
+// version of the same, without showing the plaintext.
+func (s *Service) ReEncrypt(ctx context.Context, c *Call, in *api.ReEncryptRequest) (*api.ReEncryptResponse, *api.Error) {
+	from := c.source
+	theirs, err := s.prepareEncryption(from, in.SourceEncryptionAlgorithm, in.SourceEncryptionContext, in.GrantTokens)
 	if err != nil {
 		return nil, err
 	}
-	var cause error
-	for _, v := range versions {
-		key, err := s.pair(c, v)
-		if err != nil {
-			return nil, err
-		}
-		var plaintext []byte
-		if plaintext, cause = token.Decrypt(ctx, key, h, ciphertext); cause == nil {
-			c.record.KeyVersion = v.Number
-			return plaintext, nil
-		}
-		if !errors.Is(cause, hsm.ErrBadCiphertext) {
-			break
-		}
+	ours, err := s.prepareEncryption(c, in.DestinationEncryptionAlgorithm, in.DestinationEncryptionContext, nil)
+	if err != nil {
+		return nil, err
 	}
-	return nil, s.tokenError(c, cause)
+	if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
+		return nil, s.tryEncrypt(c, ours, 0)
+	}
+	plaintext, old, err := s.decrypt(ctx, from, theirs, in.CiphertextBlob, in.SourceEncryptionContext, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plaintext)
+	if in.DryRun {
+		return nil, s.tryEncrypt(c, ours, len(plaintext))
+	}
+	ciphertext, v, err := s.encrypt(ctx, c, ours, plaintext, in.DestinationEncryptionContext)
+	if err != nil {
+		return nil, err
+	}
+	return &api.ReEncryptResponse{
+		CiphertextBlob: ciphertext, SourceKeyId: from.record.KeyARN, KeyId: c.record.KeyARN,
+		SourceEncryptionAlgorithm: theirs, DestinationEncryptionAlgorithm: ours,
+		SourceKeyMaterialId: shownMaterial(from.key, old), DestinationKeyMaterialId: shownMaterial(c.key, v),
+		SourceKeyVersion: old.Number, KeyVersion: v.Number,
+	}, nil
 }
 
-// prepareEncryption checks what Encrypt and Decrypt have in common.
+// prepareEncryption checks what has to do with a key that encrypts.
 func (s *Service) prepareEncryption(c *Call, a api.EncryptionAlgorithm, context map[string]string, grants []string) (api.EncryptionAlgorithm, *api.Error) {
 	if a == "" {
 		a = api.SymmetricDefault
@@ -97,8 +101,119 @@ func (s *Service) prepareEncryption(c *Call, a api.EncryptionAlgorithm, context 
 	if err := checkEncryption(c.key, a); err != nil {
 		return a, err
 	}
-	if len(context) > 0 {
+	if len(context) > 0 && a != api.SymmetricDefault {
 		return a, api.Errorf(api.Validation, "EncryptionContext cannot be bound to a ciphertext of %s. Leave it out.", a)
 	}
 	return a, nil
+}
+
+func noRecipient(r *api.RecipientInfo) *api.Error {
+	if r != nil {
+		return api.Errorf(api.UnsupportedOperation, "Recipient is not supported: this gateway does not attest enclaves.")
+	}
+	return nil
+}
+
+// ignoresCiphertext says whether a dry run looks at the permissions alone.
+func ignoresCiphertext(dryRun bool, modifiers []api.DryRunModifier) bool {
+	for _, m := range modifiers {
+		if dryRun && m == api.IgnoreCiphertext {
+			return true
+		}
+	}
+	return false
+}
+
+// shownMaterial is the id of key material, which AWS KMS tells of symmetric keys alone.
+func shownMaterial(k *store.Key, v store.Version) string {
+	if api.KeySpec(k.Spec) == api.Symmetric {
+		return v.MaterialID
+	}
+	return ""
+}
+
+// encrypt encrypts with the current version.
+func (s *Service) encrypt(ctx context.Context, c *Call, a api.EncryptionAlgorithm, plaintext []byte, context map[string]string) ([]byte, store.Version, *api.Error) {
+	if a == api.SymmetricDefault {
+		return s.seal(ctx, c, plaintext, context)
+	}
+	v, key, err := s.encryptingPair(c, a, len(plaintext))
+	if err != nil {
+		return nil, v, err
+	}
+	ciphertext, cause := key.Encrypt(oaepHashes[a], plaintext)
+	if cause != nil {
+		return nil, v, s.tokenError(c, cause)
+	}
+	return ciphertext, v, nil
+}
+
+// tryEncrypt is the dry run of encrypt.
+func (s *Service) tryEncrypt(c *Call, a api.EncryptionAlgorithm, length int) *api.Error {
+	v, err := s.current(c)
+	switch {
+	case err != nil:
+	case a != api.SymmetricDefault:
+		_, _, err = s.encryptingPair(c, a, length)
+	case s.spent(v):
+		err = s.wornOut(c)
+	}
+	if err != nil {
+		return err
+	}
+	return dryRun()
+}
+
+// encryptingPair is the current key pair, which has room for so many bytes.
+func (s *Service) encryptingPair(c *Call, a api.EncryptionAlgorithm, length int) (store.Version, *hsm.Key, *api.Error) {
+	v, err := s.current(c)
+	if err != nil {
+		return v, nil, err
+	}
+	key, err := s.pair(c, v)
+	if err != nil {
+		return v, nil, err
+	}
+	if room := key.Public().(interface{ Size() int }).Size() - 2*oaepHashes[a].Size() - 2; length > room {
+		return v, nil, api.Errorf(api.Validation, "Algorithm %s and key spec %s cannot encrypt data larger than %d bytes.", a, c.key.Spec, room)
+	}
+	return v, key, nil
+}
+
+// decrypt decrypts in the token: with the version that a symmetric ciphertext
+// names, or that the caller names, or else with any that has begun.
+func (s *Service) decrypt(ctx context.Context, c *Call, a api.EncryptionAlgorithm, ciphertext []byte, context map[string]string, number *int) ([]byte, store.Version, *api.Error) {
+	if a == api.SymmetricDefault {
+		return s.open(ctx, c, ciphertext, context, number)
+	}
+	versions, err := s.candidates(c, number)
+	if err != nil {
+		return nil, store.Version{}, err
+	}
+	return s.decryptPair(ctx, c, versions, oaepHashes[a], ciphertext)
+}
+
+// decryptPair tries the versions until one decrypts: an OAEP ciphertext does not
+// name its key. A wrong key and a changed ciphertext cannot be told apart.
+func (s *Service) decryptPair(ctx context.Context, c *Call, versions []store.Version, h crypto.Hash, ciphertext []byte) ([]byte, store.Version, *api.Error) {
+	token, err := s.tokenOf(c.key)
+	if err != nil {
+		return nil, store.Version{}, err
+	}
+	var cause error
+	for _, v := range versions {
+		key, err := s.pair(c, v)
+		if err != nil {
+			return nil, v, err
+		}
+		var plaintext []byte
+		if plaintext, cause = token.Decrypt(ctx, key, h, ciphertext); cause == nil {
+			c.record.KeyVersion = v.Number
+			return plaintext, v, nil
+		}
+		if !errors.Is(cause, hsm.ErrBadCiphertext) {
+			break
+		}
+	}
+	return nil, store.Version{}, s.tokenError(c, cause)
 }

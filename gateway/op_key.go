@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -23,6 +21,10 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err != nil {
 		return nil, err
 	}
+	token, err := s.tokenFor(in)
+	if err != nil {
+		return nil, err
+	}
 	tags, err := s.newTags(nil, in.Tags)
 	if err != nil {
 		return nil, err
@@ -30,20 +32,23 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err := s.roomForKey(c); err != nil {
 		return nil, err
 	}
-	if err := s.token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {
+	if err := token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {
 		return nil, s.tokenError(c, err)
 	}
 	if in.Origin == api.OriginExternal {
-		return s.createExternal(ctx, c, &store.Key{
-			Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StatePendingImport, CreatedAt: s.now(), Tags: tags,
+		k := &store.Key{
+			Region: s.namesFor(c).Region, ID: newKeyID(in.MultiRegion), Description: in.Description, State: store.StatePendingImport, CreatedAt: s.now(), Tags: tags,
 			Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginExternal)},
-		})
+		}
+		place(k, in)
+		return s.createExternal(ctx, c, k)
 	}
 	k := &store.Key{
-		Region: s.namesFor(c).Region, ID: uuid.NewString(), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(), Tags: tags,
+		Region: s.namesFor(c).Region, ID: newKeyID(in.MultiRegion), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(), Tags: tags,
 		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
 			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}}},
 	}
+	place(k, in)
 	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
@@ -51,7 +56,7 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err := s.store.InsertKey(ctx, k); err != nil {
 		return nil, internal(c.RequestID, err)
 	}
-	v, cause := makeMaterial(ctx, s.token, k, k.Versions[0])
+	v, cause := makeMaterial(ctx, token, k, k.Versions[0])
 	if cause != nil {
 		s.unmake(k)
 		return nil, s.tokenError(c, cause)
@@ -88,21 +93,18 @@ func unsupportedInCreate(in *api.CreateKeyRequest) *api.Error {
 	switch {
 	case in.Policy != "":
 		return unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
-	case in.MultiRegion:
-		return unsupported("Multi-Region keys are not supported: a key cannot leave its token. Leave MultiRegion out.")
-	case in.Origin != "" && in.Origin != api.OriginAWSKMS && in.Origin != api.OriginExternal, in.CustomKeyStoreId != "", in.XksKeyId != "":
-		return unsupported("Keys are made inside the token of this gateway, or imported into it. Let Origin be AWS_KMS or EXTERNAL, and leave CustomKeyStoreId and XksKeyId out.")
+	case in.Origin == api.OriginExternalKeyStore, in.XksKeyId != "":
+		return unsupported("Keys are made inside the tokens of this gateway, or imported into them. Leave XksKeyId out, and Origin or let it be AWS_KMS, EXTERNAL or AWS_CLOUDHSM.")
 	}
 	return nil
 }
 
 // metadata describes a key in the words of AWS KMS.
 func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
-	state := k.StateAt(s.now())
 	m := &api.KeyMetadata{
 		AWSAccountId: s.names.Account, KeyId: k.ID, Arn: s.arn(k),
 		CreationDate: api.NewTime(k.CreatedAt), Description: k.Description,
-		Enabled: state == store.StateEnabled, KeyState: api.KeyState(state),
+		Enabled: s.keyState(k) == api.Enabled, KeyState: s.keyState(k),
 		KeyUsage: api.KeyUsage(k.Usage), Origin: api.Origin(k.Origin), KeyManager: "CUSTOMER",
 		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
 	}
@@ -113,6 +115,10 @@ func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 	}
 	if ok && k.Origin == store.OriginExternal {
 		m.ExpirationModel, m.ValidTo = expirationOf(v)
+	}
+	m.MultiRegion, m.MultiRegionConfiguration, m.PendingDeletionWindowInDays = k.MultiRegion, s.multiRegion(k), k.PendingDays
+	if m.Origin == api.OriginAWSCloudHSM {
+		m.CustomKeyStoreId = TokenName(k)
 	}
 	if k.State == store.StatePendingDeletion {
 		m.DeletionDate = api.NewTime(k.DeletionAt)
@@ -208,7 +214,7 @@ func (s *Service) setState(ctx context.Context, c *Call, state string, deletionA
 		return s.stateError(c, err)
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		return s.store.SetKeyState(ctx, old.Region, old.ID, old.State, old.DeletionAt, state)
+		return s.restore(ctx, old, state)
 	})
 	return nil
 }
@@ -221,7 +227,7 @@ func (s *Service) stateError(c *Call, cause error) *api.Error {
 	case errors.Is(cause, store.ErrNotFound), errors.Is(cause, store.ErrState) && !ok:
 		return api.Errorf(api.NotFound, "Key '%s' does not exist", arn)
 	case errors.Is(cause, store.ErrState):
-		if err := c.op.States.check(arn, api.KeyState(now.StateAt(s.now()))); err != nil {
+		if err := c.op.States.check(arn, s.keyState(now)); err != nil {
 			return err
 		}
 		return api.Errorf(api.KMSInvalidState, "%s was changed by another call at the same time and is %s now. Look at it and try again.", arn, now.State)
@@ -233,6 +239,9 @@ func (s *Service) stateError(c *Call, cause error) *api.Error {
 // token object is destroyed. Until then CancelKeyDeletion keeps the key.
 func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *api.ScheduleKeyDeletionRequest) (*api.ScheduleKeyDeletionResponse, *api.Error) {
 	days := orElse(in.PendingWindowInDays, 30)
+	if isPrimary(c.key) && len(s.related(c.key)) > 0 {
+		return s.scheduleAfterReplicas(ctx, c, days)
+	}
 	date := s.now().Add(time.Duration(days) * 24 * time.Hour)
 	if err := s.setState(ctx, c, store.StatePendingDeletion, date); err != nil {
 		return nil, err

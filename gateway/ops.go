@@ -11,12 +11,13 @@ type Op struct {
 	Name   string // of the AWS operation, the permission and the audit record
 	Method string // of the REST route
 	Path   string // of the REST route, with {key} or {alias}
+	Also   string // a second path, for a request that does not name its key; or ""
 	States States // in which the key may be
 
 	New func() any // an empty request to decode into
 	run func(context.Context, *Service, *Call, any) (any, *api.Error)
 
-	permission string // kms:Name
+	permission string // kms:Name, but for ReEncrypt, which has one for each key
 	beyondKMS  bool   // AWS KMS has no such operation, so only REST does
 	byAlias    bool   // the key may be named by an alias, too
 	noKey      bool   // the key may be left out; the call is decided on the whole service then
@@ -37,10 +38,21 @@ var Ops = append([]*Op{
 	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias(),
 	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias(),
 	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias(),
-	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias(),
 	op("EnableKey", "POST", "/v1/keys/{key}/enable", switchable, (*Service).EnableKey).changing(),
 	op("DisableKey", "POST", "/v1/keys/{key}/disable", switchable, (*Service).DisableKey).changing(),
 	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", deletable, (*Service).ScheduleKeyDeletion).changing(),
+	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias().orAt("/v1/decrypt"),
+	op("ReEncrypt", "POST", "/v1/re-encrypt", usable, (*Service).ReEncrypt).orAlias().as("kms:ReEncryptTo"),
+	op("GenerateDataKey", "POST", "/v1/keys/{key}/generate-data-key", usable, (*Service).GenerateDataKey).orAlias(),
+	op("GenerateDataKeyWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-without-plaintext", usable, (*Service).GenerateDataKeyWithoutPlaintext).orAlias(),
+	op("GenerateDataKeyPair", "POST", "/v1/keys/{key}/generate-data-key-pair", usable, (*Service).GenerateDataKeyPair).orAlias(),
+	op("GenerateDataKeyPairWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-pair-without-plaintext", usable, (*Service).GenerateDataKeyPairWithoutPlaintext).orAlias(),
+	op("GenerateMac", "POST", "/v1/keys/{key}/generate-mac", usable, (*Service).GenerateMac).orAlias(),
+	op("VerifyMac", "POST", "/v1/keys/{key}/verify-mac", usable, (*Service).VerifyMac).orAlias(),
+	op("DeriveSharedSecret", "POST", "/v1/keys/{key}/derive-shared-secret", usable, (*Service).DeriveSharedSecret).orAlias(),
+	op("Encapsulate", "POST", "/v1/keys/{key}/encapsulate", usable, (*Service).Encapsulate).orAlias(),
+	op("Decapsulate", "POST", "/v1/keys/{key}/decapsulate", usable, (*Service).Decapsulate).orAlias(),
+	op("GenerateRandom", "POST", "/v1/random", anyState, (*Service).GenerateRandom),
 	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion).changing(),
 	op("EnableKeyRotation", "PUT", "/v1/keys/{key}/rotation", rotatable, (*Service).EnableKeyRotation).changing(),
 	op("DisableKeyRotation", "DELETE", "/v1/keys/{key}/rotation", rotatable, (*Service).DisableKeyRotation).changing(),
@@ -61,6 +73,14 @@ var Ops = append([]*Op{
 	op("GetParametersForImport", "POST", "/v1/keys/{key}/import-parameters", importable, (*Service).GetParametersForImport),
 	op("ImportKeyMaterial", "POST", "/v1/keys/{key}/import", importable|updating, (*Service).ImportKeyMaterial),
 	op("DeleteImportedKeyMaterial", "POST", "/v1/keys/{key}/delete-imported", importable|pendingDeletion, (*Service).DeleteImportedKeyMaterial),
+	op("ReplicateKey", "POST", "/v1/keys/{key}/replicate", enabled, (*Service).ReplicateKey).changing(),
+	op("UpdatePrimaryRegion", "PUT", "/v1/keys/{key}/primary-region", usable, (*Service).UpdatePrimaryRegion).changing(),
+	op("CreateCustomKeyStore", "POST", "/v1/custom-key-stores", anyState, (*Service).CreateCustomKeyStore),
+	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores),
+	op("UpdateCustomKeyStore", "POST", "/v1/custom-key-stores/update", anyState, (*Service).UpdateCustomKeyStore),
+	op("DeleteCustomKeyStore", "POST", "/v1/custom-key-stores/delete", anyState, (*Service).DeleteCustomKeyStore),
+	op("ConnectCustomKeyStore", "POST", "/v1/custom-key-stores/connect", anyState, (*Service).ConnectCustomKeyStore).changing(),
+	op("DisconnectCustomKeyStore", "POST", "/v1/custom-key-stores/disconnect", anyState, (*Service).DisconnectCustomKeyStore).changing(),
 }, refusedOps...)
 
 // GetMetrics is the permission to read the figures of the service. It is no
@@ -108,6 +128,19 @@ func (op *Op) orNoKey() *Op {
 }
 
 // changing marks an operation that changes a key or an alias.
+// orAt gives the operation a second path, for requests that do not name a key.
+func (op *Op) orAt(path string) *Op {
+	op.Also = path
+	return op
+}
+
+// as names the permission where it is not that of the operation's name.
+func (op *Op) as(permission string) *Op {
+	op.permission = permission
+	return op
+}
+
+// changing marks an operation that changes a key's state or an alias.
 func (op *Op) changing() *Op {
 	op.changes = true
 	return op
@@ -123,7 +156,8 @@ func (op *Op) beyond(permission string) *Op {
 // BeyondKMS says whether AWS KMS has no such operation.
 func (op *Op) BeyondKMS() bool { return op.beyondKMS }
 
-// Permission is what the policy is asked for: kms:Name.
+// Permission is what the policy is asked for: kms:Name, and kms:ReEncryptTo for
+// the key that ReEncrypt encrypts with; for the other it is kms:ReEncryptFrom.
 func (op *Op) Permission() string { return op.permission }
 
 // ByAlias says whether the key may be named by an alias, too.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,11 +26,29 @@ type example struct {
 	needs   string // what has to be there for the operation to work: "token", "store", or "" where memory is enough
 	crypto  api.SigningAlgorithm
 	message api.MessageType
-	refused bool // with UnsupportedOperationException, whoever asks
+	refused api.Code // what the good body is answered with, whoever asks: not offered, or more than SoftHSM can do
 }
 
 // examples holds every operation: a new one is to be added here.
 func examples(p *parts) map[string]example {
+	all := keyExamples(p)
+	maps.Copy(all, placeExamples)
+	return all
+}
+
+// placeExamples are the operations on regions and key stores.
+var placeExamples = map[string]example{
+	"ReplicateKey":             {good: map[string]any{"ReplicaRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
+	"UpdatePrimaryRegion":      {good: map[string]any{"PrimaryRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
+	"CreateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreName": "x"}, bad: `{}`, refused: api.UnsupportedOperation},
+	"DescribeCustomKeyStores":  {bad: "?Limit=0"},
+	"UpdateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
+	"DeleteCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
+	"ConnectCustomKeyStore":    {good: map[string]any{"CustomKeyStoreId": "off"}, bad: `{}`, needs: "store"},
+	"DisconnectCustomKeyStore": {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, needs: "store"},
+}
+
+func keyExamples(p *parts) map[string]example {
 	ecdsa := map[string]any{"Message": digest(hashOf(api.ECDSASHA256), []byte("m")), "MessageType": "DIGEST", "SigningAlgorithm": api.ECDSASHA256}
 	verify := map[string]any{"Signature": p.signature}
 	for name, v := range ecdsa {
@@ -70,14 +89,25 @@ func examples(p *parts) map[string]example {
 		"ImportKeyMaterial":         {good: p.material, bad: `{}`, needs: "store"},
 		"DeleteImportedKeyMaterial": {bad: `{"KeyMaterialId":"x"}`, needs: "store"},
 
-		"GetKeyPolicy":        {bad: "?X=1", refused: true},
-		"PutKeyPolicy":        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: true},
-		"ListKeyPolicies":     {bad: "?Limit=0", refused: true},
-		"CreateGrant":         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, refused: true},
-		"ListGrants":          {bad: "?Limit=0", refused: true},
-		"RevokeGrant":         {good: map[string]any{"GrantId": "g"}, bad: `{}`, refused: true},
-		"RetireGrant":         {good: map[string]any{"GrantToken": "t"}, bad: `{"X":1}`, refused: true},
-		"ListRetirableGrants": {bad: "?Limit=0", refused: true},
+		"GetKeyPolicy":                        {bad: "?X=1", refused: api.UnsupportedOperation},
+		"PutKeyPolicy":                        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"ListKeyPolicies":                     {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"CreateGrant":                         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, refused: api.UnsupportedOperation},
+		"ListGrants":                          {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"RevokeGrant":                         {good: map[string]any{"GrantId": "g"}, bad: `{}`, refused: api.UnsupportedOperation},
+		"RetireGrant":                         {good: map[string]any{"GrantToken": "t"}, bad: `{"X":1}`, refused: api.UnsupportedOperation},
+		"ListRetirableGrants":                 {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"ReEncrypt":                           {good: map[string]any{"CiphertextBlob": p.sealed, "DestinationKeyId": p.decrypting, "DestinationEncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
+		"GenerateDataKey":                     {good: map[string]any{"KeySpec": "AES_256"}, bad: `{}`, needs: "token"},
+		"GenerateDataKeyWithoutPlaintext":     {good: map[string]any{"NumberOfBytes": 1024}, bad: `{"NumberOfBytes":1025}`, needs: "token"},
+		"GenerateDataKeyPair":                 {good: map[string]any{"KeyPairSpec": "ECC_NIST_P256"}, bad: `{}`, needs: "token"},
+		"GenerateDataKeyPairWithoutPlaintext": {good: map[string]any{"KeyPairSpec": "ECC_NIST_EDWARDS25519"}, bad: `{"KeyPairSpec":"SM2"}`, needs: "token"},
+		"GenerateMac":                         {good: map[string]any{"Message": []byte("m"), "MacAlgorithm": "HMAC_SHA_256"}, bad: `{}`, needs: "token"},
+		"VerifyMac":                           {good: map[string]any{"Message": []byte("m"), "Mac": p.mac, "MacAlgorithm": "HMAC_SHA_256"}, bad: `{}`, needs: "token"},
+		"DeriveSharedSecret":                  {good: map[string]any{"PublicKey": p.peer, "KeyAgreementAlgorithm": "ECDH"}, bad: `{}`, needs: "token"},
+		"Encapsulate":                         {good: map[string]any{"EncapsulationAlgorithm": "ML_KEM"}, bad: `{}`},
+		"Decapsulate":                         {good: map[string]any{"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": make([]byte, 1088)}, bad: `{}`, refused: api.UnsupportedOperation},
+		"GenerateRandom":                      {good: map[string]any{"NumberOfBytes": 32}, bad: `{}`, needs: "token"},
 	}
 }
 
@@ -89,18 +119,32 @@ type parts struct {
 	spare, waiting      string // keys for changes of state and for aliases; waiting waits for its deletion
 	imported            string // a key of origin EXTERNAL
 	material            api.ImportKeyMaterialRequest
+	single, moving      string // multi-Region keys: one without a replica, one with
 	signature           []byte
 	ciphertext          []byte
-	records             int // in the log at the last look
+	symmetric, hmac     string
+	agreeing, kem       string
+	sealed, mac, peer   []byte // of symmetric, of hmac, and a public key for agreeing
+	records             int    // in the log at the last look
 }
 
 func newParts(t *testing.T) *parts {
 	t.Helper()
-	g := gatewaytest.NewWith(t, gatewaytest.Options{Rotation: gateway.Rotation{Overlap: -1}}) // so that a key can be rotated twice
+	token := hsmtest.NewToken(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{
+		Regions: []string{"eu-west-1", "eu-west-2"}, KeyStores: map[string]hsm.Config{"on": token, "off": token},
+		Rotation: gateway.Rotation{Overlap: -1}, // so that a key can be rotated twice
+	})
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
 	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.waiting = g.CreateKey(api.P256, api.SignVerify).KeyId
+	for _, id := range []*string{&p.single, &p.moving} {
+		var out api.CreateKeyResponse
+		g.Call("POST", "/v1/keys", api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, MultiRegion: true}, &out)
+		*id = out.KeyMetadata.KeyId
+	}
+	g.Call("POST", "/v1/keys/"+p.moving+"/replicate", map[string]any{"ReplicaRegion": "eu-west-1"}, nil)
 	p.decrypting = g.CreateKey(api.RSA2048, api.EncryptDecrypt).KeyId
 	p.imported = external(t, g, api.P256, api.SignVerify).KeyId
 	p.material = parameters(t, g, p.imported, api.WrapOAEPSHA1, api.WrappingRSA2048).request(t, hsmtest.MaterialOf(t, hsm.NISTP256, hsm.UseSign).Value)
@@ -109,7 +153,25 @@ func newParts(t *testing.T) *parts {
 	var out api.EncryptResponse
 	g.Call("POST", "/v1/keys/"+p.decrypting+"/encrypt", api.EncryptRequest{Plaintext: []byte("m"), EncryptionAlgorithm: api.OAEPSHA1}, &out)
 	p.ciphertext = out.CiphertextBlob
+	p.secrets(t)
 	return p
+}
+
+// secrets makes the keys that do not sign.
+func (p *parts) secrets(t *testing.T) {
+	t.Helper()
+	g := p.g
+	p.symmetric = g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
+	p.hmac = g.CreateKey(api.HMAC256, api.GenerateVerifyMac).KeyId
+	p.agreeing = g.CreateKey(api.P256, api.KeyAgreement).KeyId
+	p.peer = publicDER(t, g, p.signing)
+	p.sealed = encrypt(g, p.symmetric, []byte("m"), nil)
+	var mac api.GenerateMacResponse
+	g.Call("POST", "/v1/keys/"+p.hmac+"/generate-mac", api.GenerateMacRequest{Message: []byte("m"), MacAlgorithm: api.HMACSHA256}, &mac)
+	p.mac = mac.Mac
+	var pair api.GenerateDataKeyPairResponse // SoftHSM makes no such key, so that one is adopted
+	g.Call("POST", "/v1/keys/"+p.symmetric+"/generate-data-key-pair", api.GenerateDataKeyPairRequest{KeyPairSpec: api.MLKEM768}, &pair)
+	p.kem = adopt(t, g, api.MLKEM768, api.EncapsulateDecapsulate, pair.PublicKey)
 }
 
 // key is the key that an operation is tried on.
@@ -117,10 +179,22 @@ func (p *parts) key(op *gateway.Op) string {
 	switch op.Name {
 	case "Encrypt", "Decrypt":
 		return p.decrypting
+	case "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext":
+		return p.symmetric
+	case "GenerateMac", "VerifyMac":
+		return p.hmac
+	case "DeriveSharedSecret":
+		return p.agreeing
+	case "Encapsulate", "Decapsulate":
+		return p.kem
 	case "CancelKeyDeletion":
 		return p.waiting
 	case "GetParametersForImport", "ImportKeyMaterial", "DeleteImportedKeyMaterial":
 		return p.imported
+	case "ReplicateKey":
+		return p.single
+	case "UpdatePrimaryRegion":
+		return p.moving
 	case "Sign", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
 		return p.signing
 	}
@@ -134,7 +208,14 @@ func (p *parts) path(op *gateway.Op) string {
 // prepare brings the spare key and the aliases into the state in which the
 // operation works.
 func (p *parts) prepare() {
-	send := func(method, path string, body any) { p.g.Send(p.g.Admin.Token, method, path, body) }
+	send := func(method, path string, body any, header ...string) int {
+		return p.g.Send(p.g.Admin.Token, method, path, body, header...).Status
+	}
+	send("PUT", "/v1/keys/"+p.moving+"/primary-region", map[string]any{"PrimaryRegion": gatewaytest.Region}, "Hsmgate-Region", "eu-west-1")
+	send("POST", "/v1/custom-key-stores/disconnect", map[string]any{"CustomKeyStoreId": "off"})
+	for send("POST", "/v1/custom-key-stores/connect", map[string]any{"CustomKeyStoreId": "on"}) != 200 { // while it is being closed
+		time.Sleep(time.Millisecond)
+	}
 	send("POST", "/v1/keys/"+p.spare+"/cancel-deletion", nil)
 	send("POST", "/v1/keys/"+p.spare+"/enable", nil)
 	send("DELETE", "/v1/aliases/alias%2Fnew", nil)
@@ -236,8 +317,8 @@ func (p *parts) denied(t *testing.T, op *gateway.Op, e example) {
 func (p *parts) allowed(t *testing.T, op *gateway.Op, e example) {
 	t.Helper()
 	a, r := p.call(t, op, p.g.Admin, e.good, "")
-	if e.refused {
-		if a.Status != 400 || a.Code() != string(api.UnsupportedOperation) || r.Outcome != "invalid" || r.ErrorCode != a.Code() || !strings.Contains(string(a.Body), "hsmgated principal create") {
+	if e.refused != "" {
+		if a.Status != 400 || a.Code() != string(e.refused) || r.Outcome != "invalid" || r.ErrorCode != a.Code() {
 			t.Errorf("%s, refused: %d %s %+v", op.Name, a.Status, a.Body, r)
 		}
 		return
@@ -273,6 +354,9 @@ func (p *parts) failed(t *testing.T, op *gateway.Op, e example) {
 	body := e.good
 	if op.Name == "CreateAlias" {
 		body = map[string]any{"AliasName": "alias/another", "TargetKeyId": p.signing}
+	}
+	if op.Name == "ReplicateKey" {
+		body = map[string]any{"ReplicaRegion": "eu-west-2"}
 	}
 	a, r := p.call(t, op, p.g.Admin, body, "")
 	if a.Status < 500 || r.Outcome != "failed" || r.ErrorCode != a.Code() || r.SignatureHash != "" {

@@ -38,7 +38,7 @@ func (s *Service) doomPending(ctx context.Context) {
 func (s *Service) settlePending(ctx context.Context) {
 	for _, o := range s.store.Pending() {
 		if o.Doomed {
-			s.spaced(hex.EncodeToString(o.ObjectID), o.KeyID, "a doomed token object is still there", func() error { return s.settle(ctx, o) })
+			s.spaced(hex.EncodeToString(o.ObjectID), o.KeyID, "a doomed token object is still there", func() error { return s.destroyPending(ctx, o) })
 		}
 	}
 }
@@ -53,8 +53,8 @@ func (s *Service) inUse(objectID []byte) bool {
 	})
 }
 
-// settle destroys one object and records it, like destroy.
-func (s *Service) settle(ctx context.Context, o *store.PendingObject) error {
+// destroyPending destroys one object and records it, like destroy.
+func (s *Service) destroyPending(ctx context.Context, o *store.PendingObject) error {
 	if s.inUse(o.ObjectID) {
 		return errInUse
 	}

@@ -127,7 +127,7 @@ func (s *Service) rotateDue(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if k.State != store.StateEnabled || k.MultiRegion && k.PrimaryRegion != k.Region || s.announced(k) != nil {
+		if k.State != store.StateEnabled || k.MultiRegion && k.PrimaryRegion != k.Region || s.announced(k) != nil || !s.reachable(k) {
 			continue
 		}
 		switch now := s.now(); {
@@ -158,15 +158,11 @@ func (s *Service) following(k *store.Key) time.Time {
 	return s.now().Add(period)
 }
 
-// wornUses is how many encryptions under random IVs a version has at most before
-// it is rotated by itself: half of what NIST SP 800-38D, 8.3, allows.
-const wornUses = 1 << 31
-
 // worn says whether the current version of a key has encrypted so often that the
-// next one should come.
+// next one should come: half of what NIST SP 800-38D, 8.3, allows.
 func (s *Service) worn(k *store.Key) bool {
 	v, ok := k.Current(s.now())
-	return ok && k.Origin != store.OriginExternal && v.Uses >= wornUses
+	return ok && k.Origin != store.OriginExternal && v.Uses >= s.counted.most/2
 }
 
 // announced is the version of a key that is published and does not begin before some later time.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -17,8 +18,8 @@ import (
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
-// Config holds the parts that a Service is made of. All but Now and
-// AuditTimeout are required.
+// Config holds the parts that a Service is made of. What has no
+// default is required.
 type Config struct {
 	Names   Names
 	Store   *store.Store
@@ -26,6 +27,11 @@ type Config struct {
 	Audit   *audit.Log
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
+	// KeyStores are further tokens by name, which Start opens: the custom key
+	// stores of AWS KMS. Default none.
+	KeyStores map[string]hsm.Config
+	// Regions are served beside that of Names. Default none.
+	Regions []string
 	// AuditTimeout is how long a call waits for its audit record to become
 	// durable before its result is thrown away. Default 5s.
 	AuditTimeout time.Duration
@@ -56,10 +62,17 @@ type Service struct {
 	now          func() time.Time
 	name         string // of this process, the owner of its pending objects
 	uses         lastUses
-	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
-	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes
-	asking       singleflight.Group // of Ready
-	retries      map[string]retry   // id of a key or an object -> when to try again to destroy it; of Start and Run alone
+	counted      *useCounter         // encryptions that were set aside
+	making       *semaphore.Weighted // of RSA keys, which keeps a processor busy
+	keys         sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
+	changes      sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
+	asking       singleflight.Group  // of Ready
+	regions      []string            // that are served, the home region first
+	keyStores    map[string]*keyStore
+	retries      map[string]retry // id of a key or an object -> when to try again to destroy it; of Start and Run alone
+
+	followers     sync.WaitGroup // those who open and close key stores
+	stopFollowing context.CancelFunc
 }
 
 // New makes a Service. It does not touch the token; see [Service.Start].
@@ -77,7 +90,10 @@ func New(c Config) *Service {
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
+		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
+	s.regions = append([]string{c.Names.Region}, c.Regions...)
+	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s)
 	return s
 }
@@ -101,6 +117,7 @@ type Call struct {
 
 	op     *Op
 	key    *store.Key // the key that the call is about, once resolved
+	source *Call      // of ReEncrypt: the same call, about the key that decrypts
 	record audit.Record
 	undo   func() // takes back what was made when its record could not be kept
 	unlock func() // ends the call's right to change; see Op.changes
@@ -135,10 +152,16 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 	}()
 	out, err := s.attempt(ctx, c, decode)
 	if err = s.finish(ctx, c, start, err); err != nil {
+		if plain, ok := out.(wiper); ok {
+			plain.Wipe()
+		}
 		return nil, err
 	}
 	return out, nil
 }
+
+// wiper is what holds a plaintext that is to be cleared when it was used.
+type wiper interface{ Wipe() }
 
 // Reject records an authenticated call that no operation can be found for.
 func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Error) *api.Error {
@@ -176,10 +199,17 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	if err := check.Err(); err != nil {
 		return nil, err
 	}
+	if plain, ok := in.(wiper); ok {
+		defer plain.Wipe()
+	}
+	c.recordContext(in)
 	if named, ok := in.(interface{ Alias() string }); ok {
 		if err := checkAliasName(named.Alias()); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.checkRegion(c); err != nil {
+		return nil, err
 	}
 	if c.op.changes {
 		s.changes.Lock()
@@ -209,20 +239,33 @@ func (s *Service) able() *api.Error {
 	return nil
 }
 
-// authorize resolves the key that the request is about and asks the policy. A
+// authorize resolves the keys that the request is about and asks the policy. A
 // key that does not exist and one that the caller may not see answer alike.
 func (s *Service) authorize(c *Call, in any) *api.Error {
-	names := s.namesFor(c)
 	target, aboutKey := in.(interface{ KeyRef() string })
 	if !aboutKey || c.op.noKey && target.KeyRef() == "" {
 		return s.decide(c, "", "*")
 	}
-	ref, err := names.parse(target.KeyRef())
+	if two, ok := in.(interface{ SourceRef() string }); ok {
+		if err := s.authorizeSource(c, two.SourceRef(), in); err != nil {
+			return err
+		}
+	}
+	return s.authorizeKey(c, target.KeyRef(), in)
+}
+
+// authorizeKey resolves and decides on one key.
+func (s *Service) authorizeKey(c *Call, reference string, in any) *api.Error {
+	if sealed, ok := in.(sealedRequest); ok && reference == "" {
+		return s.authorizeNamed(c, sealed)
+	}
+	names := s.namesFor(c)
+	ref, err := names.parse(reference)
 	if err == nil && ref.alias != "" && !c.op.byAlias {
-		err = notByAlias(target.KeyRef(), in)
+		err = notByAlias(reference, in)
 	}
 	if err != nil {
-		if denied := s.decide(c, "", target.KeyRef()); denied != nil {
+		if denied := s.decide(c, "", reference); denied != nil {
 			return denied
 		}
 		return err
@@ -231,21 +274,27 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if named, ok := in.(interface{ Alias() string }); ok {
 		c.record.Resource = names.aliasARN(named.Alias())
 	}
+	return s.decideOn(c, ref, ref.missing)
+}
+
+// decideOn asks the policy about the key that a reference names, whether it is
+// there or not, and then looks at the key's state.
+func (s *Service) decideOn(c *Call, ref keyRef, missing func() *api.Error) *api.Error {
 	id := ref.id
 	if c.key = s.resolve(ref); c.key != nil {
 		id = c.key.ID
 		c.record.KeyID, c.record.KeyARN = id, ref.arn
 		if ref.alias != "" {
-			c.record.KeyARN = names.keyARN(id)
+			c.record.KeyARN = s.namesFor(c).keyARN(id)
 		}
 	}
 	if denied := s.decide(c, id, ref.arn); denied != nil {
 		return denied
 	}
 	if c.key == nil {
-		return ref.missing()
+		return missing()
 	}
-	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.StateAt(s.now())))
+	return c.op.States.check(c.record.KeyARN, s.keyState(c.key))
 }
 
 // again decides anew on a call whose body took its time to come: meanwhile the
@@ -266,7 +315,7 @@ func (s *Service) again(c *Call) *api.Error {
 		return keyRef{arn: c.record.KeyARN}.missing()
 	}
 	c.key = now
-	return c.op.States.check(c.record.KeyARN, api.KeyState(c.key.StateAt(s.now())))
+	return c.op.States.check(c.record.KeyARN, s.keyState(c.key))
 }
 
 func (s *Service) decide(c *Call, keyID, resource string) *api.Error {
@@ -290,6 +339,7 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 		r.Outcome, r.ErrorCode, r.SignatureHash = string(err.Code.Outcome()), string(err.Code), ""
 	}
 	r.LatencyMicros = time.Since(start).Microseconds()
+	c.recordSource()
 
 	// The caller may be gone; what was done is recorded all the same.
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.auditTimeout)

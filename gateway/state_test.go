@@ -18,6 +18,9 @@ func TestKeyStates(t *testing.T) {
 	message := map[string]any{"Message": []byte("m"), "SigningAlgorithm": api.ECDSASHA256}
 	signature := sign(t, g, signing.KeyId, api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256})
 	oaepMembers := map[string]any{"EncryptionAlgorithm": api.OAEPSHA1}
+	symmetric, hmac, agreeing := g.CreateKey(api.Symmetric, api.EncryptDecrypt), g.CreateKey(api.HMAC256, api.GenerateVerifyMac), g.CreateKey(api.P256, api.KeyAgreement)
+	sealed, peer := encrypt(g, symmetric.KeyId, []byte("m"), nil), publicDER(t, g, signing.KeyId)
+	macMembers := map[string]any{"Message": []byte("m"), "MacAlgorithm": api.HMACSHA256}
 	const ok, disabled, invalid = api.Code(""), api.Disabled, api.KMSInvalidState
 	rows := []struct {
 		name, method, path                      string
@@ -31,6 +34,16 @@ func TestKeyStates(t *testing.T) {
 		{"Verify", "POST", "/v1/keys/{key}/verify", signing, with(message, "Signature", signature), ok, disabled, invalid},
 		{"Encrypt", "POST", "/v1/keys/{key}/encrypt", decrypting, with(oaepMembers, "Plaintext", []byte("m")), ok, disabled, invalid},
 		{"Decrypt", "POST", "/v1/keys/{key}/decrypt", decrypting, with(oaepMembers, "CiphertextBlob", make([]byte, 256)), api.InvalidCiphertext, disabled, invalid},
+		{"Encrypt, symmetric", "POST", "/v1/keys/{key}/encrypt", symmetric, map[string]any{"Plaintext": []byte("m")}, ok, disabled, invalid},
+		{"Decrypt, symmetric", "POST", "/v1/decrypt", symmetric, map[string]any{"CiphertextBlob": sealed}, ok, disabled, invalid},
+		{"ReEncrypt", "POST", "/v1/re-encrypt", symmetric, map[string]any{"CiphertextBlob": sealed, "DestinationKeyId": symmetric.KeyId}, ok, disabled, invalid},
+		{"GenerateDataKey", "POST", "/v1/keys/{key}/generate-data-key", symmetric, map[string]any{"KeySpec": "AES_256"}, ok, disabled, invalid},
+		{"GenerateDataKeyWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-without-plaintext", symmetric, map[string]any{"KeySpec": "AES_256"}, ok, disabled, invalid},
+		{"GenerateDataKeyPair", "POST", "/v1/keys/{key}/generate-data-key-pair", symmetric, map[string]any{"KeyPairSpec": api.P256}, ok, disabled, invalid},
+		{"GenerateDataKeyPairWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-pair-without-plaintext", symmetric, map[string]any{"KeyPairSpec": api.P256}, ok, disabled, invalid},
+		{"GenerateMac", "POST", "/v1/keys/{key}/generate-mac", hmac, macMembers, ok, disabled, invalid},
+		{"VerifyMac", "POST", "/v1/keys/{key}/verify-mac", hmac, with(macMembers, "Mac", []byte("x")), api.KMSInvalidMac, disabled, invalid},
+		{"DeriveSharedSecret", "POST", "/v1/keys/{key}/derive-shared-secret", agreeing, map[string]any{"PublicKey": peer, "KeyAgreementAlgorithm": "ECDH"}, ok, disabled, invalid},
 		{"EnableKey", "POST", "/v1/keys/{key}/enable", signing, nil, ok, ok, invalid},
 		{"DisableKey", "POST", "/v1/keys/{key}/disable", signing, nil, ok, ok, invalid},
 		{"ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", signing, nil, ok, ok, invalid},

@@ -1,44 +1,91 @@
-package gateway
+package gateway_test
 
 import (
-	"reflect"
+	"database/sql"
 	"testing"
 
+	_ "github.com/mattn/go-sqlite3"
+
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
-// TestUndo: what a call changed is as before when its record cannot be kept.
-func TestUndo(t *testing.T) {
+// withoutRecord has a call change the store and then find no audit log for its
+// outcome: the database is locked between its beginning and its change.
+func withoutRecord(t *testing.T, g *gatewaytest.Gateway, call func() gatewaytest.Answer) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", g.StorePath+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	lock, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Rollback()
+	before := g.Audit.Head().Seq
+	answered := make(chan gatewaytest.Answer, 1)
+	go func() { answered <- call() }()
+	until(t, "the call has begun", func() bool { return g.Audit.Head().Seq > before })
+	move(t, g.AuditPath, g.AuditPath+".away")
+	if err := lock.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	refusal(t, <-answered, 503, api.ServiceUnavailable)
+	move(t, g.AuditPath+".away", g.AuditPath)
+	until(t, "the log mends", func() bool { return g.Audit.Ready() == nil })
+}
+
+// TestChangesAreTakenBack: of key stores and multi-Region keys. That they were
+// made in between, the log of operations says.
+func TestChangesAreTakenBack(t *testing.T) {
 	t.Parallel()
-	s := changeableService(t)
-	s.quotas = s.quotas.withDefaults()
-	text := "another"
-	for name, in := range map[string]any{
-		"UpdateKeyDescription": &api.UpdateKeyDescriptionRequest{Description: &text},
-		"TagResource":          &api.TagResourceRequest{Tags: []api.Tag{{TagKey: "a", TagValue: "2"}, {TagKey: "b"}}},
-		"UntagResource":        &api.UntagResourceRequest{TagKeys: []string{"a"}},
-		"DisableKey":           &api.DisableKeyRequest{},
-		"ScheduleKeyDeletion":  &api.ScheduleKeyDeletionRequest{},
-	} {
-		before, _ := s.store.Key(testNames.Region, ownKey)
-		if len(before.Tags) == 0 {
-			_, err := s.TagResource(t.Context(), &Call{op: &Op{}, key: before}, &api.TagResourceRequest{Tags: []api.Tag{{TagKey: "a", TagValue: "1"}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			before, _ = s.store.Key(testNames.Region, ownKey)
-		}
-		op, _ := OpNamed(name)
-		c := &Call{op: op, key: before}
-		if _, err := op.run(t.Context(), s, c, in); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if changed, _ := s.store.Key(testNames.Region, ownKey); reflect.DeepEqual(changed, before) {
-			t.Errorf("%s changed nothing", name)
-		}
-		c.undo()
-		if after, _ := s.store.Key(testNames.Region, ownKey); !reflect.DeepEqual(after, before) {
-			t.Errorf("%s: %+v, before %+v", name, after, before)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{west, north}, KeyStores: map[string]hsm.Config{"second": hsmtest.NewToken(t)}})
+	key := createMulti(t, g)
+	replicate(t, g, home, key.KeyId, west)
+	path := "/v1/keys/" + key.KeyId
+	undone := 0
+	check := func(what string, call func() gatewaytest.Answer, same func() bool) {
+		t.Helper()
+		withoutRecord(t, g, call)
+		if undone++; !same() || g.Lines.FilterMessage("a change without an audit record was taken back").Len() != undone {
+			t.Errorf("%s is not taken back", what)
 		}
 	}
+	state := func(want api.KeyState) func() bool {
+		return func() bool { return describe(t, g, key.KeyId).KeyState == want }
+	}
+	check("a replica", func() gatewaytest.Answer {
+		return in(g, home, "POST", path+"/replicate", map[string]string{"ReplicaRegion": north})
+	}, func() bool { _, there := g.Store.Key(north, key.KeyId); return !there })
+	check("another primary region", func() gatewaytest.Answer {
+		return in(g, home, "PUT", path+"/primary-region", map[string]string{"PrimaryRegion": west})
+	}, func() bool { return describe(t, g, key.KeyId).MultiRegionConfiguration.PrimaryKey.Region == home })
+	check("the wait for the replicas", func() gatewaytest.Answer {
+		return in(g, home, "POST", path+"/schedule-deletion", nil)
+	}, state(api.Enabled))
+	do(t, g, home, "POST", path+"/schedule-deletion", map[string]int{"PendingWindowInDays": 9})
+	check("the end of that wait", func() gatewaytest.Answer {
+		return in(g, home, "POST", path+"/cancel-deletion", nil)
+	}, func() bool {
+		return state(api.PendingReplicaDeletion)() && describe(t, g, key.KeyId).PendingDeletionWindowInDays == 9
+	})
+	check("a disconnection", func() gatewaytest.Answer { return connect(t, g, "disconnect", "second") },
+		func() bool { return !g.Store.Disconnected("second") })
+	comes(t, g, "second", "CONNECTED")
+	connect(t, g, "disconnect", "second")
+	comes(t, g, "second", "DISCONNECTED")
+	check("a connection", func() gatewaytest.Answer { return connect(t, g, "connect", "second") },
+		func() bool { return g.Store.Disconnected("second") })
+	replicate(t, g, home, mustEnable(t, g, key.KeyId), north) // what was taken back can be made
+}
+
+func mustEnable(t testing.TB, g *gatewaytest.Gateway, id string) string {
+	t.Helper()
+	do(t, g, home, "POST", "/v1/keys/"+id+"/cancel-deletion", nil)
+	do(t, g, home, "POST", "/v1/keys/"+id+"/enable", nil)
+	return id
 }

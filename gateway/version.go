@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
@@ -66,10 +67,21 @@ func (s *Service) noMaterial(c *Call) *api.Error {
 
 // tokenOf is the token that holds a key.
 func (s *Service) tokenOf(k *store.Key) (*hsm.Token, *api.Error) {
-	if k.Token != "" {
-		return nil, &api.Error{Code: api.KeyUnavailable, Message: "The configuration names no token " + k.Token + ", which holds this key."}
+	if k.Token == "" {
+		return s.token, nil
 	}
-	return s.token, nil
+	ks, ok := s.keyStores[k.Token]
+	switch {
+	case !ok:
+		return nil, &api.Error{Code: api.KeyUnavailable, Message: "The configuration names no token " + k.Token + ", which holds this key."}
+	case s.store.Disconnected(k.Token):
+		return nil, api.Errorf(api.KMSInvalidState, "%s is unavailable. Its custom key store is disconnected.", s.arn(k))
+	}
+	if t := ks.token.Load(); t != nil {
+		return t, nil
+	}
+	return nil, &api.Error{Code: api.KeyUnavailable, RetryAfter: time.Second,
+		Message: "The token " + k.Token + ", which holds the key, is away. Try again."}
 }
 
 // pair is the token's key pair of a version. There is one for each version, since

@@ -41,7 +41,7 @@ func judge(err error, verb string) (code int, hint string) {
 // judgeRefusal goes by the code of the gateway.
 func judgeRefusal(e *api.Error) (int, string) {
 	switch e.Code {
-	case api.KMSInvalidSignature:
+	case api.KMSInvalidSignature, api.KMSInvalidMac:
 		return exitNo, ""
 	case api.NotFound:
 		return exitNotFound, "list what there is with 'hsmgate key list' and 'hsmgate alias list'"

@@ -15,7 +15,7 @@ import (
 func newKey(a *app) *cobra.Command {
 	return group("key", "Make and manage keys", newKeyCreate(a), newKeyList(a), newKeyDescribe(a),
 		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeyVersions(a), newKeyHistory(a),
-		newKeyRotate(a), newKeyRotation(a), newKeyImportParameters(a), newKeyImport(a), newKeyDeleteMaterial(a),
+		newKeyRotate(a), newKeyRotation(a), newKeyReplicate(a), newKeyImportParameters(a), newKeyImport(a), newKeyDeleteMaterial(a),
 		newKeySchedule(a), newKeyCancel(a), newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
 }
 
@@ -53,6 +53,7 @@ func describe(w io.Writer, k *api.KeyMetadata) {
 	if k.ValidTo != nil {
 		row("expires", day(k.ValidTo))
 	}
+	describePlace(row, k)
 	if k.DeletionDate != nil {
 		row("deletion", day(k.DeletionDate))
 	}
@@ -172,7 +173,7 @@ func newKeySchedule(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.print(out, line("to be destroyed "+day(out.DeletionDate)))
+				return a.print(out, line(whenDestroyed(out)))
 			})(cmd, args)
 		},
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 func newKeyCreate(a *app) *cobra.Command {
-	var spec, usage, description, alias string
-	var external bool
+	var spec, usage, description, alias, keyStore string
+	var multiRegion, external bool
 	c := &cobra.Command{
 		Use:   "create --spec SPEC",
 		Short: "Make a key inside the token",
@@ -30,7 +30,7 @@ With an alias that is taken, no key is made. With --external the key waits for m
 		Example: "  hsmgate key create --spec ECC_NIST_P256 --alias alias/release\n  hsmgate key create --spec RSA_3072 --usage ENCRYPT_DECRYPT --description 'backup keys'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := &api.CreateKeyRequest{Description: description}
+			in := &api.CreateKeyRequest{Description: description, CustomKeyStoreId: keyStore, MultiRegion: multiRegion}
 			err := required(spec, "spec")
 			if err == nil {
 				in.KeySpec, err = oneOf("spec", spec, keySpecs)
@@ -63,6 +63,8 @@ With an alias that is taken, no key is made. With --external the key waits for m
 	c.Flags().StringVar(&usage, "usage", "", "what the key does (default: the first that its spec has)")
 	c.Flags().StringVar(&description, "description", "", "what the key is for")
 	c.Flags().BoolVar(&external, "external", false, "its material comes from outside")
+	c.Flags().StringVar(&keyStore, "key-store", "", "name of the token to make the key in; see 'hsmgate key-store list' (default: the gateway's own)")
+	c.Flags().BoolVar(&multiRegion, "multi-region", false, "the key can be replicated to other regions")
 	c.Flags().StringVar(&alias, "alias", "", "a name for the key, such as alias/release")
 	return c
 }

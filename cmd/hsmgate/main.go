@@ -38,6 +38,7 @@ func run(ctx context.Context) int {
 type app struct {
 	output
 	timeout time.Duration
+	region  string
 	receipt string // of the last recorded call
 }
 
@@ -49,7 +50,8 @@ func newRoot() *cobra.Command {
 		Long: `hsmgate speaks to an hsmgate gateway, whose keys live in a PKCS#11 token.
 
 HSMGATE_URL and HSMGATE_TOKEN say which gateway and as whom; HSMGATE_CA_FILE names a
-private CA. A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
+private CA, HSMGATE_REGION (or --region) another region than the gateway's home region.
+A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
 
 ` + exitCodes,
 		Example:       "  hsmgate key create --spec ECC_NIST_P256 --alias alias/release\n  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n  hsmgate verify --key alias/release --signature app.sig app.tar.gz",
@@ -62,8 +64,10 @@ private CA. A key is named by its id, its ARN, an alias (alias/release) or an al
 	root.SetFlagErrorFunc(badFlag)
 	root.PersistentFlags().StringVar(&a.format, "output", "text", "text or json")
 	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "how long to wait for an answer of the gateway")
+	root.PersistentFlags().StringVar(&a.region, "region", "", "region that the call goes to (default HSMGATE_REGION, or the gateway's home region)")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newKey(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newAudit(a), newVersion(a))
+	root.AddCommand(newKey(a), newKeyStore(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newDataKey(a), newRandom(a),
+		newMac(a), newAudit(a), newVersion(a))
 	return root
 }
 
@@ -90,6 +94,9 @@ func (a *app) client() (*client.Client, error) {
 		warn("the token goes to %s unencrypted: whoever reads the traffic has it", u.Host)
 	}
 	c.UserAgent = "hsmgate/" + version
+	if a.region != "" {
+		c.Region = a.region
+	}
 	c.OnReceipt = func(r string) { a.receipt = r }
 	return c, nil
 }

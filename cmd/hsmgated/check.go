@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/hsm"
 )
@@ -37,11 +38,12 @@ type finding struct {
 // findings gathers what the check finds.
 type findings struct {
 	list []finding
-	pin  error // the token refused the PIN
+	pin  error  // the default token refused the PIN
+	of   string // the key store that is looked at, with a colon; "" for everything else
 }
 
 func (f *findings) add(state, what, do, format string, args ...any) {
-	f.list = append(f.list, finding{what, state, fmt.Sprintf(format, args...), do})
+	f.list = append(f.list, finding{f.of + what, state, fmt.Sprintf(format, args...), do})
 }
 
 // failed adds something that is needed, with the advice in the error.
@@ -140,34 +142,52 @@ func (f *findings) check(ctx context.Context, c *Config) {
 		f.failed("environment", err)
 	}
 	f.certificate(c)
+	tokens := f.tokens(ctx, c)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	token, err := hsm.Open(ctx, c.Token)
-	if errors.Is(err, hsm.ErrPINRefused) {
-		f.pin = err
-	}
-	if err != nil {
-		f.failed("token", err)
-	} else {
-		f.token(ctx, token, c)
-		defer func() {
-			if err := token.Close(); err != nil {
-				f.failed("token", err)
-			}
-		}()
-	}
-	f.database(ctx, c, token)
+	f.database(ctx, c, tokens)
 	f.auditLog(c)
+	for _, t := range tokens {
+		if err := t.Close(); err != nil {
+			f.failed("token", err)
+		}
+	}
 }
 
-func (f *findings) token(ctx context.Context, t *hsm.Token, c *Config) {
+// tokens opens every token and looks at it; those that open are returned by name.
+func (f *findings) tokens(ctx context.Context, c *Config) map[string]*hsm.Token {
+	open := make(map[string]*hsm.Token)
+	look := func(name string, config hsm.Config) error {
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
+		t, err := hsm.Open(ctx, config)
+		if err != nil {
+			f.failed("token", err)
+			return err
+		}
+		open[name] = t
+		f.token(ctx, t, config.Module)
+		return nil
+	}
+	if err := look(gateway.DefaultToken, c.Token); errors.Is(err, hsm.ErrPINRefused) {
+		f.pin = err
+	}
+	for _, k := range c.KeyStores {
+		f.of = k.Name + ": "
+		_ = look(k.Name, k.Config) // it is among the findings
+	}
+	f.of = ""
+	return open
+}
+
+func (f *findings) token(ctx context.Context, t *hsm.Token, module string) {
 	info, err := t.Info(ctx)
 	if err != nil {
 		f.failed("token", err)
 		return
 	}
 	f.add(stateOK, "token", "", "%q, serial %s, %s %s, firmware %s", info.Label, info.Serial, info.Manufacturer, info.Model, info.Firmware)
-	f.add(stateOK, "module", "", "%s: %s %s, PKCS#11 %s", c.Token.Module, info.Library, info.LibraryVersion, info.Cryptoki)
+	f.add(stateOK, "module", "", "%s: %s %s, PKCS#11 %s", module, info.Library, info.LibraryVersion, info.Cryptoki)
 	f.sessions(info)
 	f.clock(info.Clock)
 	if info.WriteProtected {

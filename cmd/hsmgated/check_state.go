@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,8 +51,8 @@ func (f *findings) certificate(c *Config) {
 	}
 }
 
-// database opens the store, if there is one, and compares it with the token.
-func (f *findings) database(ctx context.Context, c *Config, t *hsm.Token) {
+// database opens the store, if there is one, and compares it with the tokens.
+func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*hsm.Token) {
 	if _, err := os.Stat(c.Store); errors.Is(err, fs.ErrNotExist) {
 		f.add(stateNote, "database", "", "%s is not there yet; the first start makes it", c.Store)
 		return
@@ -68,8 +69,34 @@ func (f *findings) database(ctx context.Context, c *Config, t *hsm.Token) {
 	}()
 	f.add(stateOK, "database", "", "%s: %d keys, %d principals", c.Store, s.KeyCount(), len(s.Principals()))
 	f.credentials(c, s)
-	if t != nil {
-		f.compare(ctx, s, t)
+	names := []string{gateway.DefaultToken}
+	for _, k := range c.KeyStores {
+		names = append(names, k.Name)
+		if s.Disconnected(k.Name) {
+			f.add(stateNote, k.Name+": key store", "ConnectCustomKeyStore puts it back into service", "it was disconnected by call; its keys are unavailable")
+		}
+	}
+	for _, name := range names {
+		if t := tokens[name]; t != nil {
+			f.compare(ctx, s, name, t)
+		}
+	}
+	for name, keys := range gateway.MissingTokens(s, names) {
+		f.add(stateNeeded, "keys", "name it under key_stores in the settings", "%d key(s) are in a token named %q, which the settings do not have", keys, name)
+	}
+	f.regions(c, s)
+}
+
+// regions reports keys that no call can reach.
+func (f *findings) regions(c *Config, s *store.Store) {
+	lost := make(map[string]int)
+	for _, k := range s.AllKeys() {
+		if k.Region != c.Region && !slices.Contains(c.Regions, k.Region) {
+			lost[k.Region]++
+		}
+	}
+	for region, keys := range lost {
+		f.add(stateNeeded, "keys", "name it under regions in the settings", "%d key(s) are in the region %s, which is not served", keys, region)
 	}
 }
 
@@ -117,8 +144,12 @@ func hasCredential(s *store.Store, arn string) bool {
 // compare reports what the database and the token do not agree on. A key of the
 // database that the token lacks is a need; a key of the token that the database
 // does not know may belong to someone else.
-func (f *findings) compare(ctx context.Context, s *store.Store, t *hsm.Token) {
-	differences, err := gateway.Compare(ctx, s, t)
+func (f *findings) compare(ctx context.Context, s *store.Store, name string, t *hsm.Token) {
+	if name != gateway.DefaultToken {
+		f.of = name + ": "
+		defer func() { f.of = "" }()
+	}
+	differences, err := gateway.Compare(ctx, s, name, t)
 	if err != nil {
 		f.failed("keys", err)
 		return
@@ -133,13 +164,13 @@ func (f *findings) compare(ctx context.Context, s *store.Store, t *hsm.Token) {
 	if len(differences) == 0 {
 		f.add(stateOK, "keys", "", "token and database agree")
 	}
-	f.imported(ctx, s, t)
+	f.imported(ctx, s, name, t)
 }
 
 // imported reports the keys that came from outside. Of those no token says that
 // it made them or that they were never extractable, so nobody asks; what protects
 // them now is asked of every key.
-func (f *findings) imported(ctx context.Context, s *store.Store, t *hsm.Token) {
+func (f *findings) imported(ctx context.Context, s *store.Store, name string, t *hsm.Token) {
 	objects, err := t.Objects(ctx)
 	if err != nil {
 		f.failed("keys", err)
@@ -152,7 +183,7 @@ func (f *findings) imported(ctx context.Context, s *store.Store, t *hsm.Token) {
 	imported, protected := 0, 0
 	for _, k := range s.AllKeys() {
 		for _, v := range k.Versions {
-			if k.Origin == store.OriginExternal && v.ObjectID != nil {
+			if k.Origin == store.OriginExternal && gateway.TokenName(k) == name && v.ObjectID != nil {
 				imported++
 				if o, ok := held[string(v.ObjectID)]; ok && o.Protected && !o.NeverExtractable {
 					protected++

@@ -33,8 +33,20 @@ type Config struct {
 	// Region is the region in every ARN, and the one that AWS clients sign
 	// for. Default us-east-1.
 	Region string `yaml:"region"`
-	// Token is the PKCS#11 module and the token that holds the keys.
+	// Regions are further regions that are served: each has keys and aliases of
+	// its own, and keys made with MultiRegion can be replicated to it. An AWS
+	// client chooses one by its region setting, a REST client by the
+	// Hsmgate-Region header. Names are as those of AWS, such as eu-west-1. Default
+	// none.
+	Regions []string `yaml:"regions"`
+	// Token is the PKCS#11 module and the token that holds the keys. Its name as
+	// a custom key store is default.
 	Token hsm.Config `yaml:"token"`
+	// KeyStores are further tokens: custom key stores, in which CreateKey makes a
+	// key when CustomKeyStoreId names one. Each has a name (lower-case letters,
+	// digits and -, at most 63, not default) and the settings of a token. One
+	// that cannot be opened does not keep the daemon from starting. Default none.
+	KeyStores []KeyStore `yaml:"key_stores"`
 	// Environment holds variables that the PKCS#11 module reads, such as
 	// SOFTHSM2_CONF. They are set before it is loaded. A value that begins
 	// with ./ is a path, relative to the folder of this file.
@@ -75,6 +87,13 @@ type Config struct {
 	// principal in the database. Without it, make one with
 	// 'hsmgated principal create'.
 	FirstAdministrator FirstAdministrator `yaml:"first_administrator"`
+}
+
+// KeyStore is a token with a name.
+type KeyStore struct {
+	// Name is its CustomKeyStoreId.
+	Name       string `yaml:"name"`
+	hsm.Config `yaml:",inline"`
 }
 
 // TLS holds the server's certificate. TLS 1.2 is the oldest version served.

@@ -49,11 +49,18 @@ tls:
   key_file: /etc/hsmgate/tls.key
 account: "111122223333"
 region: eu-central-1
+regions: [eu-west-1]
 token:
   module: /usr/lib/softhsm/libsofthsm2.so
   label: hsmgate
   pin_file: /etc/hsmgate/pin
   max_sessions: 8
+key_stores:
+  - name: network-hsm
+    module: /opt/vendor/lib/libvendor-pkcs11.so
+    serial: "1234567"
+    pin_file: /etc/hsmgate/network-hsm.pin
+    max_sessions: 30
 environment:
   SOFTHSM2_CONF: /etc/hsmgate/softhsm2.conf
 store: /var/lib/hsmgate/hsmgate.db
@@ -72,7 +79,8 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Token.MaxSessions != 8 || c.Audit.Timeout != 5*time.Second || c.Environment["SOFTHSM2_CONF"] != "/etc/hsmgate/softhsm2.conf" {
+	if c.Token.MaxSessions != 8 || c.Audit.Timeout != 5*time.Second || c.Environment["SOFTHSM2_CONF"] != "/etc/hsmgate/softhsm2.conf" ||
+		len(c.KeyStores) != 1 || c.KeyStores[0].Name != "network-hsm" || c.KeyStores[0].MaxSessions != 30 || c.KeyStores[0].Serial != "1234567" {
 		t.Errorf("the example is not read as it is written: %+v", c)
 	}
 }
@@ -182,6 +190,17 @@ func TestConfigRefused(t *testing.T) {
 		{"account", good + "account: \"12\"\n", "12 digits"},
 		{"account as an octal number", good + "account: 000000000010\n", ""},
 		{"region", good + "region: 'eu/central'\n", "region"},
+		{"another region", good + "regions: [west]\n", "regions: \"west\""},
+		{"a region twice", good + "regions: [eu-west-1, eu-west-1]\n", "twice"},
+		{"the home region again", good + "regions: [us-east-1]\n", "home region"},
+		{"a home region that cannot be named", good + "region: here\nregions: [eu-west-1]\n", "of the form"},
+		{"key store without a name", good + "key_stores: [{module: /m.so, label: x}]\n", "key_stores: \"\""},
+		{"key store with a bad name", good + "key_stores: [{name: Main, module: /m.so, label: x}]\n", "lower-case"},
+		{"key store named default", good + "key_stores: [{name: default, module: /m.so, label: x}]\n", "taken"},
+		{"key stores of one name", good + "key_stores: [{name: a, module: /m.so, label: x}, {name: a, module: /m.so, label: y}]\n", "taken"},
+		{"key store without a module", good + "key_stores: [{name: a, label: x}]\n", "needs module"},
+		{"key store without a token", good + "key_stores: [{name: a, module: /m.so}]\n", "exactly one"},
+		{"unknown setting of a key store", good + "key_stores: [{name: a, module: /m.so, label: x, pin: 1234}]\n", "pin"},
 		{"module", "region: eu-central-1\n", "token.module"},
 		{"proxies", good + "trusted_proxies: [here]\n", "trusted_proxies"},
 		{"level", good + "log: {level: loud}\n", "log.level"},
@@ -212,12 +231,13 @@ func TestConfigRefused(t *testing.T) {
 
 // TestConfigPaths: relative paths are relative to the folder of the file.
 func TestConfigPaths(t *testing.T) {
-	c, err := parseConfig([]byte("token: {module: /m.so, pin_file: pin}\nenvironment: {A: ./a, B: b}\n"), "/state/hsmgated.yaml")
+	c, err := parseConfig([]byte("token: {module: /m.so, pin_file: pin}\n"+
+		"environment: {A: ./a, B: b}\nkey_stores: [{name: a, module: /m.so, label: x, pin_file: other}]\n"), "/state/hsmgated.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{c.Token.PINFile, c.Store, c.SealKeyFile, c.Audit.Path, c.Environment["A"], c.Environment["B"], c.TLS.CertFile}
-	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", ""}
+	got := []string{c.Token.PINFile, c.Store, c.SealKeyFile, c.Audit.Path, c.Environment["A"], c.Environment["B"], c.TLS.CertFile, c.KeyStores[0].PINFile}
+	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", "", "/state/other"}
 	if !slices.Equal(got, want) {
 		t.Errorf("paths %q, want %q", got, want)
 	}

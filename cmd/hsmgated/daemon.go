@@ -89,9 +89,20 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	d.service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
-		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Imports: c.Import,
+		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
+		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Imports: c.Import,
 	})
 	return d, d.service.Start(ctx)
+}
+
+// keyStores are the further tokens by name, which the service opens.
+func keyStores(c *Config, log *zap.Logger) map[string]hsm.Config {
+	all := make(map[string]hsm.Config, len(c.KeyStores))
+	for _, k := range c.KeyStores {
+		k.Log = log.Named("token").With(zap.String("token", k.Name))
+		all[k.Name] = k.Config
+	}
+	return all
 }
 
 // listen accepts so many connections at a time, and never so many that the
@@ -205,6 +216,9 @@ func (d *daemon) close() error {
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
+	}
+	if d.service != nil {
+		errs = append(errs, d.service.Close())
 	}
 	if d.token != nil {
 		errs = append(errs, d.token.Close())

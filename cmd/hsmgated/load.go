@@ -14,11 +14,15 @@ import (
 
 	"go.uber.org/zap/zapcore"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/hsmgate/hsmgate/gateway"
 )
 
 var (
 	validAccount = regexp.MustCompile(`^[0-9]{12}$`)
 	validRegion  = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+	awsRegion    = regexp.MustCompile(`^([a-z]+-){2,3}[0-9]+$`) // the only form in which AWS KMS takes a region in a request
+	validStore   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 )
 
 // loadConfig reads a configuration file, fills in the defaults and checks it.
@@ -86,6 +90,11 @@ func (c *Config) resolve(dir string) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
+	for i := range c.KeyStores {
+		if p := &c.KeyStores[i].PINFile; *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
 	for name, value := range c.Environment {
 		if strings.HasPrefix(value, "./") {
 			c.Environment[name] = filepath.Join(dir, value)
@@ -114,6 +123,8 @@ func (c *Config) check() error {
 	if c.Token.Module == "" {
 		wrong("token.module: the path of the PKCS#11 library is missing")
 	}
+	c.checkRegions(wrong)
+	c.checkKeyStores(wrong)
 	if _, err := c.proxies(); err != nil {
 		problems = append(problems, err)
 	}
@@ -133,6 +144,44 @@ func (c *Config) check() error {
 		wrong("first_administrator.env_file: the file for the credentials is missing")
 	}
 	return errors.Join(problems...)
+}
+
+func (c *Config) checkRegions(wrong func(string, ...any)) {
+	seen := map[string]bool{c.Region: true}
+	for _, region := range c.Regions {
+		if !awsRegion.MatchString(region) || len(region) > 32 {
+			wrong("regions: %q is not a region name, such as eu-west-1", region)
+		}
+		if seen[region] {
+			wrong("regions: %q stands there twice, or is the home region", region)
+		}
+		seen[region] = true
+	}
+	if len(c.Regions) > 0 && !awsRegion.MatchString(c.Region) {
+		wrong("region: beside other regions, %q has to be a region name of the form eu-central-1", c.Region)
+	}
+}
+
+func (c *Config) checkKeyStores(wrong func(string, ...any)) {
+	seen := map[string]bool{gateway.DefaultToken: true}
+	for i, k := range c.KeyStores {
+		name := k.Name
+		if !validStore.MatchString(name) {
+			wrong("key_stores: %q (number %d) is not a name of lower-case letters, digits and -, at most 63", name, i+1)
+		} else if seen[name] {
+			wrong("key_stores: the name %q is taken; 'default' is that of token", name)
+		}
+		seen[name] = true
+		chosen := 0
+		for _, set := range []bool{k.Label != "", k.Serial != "", k.Slot != nil} {
+			if set {
+				chosen++
+			}
+		}
+		if k.Module == "" || chosen != 1 {
+			wrong("key_stores: %q needs module, and exactly one of label, serial and slot", name)
+		}
+	}
 }
 
 func (c *Config) tls() bool { return c.TLS.CertFile != "" }

@@ -78,7 +78,7 @@ func (d *daemon) handler() (http.Handler, error) {
 		[]string{"reason"})
 	d.registry.MustRegister(failures)
 	aws := awskms.New(awskms.Config{
-		Service: d.service, Identities: d.identities, Region: d.config.Region, Address: address, Log: d.log,
+		Service: d.service, Identities: d.identities, Regions: d.service.Regions(), Address: address, Log: d.log,
 		AuthFailures: func(reason string) { failures.WithLabelValues(reason).Inc() },
 	})
 	return rest.New(rest.Config{

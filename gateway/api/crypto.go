@@ -92,6 +92,7 @@ type EncryptRequest struct {
 func (r *EncryptRequest) Check(c *Checker) {
 	r.check(c)
 	c.blob("plaintext", r.Plaintext, 1, maxMessage)
+	c.context("encryptionContext", r.EncryptionContext)
 	c.enum("encryptionAlgorithm", string(r.EncryptionAlgorithm), encryptionAlgorithms, false)
 	c.grantTokens(r.GrantTokens)
 }
@@ -147,6 +148,7 @@ func (r *RecipientInfo) check(c *Checker) {
 // Check names what is malformed.
 func (r *DecryptRequest) Check(c *Checker) {
 	c.source("keyId", r.KeyId, r.CiphertextBlob, r.EncryptionAlgorithm, r.DryRun, r.DryRunModifiers)
+	c.context("encryptionContext", r.EncryptionContext)
 	c.enum("encryptionAlgorithm", string(r.EncryptionAlgorithm), encryptionAlgorithms, false)
 	c.grantTokens(r.GrantTokens)
 	r.Recipient.check(c)
@@ -206,7 +208,9 @@ func (r *ReEncryptRequest) SourceRef() string { return r.SourceKeyId }
 // Check names what is malformed.
 func (r *ReEncryptRequest) Check(c *Checker) {
 	c.source("sourceKeyId", r.SourceKeyId, r.CiphertextBlob, r.SourceEncryptionAlgorithm, r.DryRun, r.DryRunModifiers)
+	c.context("sourceEncryptionContext", r.SourceEncryptionContext)
 	c.must("destinationKeyId", r.DestinationKeyId, keyIDShape)
+	c.context("destinationEncryptionContext", r.DestinationEncryptionContext)
 	c.enum("sourceEncryptionAlgorithm", string(r.SourceEncryptionAlgorithm), encryptionAlgorithms, false)
 	c.enum("destinationEncryptionAlgorithm", string(r.DestinationEncryptionAlgorithm), encryptionAlgorithms, false)
 	c.grantTokens(r.GrantTokens)

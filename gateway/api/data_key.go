@@ -23,6 +23,7 @@ type GenerateDataKeyRequest struct {
 // Check names what is malformed.
 func (r *GenerateDataKeyRequest) Check(c *Checker) {
 	r.check(c)
+	c.context("encryptionContext", r.EncryptionContext)
 	c.between("numberOfBytes", r.NumberOfBytes, 1, 1024)
 	c.enum("keySpec", string(r.KeySpec), dataKeySpecs, false)
 	c.grantTokens(r.GrantTokens)
@@ -52,6 +53,7 @@ type GenerateDataKeyWithoutPlaintextRequest struct {
 // Check names what is malformed.
 func (r *GenerateDataKeyWithoutPlaintextRequest) Check(c *Checker) {
 	r.check(c)
+	c.context("encryptionContext", r.EncryptionContext)
 	c.enum("keySpec", string(r.KeySpec), dataKeySpecs, false)
 	c.between("numberOfBytes", r.NumberOfBytes, 1, 1024)
 	c.grantTokens(r.GrantTokens)
@@ -79,6 +81,7 @@ type GenerateDataKeyPairRequest struct {
 // Check names what is malformed.
 func (r *GenerateDataKeyPairRequest) Check(c *Checker) {
 	r.check(c)
+	c.context("encryptionContext", r.EncryptionContext)
 	c.enum("keyPairSpec", string(r.KeyPairSpec), dataKeyPairSpecs, true)
 	c.grantTokens(r.GrantTokens)
 	r.Recipient.check(c)
@@ -110,6 +113,7 @@ type GenerateDataKeyPairWithoutPlaintextRequest struct {
 // Check names what is malformed.
 func (r *GenerateDataKeyPairWithoutPlaintextRequest) Check(c *Checker) {
 	r.check(c)
+	c.context("encryptionContext", r.EncryptionContext)
 	c.enum("keyPairSpec", string(r.KeyPairSpec), dataKeyPairSpecs, true)
 	c.grantTokens(r.GrantTokens)
 }

@@ -24,12 +24,19 @@ type Record struct {
 	KeyID         string `json:"keyId,omitempty"`
 	KeyARN        string `json:"keyArn,omitempty"`
 	KeyVersion    int    `json:"keyVersion,omitempty"`
+	SourceKeyARN  string `json:"sourceKeyArn,omitempty"`     // of ReEncrypt: the key that decrypts
+	SourceVersion int    `json:"sourceKeyVersion,omitempty"` // of that key
 	Algorithm     string `json:"algorithm,omitempty"`
 	MessageType   string `json:"messageType,omitempty"`
 	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
 	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
-	Outcome       string `json:"outcome,omitempty"`       // "allowed", "denied", "invalid" or "failed"
+
+	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.
+	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
+	SourceContext     map[string]string `json:"sourceEncryptionContext,omitempty"` // of ReEncrypt: of what is decrypted
+
+	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
 	Reason        string `json:"reason,omitempty"`
 	LatencyMicros int64  `json:"latencyMicros,omitempty"`
@@ -61,11 +68,15 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"keyId":"`, r.KeyID)
 	b = appendText(b, `,"keyArn":"`, r.KeyARN)
 	b = appendInt(b, `,"keyVersion":`, int64(r.KeyVersion))
+	b = appendText(b, `,"sourceKeyArn":"`, r.SourceKeyARN)
+	b = appendInt(b, `,"sourceKeyVersion":`, int64(r.SourceVersion))
 	b = appendText(b, `,"algorithm":"`, r.Algorithm)
 	b = appendText(b, `,"messageType":"`, r.MessageType)
 	b = appendText(b, `,"digest":"`, r.Digest)
 	b = appendText(b, `,"signatureHash":"`, r.SignatureHash)
 	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
+	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
+	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)

@@ -47,6 +47,8 @@ func fill(s string, n int64) Record {
 			f.SetString(s)
 		case reflect.Int, reflect.Int64:
 			f.SetInt(n)
+		case reflect.Map:
+			f.Set(reflect.ValueOf(map[string]string{s: "z", "n": s}))
 		}
 	}
 	r.Seq, r.Prev, r.Time = 7, strings.Repeat("0a", 32), time.Date(2026, 1, 2, 3, 4, 5, 60, time.UTC)
@@ -80,7 +82,7 @@ func TestLineReadsBack(t *testing.T) {
 		t.Fatal(back.Time)
 	}
 	back.Time = r.Time
-	if back != r {
+	if !reflect.DeepEqual(back, r) {
 		t.Fatalf("%+v", back)
 	}
 	if p, ok := parseLine(line); !ok || !p.whole || p.seq != 7 || p.time.Unix() != r.Time.Unix() || string(line[p.prevAt:p.prevAt+64]) != r.Prev {
@@ -103,6 +105,32 @@ func TestLongTextIsCutAndSaysSo(t *testing.T) {
 	}
 	if worst := len(ours(fill(strings.Repeat("\x01", 10*MaxText), -1<<62))); worst > maxLine {
 		t.Fatalf("a line can be %d bytes long, more than %d", worst, maxLine)
+	}
+}
+
+// TestManyPairsAreCutAndSayIt: what callers choose never makes a line longer than a reader takes.
+func TestManyPairsAreCutAndSayIt(t *testing.T) {
+	all := map[string]string{}
+	for i := range 4096 {
+		all[fmt.Sprintf("\x01%03x", i)] = ""
+	}
+	r := fill(strings.Repeat("\x01", 10*MaxText), -1<<62)
+	r.EncryptionContext, r.SourceContext = all, all
+	line := ours(r)
+	if len(line) > maxLine {
+		t.Fatalf("%d bytes, more than %d", len(line), maxLine)
+	}
+	var back Record
+	if err := json.Unmarshal([]byte(line), &back); err != nil {
+		t.Fatal(err)
+	}
+	kept := back.EncryptionContext
+	if _, said := kept[" [cut, 4096 pairs]"]; !said || len(kept) != MaxPairs/4+1 {
+		t.Fatalf("%d pairs are kept", len(kept))
+	}
+	r.EncryptionContext = map[string]string{"one": strings.Repeat("x", MaxPairs-3)}
+	if line := ours(r); strings.Contains(line[strings.Index(line, "encryptionContext"):], "pairs]\":\"\",\"one") || !strings.Contains(line, `"one":"xxx`) {
+		t.Fatal("a context that has room is cut")
 	}
 }
 

@@ -36,6 +36,7 @@ func answer(w http.ResponseWriter, id string, out any, err *api.Error) {
 		}
 	}
 	body := out.([]byte)
+	defer clear(body) // a plaintext may stand in it
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

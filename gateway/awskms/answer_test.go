@@ -85,7 +85,6 @@ func TestTarget(t *testing.T) {
 		header http.Header
 		name   string // in the audit record
 	}{
-		"one that is not here":   {header(contentType, "TrentService.ReplicateKey"), "ReplicateKey"},
 		"one that AWS lacks":     {header(contentType, "TrentService.StealKey"), unknownName},
 		"other case":             {header(contentType, "TrentService.sign"), unknownName},
 		"other service":          {header(contentType, "DynamoDB_20120810.Sign"), unknownName},

@@ -26,13 +26,14 @@ const maxUserAgent = 512
 // face is the name of this protocol in audit records.
 const face = "aws"
 
-// Config holds what the handler is made of. Service, Identities and Region are
+// Config holds what the handler is made of. Service, Identities and Regions are
 // required.
 type Config struct {
 	Service    *gateway.Service
 	Identities *identity.Identities
-	// Region is the one region for which a signature is good.
-	Region string
+	// Regions are those for which a signature is good; a call goes to the one that
+	// it is signed for.
+	Regions []string
 	// Address gives the client's address for the audit record. Default: the
 	// peer of the connection.
 	Address func(*http.Request) string
@@ -68,6 +69,9 @@ func New(c Config) http.Handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	out, err := h.guarded(w, r, id)
+	if plain, ok := out.(interface{ Wipe() }); ok {
+		defer plain.Wipe()
+	}
 	answer(w, id, out, err)
 }
 
@@ -93,13 +97,13 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (out 
 		return nil, err
 	}
 	op, name, unknown := target(r.Header)
-	caller, refused := h.authenticate(r, body)
+	caller, region, refused := h.authenticate(r, body)
 	if refused != nil {
 		h.logRefusal(r, id, refused)
 		return nil, firstError(op, body, unknown, refused.Error)
 	}
 	call := &gateway.Call{
-		RequestID: id, Face: face, Principal: caller,
+		RequestID: id, Face: face, Principal: caller, Region: region,
 		SourceAddress: h.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
 	}
 	defer func() {

@@ -47,7 +47,7 @@ func newFace(t *testing.T) *face {
 	core, lines := observer.New(zapcore.DebugLevel)
 	f := &face{Gateway: gatewaytest.New(t), lines: lines}
 	f.Handler = awskms.New(awskms.Config{
-		Service: f.Service, Identities: f.Identities, Region: gatewaytest.Region, Log: zap.New(core), Now: f.Now,
+		Service: f.Service, Identities: f.Identities, Regions: []string{gatewaytest.Region}, Log: zap.New(core), Now: f.Now,
 		Address: func(*http.Request) string { return "192.0.2.7" },
 		AuthFailures: func(reason string) {
 			f.mu.Lock()
@@ -142,7 +142,7 @@ func TestOrderOfErrors(t *testing.T) {
 	user := f.Principal("user", policy.RoleUser)
 	wrong := f.Admin
 	wrong.SecretAccessKey = "x"
-	const list, unknown, elsewhere = "TrentService.ListKeys", "TrentService.StealKey", "TrentService.GenerateMac"
+	const list, unknown, elsewhere = "TrentService.ListKeys", "TrentService.StealKey", "TrentService.GetKeyHistory"
 	for _, c := range []struct {
 		name         string
 		as           *gatewaytest.Credentials
@@ -163,7 +163,7 @@ func TestOrderOfErrors(t *testing.T) {
 		{"wrong type", &f.Admin, list, `{"Limit":"5"}`, api.Serialization, "ListKeys", api.Invalid, ""},
 		{"bad body of an unknown operation", &f.Admin, unknown, "{", api.Serialization, "UnknownOperation", api.Invalid, ""},
 		{"unknown operation", &f.Admin, unknown, "{}", api.UnknownOperation, "UnknownOperation", api.Invalid, ""},
-		{"operation that is not here", &f.Admin, elsewhere, "{}", api.UnknownOperation, "GenerateMac", api.Invalid, ""},
+		{"operation of REST alone", &f.Admin, elsewhere, "{}", api.UnknownOperation, "UnknownOperation", api.Invalid, ""},
 		{"members", &f.Admin, list, `{"Limit":0}`, api.Validation, "ListKeys", api.Invalid, ""},
 		{"not allowed", &user, "TrentService.CreateKey", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY"}`, api.AccessDenied, "CreateKey", api.Denied, ""},
 		{"no such key", &f.Admin, "TrentService.DescribeKey", `{"KeyId":"1234abcd-12ab-34cd-56ef-1234567890ab"}`, api.NotFound, "DescribeKey", api.Invalid, ""},
@@ -232,7 +232,7 @@ func TestEveryOperationIsServed(t *testing.T) {
 		if a.code == string(api.UnknownOperation) || a.status >= 500 {
 			t.Errorf("%s: %d %s", op.Name, a.status, a.body)
 		}
-		if len(records) != 1 || records[0].Operation != op.Name {
+		if len(records) == 0 || records[len(records)-1].Operation != op.Name { // CreateKey makes a key, and leaves two
 			t.Errorf("%s: records %+v", op.Name, records)
 		}
 	}

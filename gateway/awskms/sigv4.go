@@ -58,25 +58,26 @@ func newDecoySecret() string {
 	return rand.Text() + rand.Text()[:14] // 40 characters, as a real one has
 }
 
-// authenticate finds the principal that signed a request.
-func (h *handler) authenticate(r *http.Request, body []byte) (policy.Principal, *refusal) {
+// authenticate finds the principal that signed a request, and the region that it
+// is signed for.
+func (h *handler) authenticate(r *http.Request, body []byte) (policy.Principal, string, *refusal) {
 	now := h.Now()
 	a, refused := readAuthorization(r)
 	if refused != nil {
-		return policy.Principal{}, refused
+		return policy.Principal{}, "", refused
 	}
 	at, refused := h.checkRequest(r, a, now)
 	if refused != nil {
 		refused.accessKey = a.accessKey
-		return policy.Principal{}, refused
+		return policy.Principal{}, "", refused
 	}
 	sum := sha256.Sum256(body)
 	p, refused := h.checkSignature(r, a, at, now, hex.EncodeToString(sum[:]), int64(len(body)))
 	if refused != nil {
 		refused.accessKey = a.accessKey
-		return policy.Principal{}, refused
+		return policy.Principal{}, "", refused
 	}
-	return p, nil
+	return p, a.region, nil
 }
 
 // readAuthorization takes the signature out of a request.
@@ -125,7 +126,7 @@ func (h *handler) checkRequest(r *http.Request, a authorization, now time.Time) 
 		return invalid(reasonScope, "Credential should be scoped with a valid terminator: 'aws4_request', not '"+cut(a.terminator, 100)+"'.")
 	case a.service != service:
 		return invalid(reasonScope, "Credential should be scoped to correct service: 'kms'. ")
-	case a.region != h.Region:
+	case !slices.Contains(h.Regions, a.region):
 		return invalid(reasonScope, "Credential should be scoped to a valid Region, not '"+cut(a.region, 100)+"'. ")
 	case a.date != date[:8]:
 		return invalid(reasonScope, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '"+cut(a.date, 100)+"' != '"+date[:8]+"', from '"+date+"'.")

@@ -48,7 +48,7 @@ func newCaller(t testing.TB) *caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := New(Config{Identities: identities, Region: region, Now: func() time.Time { return noon }}).(*handler)
+	h := New(Config{Identities: identities, Regions: []string{region}, Now: func() time.Time { return noon }}).(*handler)
 	p, err := identities.CreatePrincipal(ctx, "release", policy.RoleAdministrator, nil, noon)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestAuthenticate(t *testing.T) {
 		"hash of the body":   {body: "{}", headers: []string{"X-Amz-Content-Sha256", "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, refused := c.authenticate(c.request(s), []byte(s.body))
+			p, _, refused := c.authenticate(c.request(s), []byte(s.body))
 			if refused != nil {
 				t.Fatalf("refused: %s: %v", refused.reason, refused.Error)
 			}
@@ -217,7 +217,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 			if x.change != nil {
 				x.change(r)
 			}
-			p, refused := c.authenticate(r, []byte(x.body))
+			p, _, refused := c.authenticate(r, []byte(x.body))
 			if refused == nil {
 				t.Fatal("accepted")
 			}
@@ -234,7 +234,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 func TestAuthenticateCoversTheBody(t *testing.T) {
 	c := newCaller(t)
 	for _, other := range []string{"", "{}", `{"Limit":6}`, `{"Limit":5} `} {
-		_, refused := c.authenticate(c.request(signing{body: `{"Limit":5}`}), []byte(other))
+		_, _, refused := c.authenticate(c.request(signing{body: `{"Limit":5}`}), []byte(other))
 		if refused == nil || refused.Message != mismatch {
 			t.Errorf("body %q in place of the signed one: %v", other, refused)
 		}
@@ -247,7 +247,7 @@ func TestUnusableAccessKeys(t *testing.T) {
 	c, ctx := newCaller(t), context.Background()
 	check := func(what string, s signing, reason string) {
 		t.Helper()
-		_, refused := c.authenticate(c.request(s), nil)
+		_, _, refused := c.authenticate(c.request(s), nil)
 		switch {
 		case reason == "" && refused != nil:
 			t.Errorf("%s: %s", what, refused.reason)
@@ -323,7 +323,7 @@ func TestAuthenticateAnySignedHeaders(t *testing.T) {
 			r.Header.Set("X-Amz-Date", noon.Format(dateFormat))
 			r.Header.Set("Content-Length", "11")
 			r.Header.Set("Authorization", signByHand(r, body, list, c.id, c.secret))
-			if _, refused := c.authenticate(r, body); refused != nil {
+			if _, _, refused := c.authenticate(r, body); refused != nil {
 				t.Fatalf("%s: %v", refused.reason, refused.Error)
 			}
 			for _, name := range strings.Split(list, ";") {
@@ -332,7 +332,7 @@ func TestAuthenticateAnySignedHeaders(t *testing.T) {
 				}
 				changed := r.Clone(context.Background())
 				changed.Header.Set(name, "other")
-				if _, refused := c.authenticate(changed, body); refused == nil || refused.reason != reasonSignature {
+				if _, _, refused := c.authenticate(changed, body); refused == nil || refused.reason != reasonSignature {
 					t.Errorf("%s was signed and changed: %+v", name, refused)
 				}
 			}
@@ -380,7 +380,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, refused := c.authenticate(r, body); (refused == nil) != (name == "known") {
+				if _, _, refused := c.authenticate(r, body); (refused == nil) != (name == "known") {
 					b.Fatal(refused)
 				}
 			}

@@ -35,9 +35,6 @@ func target(h http.Header) (op *gateway.Op, name string, err *api.Error) {
 	if op, ok = gateway.OpNamed(name); ok && !op.BeyondKMS() {
 		return op, name, nil
 	}
-	if _, known := api.Types[name]; known {
-		return nil, name, api.Errorf(api.UnknownOperation, "%s is an operation of AWS KMS that this gateway does not have.", name)
-	}
 	return nil, unknownName, api.Errorf(api.UnknownOperation, "AWS KMS has no operation %.100q.", name)
 }
 

@@ -23,10 +23,15 @@ const maxAnswer = 8 << 20
 // auditHeader names the audit record of a call: its number, a colon, its hash.
 const auditHeader = "Hsmgate-Audit-Record"
 
+// regionHeader names the region that a call goes to.
+const regionHeader = "Hsmgate-Region"
+
 // Client speaks to one gateway. Set the fields before the first call.
 type Client struct {
 	URL   string // http://127.0.0.1:8080 or https://…, without /v1
 	Token string // bearer token
+	// Region is the region that the calls go to. Empty is the gateway's home region.
+	Region string
 	// HTTP is what the requests go through; nil is a client of its own kind
 	// with the usual proxy settings. Its CheckRedirect is not used: a redirect
 	// is never followed, since the token would go with it.
@@ -139,6 +144,9 @@ func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
 	req.Header.Set("Accept", r.accept)
 	req.Header.Set("Authorization", "Bearer "+c.Token)
 	req.Header.Set("User-Agent", c.userAgent())
+	if c.Region != "" {
+		req.Header.Set(regionHeader, c.Region)
+	}
 	resp, err := c.client().Do(req)
 	if err != nil {
 		return nil, err // *url.Error: method, URL and cause, no header

@@ -27,11 +27,13 @@ func (e *ConfigError) Error() string { return e.Variable + " " + e.Problem }
 // Is says that it is an ErrConfig.
 func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 
-// FromEnv makes a client from HSMGATE_URL and HSMGATE_TOKEN, and HSMGATE_CA_FILE
-// where the gateway's certificate is of a private CA (PEM; no other CA is
-// trusted then). Its error is a *ConfigError.
+// FromEnv makes a client from HSMGATE_URL and HSMGATE_TOKEN, HSMGATE_REGION where
+// the calls go to another region than the home region, and HSMGATE_CA_FILE where
+// the gateway's certificate is of a private CA (PEM; no other CA is trusted then).
+// Its error is a *ConfigError.
 func FromEnv() (*Client, error) {
 	c := New(os.Getenv("HSMGATE_URL"), os.Getenv("HSMGATE_TOKEN"))
+	c.Region = os.Getenv("HSMGATE_REGION")
 	switch u, err := url.Parse(c.URL); {
 	case c.URL == "":
 		return nil, &ConfigError{"HSMGATE_URL", true, "is not set"}
@@ -43,6 +45,8 @@ func FromEnv() (*Client, error) {
 		return nil, &ConfigError{"HSMGATE_URL", false, "holds more than https://host:port"}
 	case c.Token == "":
 		return nil, &ConfigError{"HSMGATE_TOKEN", true, "is not set"}
+	case strings.Trim(c.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
+		return nil, &ConfigError{"HSMGATE_REGION", false, "is not a region, such as eu-central-1"}
 	}
 	if path := os.Getenv("HSMGATE_CA_FILE"); path != "" {
 		pool, err := readCA(path)

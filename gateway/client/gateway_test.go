@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,13 +17,15 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 func key(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }
 
 // TestEveryOperation calls each operation of the table on a real gateway.
 func TestEveryOperation(t *testing.T) {
-	g := gatewaytest.New(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1"}, KeyStores: map[string]hsm.Config{"second": hsmtest.NewToken(t)}})
 	c := client.New(g.URL, g.Admin.Token)
 	var receipts []string
 	c.OnReceipt = func(r string) { receipts = append(receipts, r) }
@@ -108,7 +111,10 @@ func TestEveryOperation(t *testing.T) {
 	if _, err := c.SignFile(ctx, box.KeyMetadata.KeyId, "", strings.NewReader("file")); client.Code(err) != api.InvalidKeyUsage {
 		t.Errorf("a key that does not sign: %v", err)
 	}
+	secrets(t, c, ok)
 	listAndUpdateAliases(t, c, id, ok)
+	storesAndRegions(t, c, ok)
+
 	importMaterial(t, c, ok)
 
 	for _, op := range gateway.Ops {
@@ -204,6 +210,52 @@ func listAndUpdateAliases(t *testing.T, c *client.Client, id string, ok func(str
 	}
 }
 
+func storesAndRegions(t *testing.T, c *client.Client, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, MultiRegion: true, CustomKeyStoreId: "second"})
+	ok("CreateKey", err)
+	id := made.KeyMetadata.KeyId
+	replica, err := c.ReplicateKey(ctx, &api.ReplicateKeyRequest{KeyTarget: key(id), ReplicaRegion: "eu-west-1"})
+	ok("ReplicateKey", err)
+	_, err = c.UpdatePrimaryRegion(ctx, &api.UpdatePrimaryRegionRequest{KeyTarget: key(id), PrimaryRegion: "eu-west-1"})
+	ok("UpdatePrimaryRegion", err)
+	c.Region = "eu-west-1"
+	there, err := c.DescribeKey(ctx, &api.DescribeKeyRequest{KeyTarget: key(id)})
+	ok("DescribeKey", err)
+	if there.KeyMetadata.Arn != replica.ReplicaKeyMetadata.Arn || there.KeyMetadata.MultiRegionConfiguration.MultiRegionKeyType != api.Primary {
+		t.Errorf("in the other region: %+v", there.KeyMetadata)
+	}
+	c.Region = "eu-west-9"
+	if _, err := c.ListKeys(ctx, &api.ListKeysRequest{}); client.Code(err) != api.Validation || !strings.Contains(err.Error(), "eu-central-1, eu-west-1") {
+		t.Errorf("a region that is not served: %v", err)
+	}
+	c.Region = ""
+
+	list, err := c.DescribeCustomKeyStores(ctx, &api.DescribeCustomKeyStoresRequest{})
+	ok("DescribeCustomKeyStores", err)
+	if n := len(list.CustomKeyStores); n != 2 || list.CustomKeyStores[1].CustomKeyStoreId != "second" || list.CustomKeyStores[1].ConnectionState != api.Connected {
+		t.Errorf("%+v", list)
+	}
+	_, err = c.ConnectCustomKeyStore(ctx, &api.ConnectCustomKeyStoreRequest{CustomKeyStoreId: "second"})
+	ok("ConnectCustomKeyStore", err)
+	_, err = c.DisconnectCustomKeyStore(ctx, &api.DisconnectCustomKeyStoreRequest{CustomKeyStoreId: "second"})
+	ok("DisconnectCustomKeyStore", err)
+	refused := func(name string, err error) {
+		t.Helper()
+		if client.Code(err) != api.UnsupportedOperation || !strings.Contains(err.Error(), "key_stores") {
+			t.Errorf("%s: %v", name, err)
+		}
+		ok(name, nil)
+	}
+	_, err = c.CreateCustomKeyStore(ctx, &api.CreateCustomKeyStoreRequest{CustomKeyStoreName: "third"})
+	refused("CreateCustomKeyStore", err)
+	_, err = c.UpdateCustomKeyStore(ctx, &api.UpdateCustomKeyStoreRequest{CustomKeyStoreId: "second", KeyStorePassword: "1234567"})
+	refused("UpdateCustomKeyStore", err)
+	_, err = c.DeleteCustomKeyStore(ctx, &api.DeleteCustomKeyStoreRequest{CustomKeyStoreId: "second"})
+	refused("DeleteCustomKeyStore", err)
+}
+
 // TestPublicKeyForms: what the gateway makes of a public key.
 func TestPublicKeyForms(t *testing.T) {
 	g := gatewaytest.New(t)
@@ -276,6 +328,60 @@ func rotate(t *testing.T, c *client.Client, id string, ok func(string, error)) {
 	if len(list.Rotations) != 2 || len(keys.Keys) != 2 || history.Signature == "" {
 		t.Errorf("%+v %+v %+v", list, keys, history)
 	}
+}
+
+// secrets calls what symmetric keys, HMAC keys and agreement keys do.
+func secrets(t *testing.T, c *client.Client, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	made := func(spec api.KeySpec, usage api.KeyUsage) api.KeyTarget {
+		t.Helper()
+		out, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: spec, KeyUsage: usage})
+		ok("CreateKey", err)
+		return api.KeyTarget{KeyId: out.KeyMetadata.KeyId}
+	}
+	box, mac, agreeing := made(api.Symmetric, api.EncryptDecrypt), made(api.HMAC256, api.GenerateVerifyMac), made(api.P256, api.KeyAgreement)
+	context := map[string]string{"a": "b"}
+	data, err := c.GenerateDataKey(ctx, &api.GenerateDataKeyRequest{KeyTarget: box, KeySpec: api.AES256, EncryptionContext: context})
+	ok("GenerateDataKey", err)
+	moved, err := c.ReEncrypt(ctx, &api.ReEncryptRequest{CiphertextBlob: data.CiphertextBlob, SourceEncryptionContext: context, DestinationKeyId: box.KeyId})
+	ok("ReEncrypt", err)
+	opened, err := c.Decrypt(ctx, &api.DecryptRequest{CiphertextBlob: moved.CiphertextBlob})
+	ok("Decrypt", err)
+	if len(data.Plaintext) != 32 || !bytes.Equal(opened.Plaintext, data.Plaintext) {
+		t.Error("the data key is another one when it comes back")
+	}
+	_, err = c.GenerateDataKeyWithoutPlaintext(ctx, &api.GenerateDataKeyWithoutPlaintextRequest{KeyTarget: box, KeySpec: api.AES128})
+	ok("GenerateDataKeyWithoutPlaintext", err)
+	pair, err := c.GenerateDataKeyPair(ctx, &api.GenerateDataKeyPairRequest{KeyTarget: box, KeyPairSpec: api.P256})
+	ok("GenerateDataKeyPair", err)
+	_, err = c.GenerateDataKeyPairWithoutPlaintext(ctx, &api.GenerateDataKeyPairWithoutPlaintextRequest{KeyTarget: box, KeyPairSpec: api.P256})
+	ok("GenerateDataKeyPairWithoutPlaintext", err)
+	tag, err := c.GenerateMac(ctx, &api.GenerateMacRequest{KeyTarget: mac, Message: []byte("m"), MacAlgorithm: api.HMACSHA256})
+	ok("GenerateMac", err)
+	_, err = c.VerifyMac(ctx, &api.VerifyMacRequest{KeyTarget: mac, Message: []byte("m"), Mac: tag.Mac, MacAlgorithm: api.HMACSHA256})
+	ok("VerifyMac", err)
+	shared, err := c.DeriveSharedSecret(ctx, &api.DeriveSharedSecretRequest{KeyTarget: agreeing, KeyAgreementAlgorithm: api.ECDH, PublicKey: pair.PublicKey})
+	ok("DeriveSharedSecret", err)
+	n := 7
+	random, err := c.GenerateRandom(ctx, &api.GenerateRandomRequest{NumberOfBytes: &n})
+	ok("GenerateRandom", err)
+	if len(shared.SharedSecret) != 32 || len(random.Plaintext) != n {
+		t.Errorf("%d and %d bytes", len(shared.SharedSecret), len(random.Plaintext))
+	}
+	// No key of SoftHSM encapsulates, so that these come to a refusal that is theirs.
+	_, err = c.Encapsulate(ctx, &api.EncapsulateRequest{KeyTarget: agreeing, EncapsulationAlgorithm: api.MLKEM})
+	ok("Encapsulate", unless(err, api.InvalidKeyUsage))
+	_, err = c.Decapsulate(ctx, &api.DecapsulateRequest{KeyTarget: agreeing, EncapsulationAlgorithm: api.MLKEM, SharedSecretCiphertextBlob: []byte("x")})
+	ok("Decapsulate", unless(err, api.InvalidKeyUsage))
+}
+
+// unless is nil for an error of that code.
+func unless(err error, code api.Code) error {
+	if client.Code(err) == code {
+		return nil
+	}
+	return fmt.Errorf("%w, not %s", err, code)
 }
 
 // importMaterial brings a key pair in and takes it away.

@@ -80,6 +80,9 @@ type Options struct {
 	Quotas   gateway.Quotas
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
+
+	KeyStores map[string]hsm.Config // further tokens
+	Regions   []string              // further regions
 }
 
 // New starts a gateway and stops it with the test.
@@ -125,12 +128,14 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Imports: o.Imports,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions,
 	})
+	t.Cleanup(func() { _ = g.Service.Close() })
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)
 	aws := awskms.New(awskms.Config{
-		Service: g.Service, Identities: g.Identities, Region: Region, Address: address, Log: log, Now: g.Now,
+		Service: g.Service, Identities: g.Identities, Regions: g.Service.Regions(), Address: address, Log: log, Now: g.Now,
 	})
 	server := httptest.NewServer(rest.New(rest.Config{
 		Service: g.Service, Identities: g.Identities, AWS: aws, Log: log, Registry: registry, Address: address, Now: g.Now,
@@ -139,6 +144,17 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	g.URL = server.URL
 	g.Admin = g.Principal("admin", policy.RoleAdministrator)
 	return g
+}
+
+// Another starts a second service on the same parts, as after a crash of the first.
+func (g *Gateway) Another(t testing.TB) *gateway.Service {
+	t.Helper()
+	s := gateway.New(gateway.Config{
+		Names: gateway.Names{Account: Account, Region: Region},
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Now: g.Now,
+	})
+	must(t, s.Start(context.Background()))
+	return s
 }
 
 // Now is the gateway's clock.

@@ -76,7 +76,9 @@ func Evaluate(r Request) Decision {
 // principal's own keys.
 func userMay(r Request) bool {
 	switch r.Action {
-	case "kms:DescribeKey", "kms:GetPublicKey", "kms:Sign", "kms:Verify", "kms:Encrypt", "kms:Decrypt":
+	case "kms:DescribeKey", "kms:GetPublicKey", "kms:Sign", "kms:Verify", "kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
+		"kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyPair", "kms:GenerateDataKeyPairWithoutPlaintext",
+		"kms:GenerateMac", "kms:VerifyMac", "kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate":
 		return r.KeyID != "" && r.Principal.Keys[r.KeyID]
 	}
 	return false

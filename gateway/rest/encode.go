@@ -97,7 +97,10 @@ func writeJSON(ec echo.Context, status int, mediaType string, v any) error {
 	if err != nil {
 		return err
 	}
-	return ec.Blob(status, mediaType, append(body, '\n'))
+	body = append(body, '\n')
+	defer clear(body)                                                     // a plaintext may stand in it
+	ec.Response().Header().Set("Content-Length", strconv.Itoa(len(body))) // net/http would send a long one in chunks
+	return ec.Blob(status, mediaType, body)
 }
 
 // problem is an error as RFC 9457 has it, with the code of AWS KMS beside it.

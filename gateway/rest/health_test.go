@@ -52,7 +52,7 @@ func TestMetricsNeedPermission(t *testing.T) {
 		`hsmgate_calls_total{operation="Sign",outcome="allowed"} 1`, `hsmgate_calls_total{operation="Sign",outcome="invalid"} 1`,
 		`hsmgate_calls_total{operation="GetMetrics",outcome="denied"} 1`, `hsmgate_call_seconds_count{operation="Sign"} 2`,
 		`hsmgate_rest_authentication_failures_total{reason="MissingAuthenticationTokenException"} 1`,
-		"hsmgate_token_available 1", "hsmgate_audit_ready 1", "hsmgate_token_sessions ", "hsmgate_token_recoveries_total 0",
+		`hsmgate_token_available{token="default"} 1`, "hsmgate_audit_ready 1", `hsmgate_token_sessions{token="default"} `, `hsmgate_token_recoveries_total{token="default"} 0`,
 	} {
 		if !bytes.Contains(a.Body, []byte("\n"+line)) {
 			t.Errorf("no line %s", line)

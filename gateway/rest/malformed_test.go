@@ -86,7 +86,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Origin":"EXTERNAL_KEY_STORE"}`, 400, "made inside the token"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Policy":"{}"}`, 400, "Key policies are not supported"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Tags":[{"TagKey":"aws:a","TagValue":"b"}]}`, 400, "Tags beginning with aws: are reserved"},
-		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","MultiRegion":true}`, 400, "Multi-Region keys are not supported"},
+		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","CustomKeyStoreId":"nowhere"}`, 404, "no custom key store"},
 		{"GET", "/v1/keys?Limit=0", "", 400, "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
 		{"GET", "/v1/keys?Limit=1001", "", 400, "less than or equal to 1000"},
 		{"GET", "/v1/keys?Limit=ten", "", 400, `Limit must be a whole number, not "ten"`},

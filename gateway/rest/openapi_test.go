@@ -17,7 +17,7 @@ import (
 )
 
 // beside are routes that are no operations of the table.
-var beside = []string{"SignUpload", "GetMetrics", "Healthz", "Readyz", "OpenAPI"}
+var beside = []string{"SignUpload", "DecryptByCiphertext", "GetMetrics", "Healthz", "Readyz", "OpenAPI"}
 
 func document(t testing.TB) *openapi3.T {
 	t.Helper()
@@ -70,6 +70,9 @@ func TestDocumentNamesEveryMember(t *testing.T) {
 		item := doc.Paths.Value(op.Path)
 		if item == nil {
 			t.Fatalf("%s: no path %s", op.Name, op.Path)
+		}
+		if len(item.Parameters) != 1 || item.Parameters[0].Ref != "#/components/parameters/Region" {
+			t.Errorf("%s: the path lacks the parameter Region", op.Path)
 		}
 		described := item.GetOperation(op.Method)
 		compare(t, op.Name+"'s answer", described.Responses.Status(200).Value.Content.Get("application/json").Schema, api.Types[op.Name].Response)
@@ -189,13 +192,14 @@ func TestDocumentNamesEveryValue(t *testing.T) {
 	t.Parallel()
 	doc := document(t)
 	for name, want := range map[string][]any{
-		"KeySpec":             {"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1", "ECC_NIST_EDWARDS25519"},
-		"KeyUsage":            {string(api.SignVerify), string(api.EncryptDecrypt)},
-		"KeyState":            {string(api.Enabled), string(api.DisabledState), string(api.PendingDeletion)},
+		"KeySpec": {"RSA_2048", "RSA_3072", "RSA_4096", "ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521", "ECC_SECG_P256K1", "ECC_NIST_EDWARDS25519",
+			"SYMMETRIC_DEFAULT", "HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512", "ML_DSA_44", "ML_DSA_65", "ML_DSA_87", "ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"},
+		"KeyUsage":            {string(api.SignVerify), string(api.EncryptDecrypt), string(api.GenerateVerifyMac), string(api.KeyAgreement), string(api.EncapsulateDecapsulate)},
+		"KeyState":            {string(api.Enabled), string(api.DisabledState), string(api.PendingDeletion), string(api.PendingReplicaDeletion), string(api.Unavailable)},
 		"MessageType":         {string(api.Raw), string(api.Digest)},
-		"EncryptionAlgorithm": {string(api.OAEPSHA1), string(api.OAEPSHA256)},
+		"EncryptionAlgorithm": {string(api.SymmetricDefault), string(api.OAEPSHA1), string(api.OAEPSHA256)},
 		"SigningAlgorithm": {string(api.PKCS1SHA256), string(api.PKCS1SHA384), string(api.PKCS1SHA512), string(api.PSSSHA256), string(api.PSSSHA384), string(api.PSSSHA512),
-			string(api.ECDSASHA256), string(api.ECDSASHA384), string(api.ECDSASHA512), string(api.Ed25519SHA512), string(api.Ed25519PHSHA512)},
+			string(api.ECDSASHA256), string(api.ECDSASHA384), string(api.ECDSASHA512), string(api.Ed25519SHA512), string(api.Ed25519PHSHA512), string(api.MLDSASHAKE256)},
 	} {
 		if got := doc.Components.Schemas[name].Value.Enum; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, want %v", name, got, want)
@@ -232,7 +236,11 @@ func TestEveryOperationIsWhole(t *testing.T) {
 		if found, ok := gateway.OpNamed(op.Name); !ok || found != op {
 			t.Errorf("%s is not found by its name", op.Name)
 		}
-		if routes[op.Method+op.Path] || !strings.HasPrefix(op.Path, "/v1/") || !op.BeyondKMS() && op.Permission() != "kms:"+op.Name {
+		permission := "kms:" + op.Name
+		if op.Name == "ReEncrypt" { // of the key that encrypts; the other's is kms:ReEncryptFrom
+			permission = "kms:ReEncryptTo"
+		}
+		if routes[op.Method+op.Path] || !strings.HasPrefix(op.Path, "/v1/") || !op.BeyondKMS() && op.Permission() != permission {
 			t.Errorf("%s: %s %s %s", op.Name, op.Method, op.Path, op.Permission())
 		}
 		routes[op.Method+op.Path] = true

@@ -20,6 +20,9 @@ import (
 // maxUserAgent bounds what a caller can write into a record, in bytes.
 const maxUserAgent = 256
 
+// regionHeader names the region that a call goes to, in place of the home region.
+const regionHeader = "Hsmgate-Region"
+
 // maxPath bounds the same for a path that leads nowhere.
 const maxPath = 256
 
@@ -36,6 +39,9 @@ func (f *face) serve(op *gateway.Op) echo.HandlerFunc {
 		receipt(ec, call)
 		if err != nil {
 			return f.problem(ec, err)
+		}
+		if plain, ok := out.(interface{ Wipe() }); ok {
+			defer plain.Wipe()
 		}
 		return f.encode(ec, out)
 	}
@@ -81,6 +87,7 @@ func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
 	call := &gateway.Call{
 		RequestID: ec.Get("requestId").(string), Face: "rest",
 		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
+		Region: strings.Join(r.Header.Values(regionHeader), ","), // two are none that is served
 	}
 	p, err := f.principal(r)
 	if err == nil {

@@ -97,6 +97,9 @@ func (f *face) route(e *echo.Echo, op *gateway.Op) {
 	if strings.Contains(path, ":name") {
 		paths = append(paths, strings.Replace(path, ":name", "alias/:alias", 1))
 	}
+	if op.Also != "" {
+		paths = append(paths, op.Also)
+	}
 	methods := []string{op.Method}
 	if op.Name == "Sign" {
 		methods = append(methods, http.MethodPut) // curl -T

@@ -116,20 +116,25 @@ func (s *Store) InsertKey(ctx context.Context, key *Key) error {
 	})
 }
 
-// InsertReplica adds a key of a line that is there in other regions already.
-// ErrExists when the region has it or had it, ErrNotFound when there is no such line.
+// InsertReplica adds a key of a line that is there in other regions already; a
+// deleted one comes back. ErrExists when the region has it, ErrNotFound when the
+// line is not there or deleted everywhere.
 func (s *Store) InsertReplica(ctx context.Context, key *Key) error {
 	k := key.stored()
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		all := s.mem.lines[k.ID]
-		if len(all) == 0 {
+		if !slices.ContainsFunc(all, func(k *Key) bool { return k.State != StateDeleted }) {
 			return nil, fmt.Errorf("key %s: %w", k.ID, ErrNotFound)
 		}
-		if _, ok := s.mem.key(k.Region, k.ID); ok {
+		k.Line = all[0].Line
+		apply := func(m *memory) { m.putKey(k) }
+		switch old, ok := s.mem.key(k.Region, k.ID); {
+		case !ok:
+			return apply, insertMember(ctx, tx, k)
+		case old.State != StateDeleted:
 			return nil, fmt.Errorf("key %s in %s: %w", k.ID, k.Region, ErrExists)
 		}
-		k.Line = all[0].Line
-		return func(m *memory) { m.putKey(k) }, insertMember(ctx, tx, k)
+		return apply, reviveMember(ctx, tx, k)
 	})
 }
 
@@ -137,6 +142,18 @@ func insertMember(ctx context.Context, tx *sql.Tx, k *Key) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO keys (region, id, description, state, created_at, deletion_at, pending_days)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, k.Region, k.ID, k.Description, k.State,
 		k.CreatedAt.UnixMicro(), column(k.DeletionAt), k.PendingDays); err != nil {
+		return fmt.Errorf("key %s: %w", k.ID, err)
+	}
+	return insertTags(ctx, tx, k)
+}
+
+// reviveMember makes a key of its tombstone.
+func reviveMember(ctx context.Context, tx *sql.Tx, k *Key) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM tags WHERE region = ? AND key_id = ?", k.Region, k.ID); err != nil {
+		return fmt.Errorf("key %s: %w", k.ID, err)
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE keys SET description = ?, state = ?, created_at = ?, deletion_at = ?, pending_days = ? WHERE region = ? AND id = ?",
+		k.Description, k.State, k.CreatedAt.UnixMicro(), column(k.DeletionAt), k.PendingDays, k.Region, k.ID); err != nil {
 		return fmt.Errorf("key %s: %w", k.ID, err)
 	}
 	return insertTags(ctx, tx, k)

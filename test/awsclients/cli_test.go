@@ -73,6 +73,12 @@ func arguments(t *testing.T, as access, op string, in params) []string {
 			args = append(args, option)
 		case []string:
 			args = append(append(args, option), v...)
+		case map[string]string:
+			var pairs []string
+			for k, v := range v {
+				pairs = append(pairs, k+"="+v)
+			}
+			args = append(args, option, strings.Join(pairs, ","))
 		case int:
 			args = append(args, option, strconv.Itoa(v))
 		default:

@@ -76,9 +76,9 @@ func (b *bench) testErrors(t *testing.T) {
 		"manage by alias":  {b.admin, "DisableKey", params{"KeyId": "alias/taken"}, "NotFoundException", "Invalid keyId 'alias/taken'"},
 		"bad marker":       {b.admin, "ListKeys", params{"Marker": "x"}, "InvalidMarkerException", ""},
 		"too soon":         {b.admin, "ScheduleKeyDeletion", params{"KeyId": id, "PendingWindowInDays": 6}, "ValidationException", "1 validation error detected: Value '6' at 'pendingWindowInDays' failed to satisfy constraint: Member must have value greater than or equal to 7"},
-		"not made here":    {b.admin, "CreateKey", params{"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}, "UnsupportedOperationException", ""},
+		"not made here":    {b.admin, "CreateKey", params{"KeySpec": "SM2", "KeyUsage": "SIGN_VERIFY"}, "UnsupportedOperationException", ""},
 		"no usage":         {b.admin, "CreateKey", params{"KeySpec": "RSA_2048"}, "ValidationException", "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."},
-		"not served":       {b.admin, "GenerateRandom", params{"NumberOfBytes": 16}, "UnknownOperationException", "GenerateRandom is an operation of AWS KMS that this gateway does not have."},
+		"not served":       {b.admin, "ListRetirableGrants", params{"RetiringPrincipal": "arn:aws:iam::111122223333:user/u"}, "UnknownOperationException", "ListRetirableGrants is an operation of AWS KMS that this gateway does not have."},
 	} {
 		if !b.fast && !slices.Contains(shownByCLI, name) {
 			continue

@@ -138,3 +138,13 @@ func (k opensslKey) decrypt(t *testing.T, algorithm string, ciphertext []byte) [
 	}
 	return out
 }
+
+// derive is the raw ECDH secret with another public key.
+func (k opensslKey) derive(t *testing.T, spki []byte) []byte {
+	t.Helper()
+	secret, err := openssl(t, map[string][]byte{"key": k.private, "peer": spki}, "pkeyutl", "-derive", "-inkey", "key", "-peerform", "DER", "-peerkey", "peer", "-out", "OUT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}

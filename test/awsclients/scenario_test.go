@@ -36,15 +36,17 @@ func TestClients(t *testing.T) {
 	for _, c := range clients(t) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g := gatewaytest.New(t)
+			g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1"}})
 			b := &bench{client: c, Gateway: g, admin: accessOf(g, g.Admin)}
 			t.Run("keys", b.testKeys)
 			t.Run("sign", b.testSign)
 			t.Run("verify", b.testVerify)
 			t.Run("encrypt", b.testEncrypt)
+			t.Run("envelope", b.testEnvelope)
 			t.Run("aliases", b.testAliases)
 			t.Run("pages", b.testPages)
 			t.Run("life", b.testLife)
+			t.Run("regions", b.testRegions)
 			t.Run("errors", b.testErrors)
 			t.Run("authentication", b.testAuthentication)
 			t.Run("audit", b.testAudit)
@@ -344,7 +346,7 @@ func (b *bench) testAudit(t *testing.T) {
 		}
 	}
 	for _, op := range gateway.Ops {
-		if !seen[op.Name] {
+		if !seen[op.Name] && !op.BeyondKMS() && b.asked(op.Name) {
 			t.Errorf("%s was never called with success by %s", op.Name, b.name)
 		}
 	}

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // TestMeasure runs the whole benchmark with windows that are too short to mean anything: every process starts, every request is answered,
 // every figure is there.
 func TestMeasure(t *testing.T) {
-	o, err := parse([]string{"--only", "p256,ed25519,aws,keys", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
+	o, err := parse([]string{"--only", "p256,ed25519,aws,encrypt,decrypt,data-key,mac,keys", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
 		"--soak", "300ms", "--dir", t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +50,14 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%s was measured %d times, not 2", want, seen[want])
 		}
 	}
+	if len(rep.Secrets) != len(secretParts) {
+		t.Errorf("%d operations of secret keys: %+v", len(rep.Secrets), rep.Secrets)
+	}
+	for _, s := range rep.Secrets {
+		if s.Daemon.Ops < 1 || s.Bare.Ops < 1 || s.Daemon.CPU <= 0 {
+			t.Errorf("%s: %+v", s.Name, s)
+		}
+	}
 	for _, k := range rep.Keys {
 		if k.Daemon.Ops < 1 || k.Bare.Ops < 1 {
 			t.Errorf("%d keys: %+v", k.Keys, k)
@@ -57,7 +65,7 @@ func TestMeasure(t *testing.T) {
 	}
 	var table bytes.Buffer
 	rep.print(&table)
-	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "memory of the daemon"} {
+	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "data-key", "memory of the daemon"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
 		}

@@ -13,11 +13,12 @@ import (
 
 // report is everything that was measured; --output json prints it as it is.
 type report struct {
-	Machine  machine   `json:"machine"`
-	Rows     []row     `json:"rows,omitempty"`
-	Keys     []keysRow `json:"keys,omitempty"`
-	Creating *creating `json:"creating,omitempty"`
-	Soak     *soak     `json:"soak,omitempty"`
+	Machine  machine     `json:"machine"`
+	Rows     []row       `json:"rows,omitempty"`
+	Secrets  []secretRow `json:"secrets,omitempty"`
+	Keys     []keysRow   `json:"keys,omitempty"`
+	Creating *creating   `json:"creating,omitempty"`
+	Soak     *soak       `json:"soak,omitempty"`
 }
 
 // machine is what the figures were measured on.

@@ -14,6 +14,9 @@ func (rep report) print(w io.Writer) {
 	if len(rep.Rows) > 0 {
 		printRows(w, rep.Rows)
 	}
+	if len(rep.Secrets) > 0 {
+		printSecrets(w, rep.Secrets)
+	}
 	if len(rep.Keys) > 0 {
 		printKeys(w, rep.Keys)
 	}
@@ -72,6 +75,17 @@ func goalText(goals []goal, name string) string {
 		}
 	}
 	return "\t"
+}
+
+// printSecrets has no floor: what is on top of the bare calls is the server and all that it does.
+func printSecrets(w io.Writer, rows []secretRow) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "\n%d connections, bare in %d threads\tbare ops/s\tp50 ms\tp99 ms\tCPU µs/op\tdaemon ops/s\tp50 ms\tp99 ms\tCPU µs/op\t\n", secretConnections, secretThreads)
+	for _, r := range rows {
+		fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\t\n", r.Name, r.Bare.PerSecond, r.Bare.P50, r.Bare.P99, r.Bare.CPU,
+			r.Daemon.PerSecond, r.Daemon.P50, r.Daemon.P99, r.Daemon.CPU)
+	}
+	t.Flush()
 }
 
 func printKeys(w io.Writer, rows []keysRow) {

@@ -54,8 +54,12 @@ func (t *bareToken) session() (pkcs11.SessionHandle, error) {
 
 // key finds a private key by its label, which is the key's id.
 func (t *bareToken) key(label string) (pkcs11.ObjectHandle, error) {
+	return t.labelled(pkcs11.CKO_PRIVATE_KEY, label)
+}
+
+func (t *bareToken) labelled(class uint, label string) (pkcs11.ObjectHandle, error) {
 	template := []*pkcs11.Attribute{
-		pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PRIVATE_KEY),
+		pkcs11.NewAttribute(pkcs11.CKA_CLASS, class),
 		pkcs11.NewAttribute(pkcs11.CKA_LABEL, label),
 	}
 	if err := t.ctx.FindObjectsInit(t.keep, template); err != nil {
@@ -66,7 +70,7 @@ func (t *bareToken) key(label string) (pkcs11.ObjectHandle, error) {
 		return 0, fmt.Errorf("find: %w", err)
 	}
 	if len(found) != 1 {
-		return 0, fmt.Errorf("the token has %d private keys labelled %q, not one", len(found), label)
+		return 0, fmt.Errorf("the token has %d keys labelled %q, not one", len(found), label)
 	}
 	return found[0], nil
 }
