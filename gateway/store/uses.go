@@ -24,13 +24,13 @@ func (s *Store) LastUse(region, keyID string) (*LastUse, bool) {
 	return u, ok
 }
 
-// usesMigration made the table of last uses.
-const usesMigration = 2
+// usesSince is when migration 2 ran, which made the table of last uses.
+const usesSince = "SELECT tstamp FROM goose_db_version WHERE version_id <= 2 ORDER BY version_id DESC, id DESC LIMIT 1"
 
 // UsesSince is from when on the database has last uses: when their table was made.
 func (s *Store) UsesSince(ctx context.Context) (time.Time, error) {
 	var at time.Time
-	err := s.db.QueryRowContext(ctx, "SELECT tstamp FROM goose_db_version WHERE version_id = ? ORDER BY id DESC LIMIT 1", usesMigration).Scan(&at)
+	err := s.db.QueryRowContext(ctx, usesSince).Scan(&at)
 	if err != nil {
 		return at, fmt.Errorf("store: from when on there are last uses: %w", err)
 	}

@@ -2,6 +2,7 @@ package awsclients
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -71,6 +72,12 @@ func arguments(t *testing.T, as access, op string, in params) []string {
 			args = append(args, option, "fileb://"+file)
 		case bool:
 			args = append(args, option)
+		case []any:
+			text, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			args = append(args, option, string(text))
 		case []string:
 			args = append(append(args, option), v...)
 		case map[string]string:

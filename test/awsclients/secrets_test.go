@@ -17,7 +17,11 @@ var noToken = []string{"Decapsulate"}
 
 // asked says whether the scenario asks a client for an operation.
 func (b *bench) asked(op string) bool {
-	return !slices.Contains(noToken, op) && (b.name == "go-sdk" || !slices.Contains(sdkOnly, op))
+	if slices.Contains(noToken, op) || b.name != "go-sdk" && (op == lastUsage || slices.Contains(sdkOnly, op)) {
+		return false
+	}
+	one := bench{client: client{fast: true}, Gateway: b.Gateway}
+	return b.fast || one.unsupported("")[op] == nil || b.unsupported("")[op] != nil
 }
 
 // testEnvelope encrypts a file's key, as every client does: with a context, and
