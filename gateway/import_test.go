@@ -212,9 +212,7 @@ func TestImportParametersAreRefused(t *testing.T) {
 	refusal(t, ask(key, api.WrapOAEPSHA256, api.WrappingSM2), 400, api.UnsupportedOperation)
 	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+own+"/import", api.ImportKeyMaterialRequest{ImportToken: []byte("t"), EncryptedKeyMaterial: []byte("m")}), 400, api.UnsupportedOperation)
 	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+own+"/delete-imported", nil), 400, api.UnsupportedOperation)
-	for _, origin := range []api.Origin{api.OriginExternalKeyStore, api.OriginAWSCloudHSM} {
-		refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys", api.CreateKeyRequest{Origin: origin}), 400, api.UnsupportedOperation)
-	}
+	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys", api.CreateKeyRequest{Origin: api.OriginExternalKeyStore}), 400, api.UnsupportedOperation)
 	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256}), 409, api.KMSInvalidState)
 	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/enable", nil), 409, api.KMSInvalidState)
 	refusal(t, g.Send(g.Admin.Token, "PUT", "/v1/keys/"+key+"/rotation", nil), 400, api.UnsupportedOperation)
@@ -319,6 +317,10 @@ func TestImportedMaterialExpires(t *testing.T) {
 		in := p.request(t, m.Value)
 		in.ExpirationModel, in.ValidTo, in.KeyMaterialDescription = api.KeyMaterialExpires, api.NewTime(g.Now().Add(time.Hour)), "from the vault"
 		id := bring(t, g, key, in).KeyMaterialId
+		var sealed api.EncryptResponse
+		if kind.spec == api.Symmetric {
+			g.Call("POST", "/v1/keys/"+key+"/encrypt", api.EncryptRequest{Plaintext: []byte("secret")}, &sealed)
+		}
 
 		g.Advance(2 * time.Hour)
 		if now := metadata(t, g, key); now.KeyState != api.PendingImport || now.Enabled || now.ExpirationModel != "" || now.ValidTo != nil || (now.CurrentKeyMaterialId == id) != (kind.spec == api.Symmetric) {
@@ -347,7 +349,13 @@ func TestImportedMaterialExpires(t *testing.T) {
 		if v := stored(t, g, key).Versions[0]; v.Description != "from the vault" {
 			t.Errorf("%+v", v)
 		}
-		g.Call("GET", "/v1/keys/"+key, nil, nil)
+		if kind.spec == api.Symmetric {
+			var opened api.DecryptResponse
+			g.Call("POST", "/v1/keys/"+key+"/decrypt", api.DecryptRequest{CiphertextBlob: sealed.CiphertextBlob}, &opened)
+			if string(opened.Plaintext) != "secret" {
+				t.Errorf("%+v", opened)
+			}
+		}
 		if now := metadata(t, g, key); now.KeyState != api.Enabled {
 			t.Errorf("%+v", now)
 		}
