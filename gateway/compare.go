@@ -35,6 +35,9 @@ func Compare(ctx context.Context, s *store.Store, name string, token *hsm.Token)
 			continue
 		}
 		for _, v := range k.Versions {
+			if v.ObjectID == nil { // imported material that is gone
+				continue
+			}
 			known[string(v.ObjectID)] = true
 			o, ok := held[string(v.ObjectID)]
 			switch name := fmt.Sprintf("key %s version %d", k.ID, v.Number); {

@@ -27,6 +27,18 @@ func TokenKey(k *store.Key) (*hsm.Key, error) {
 // Check is what a state means for an operation.
 func (st States) Check(arn string, state api.KeyState) *api.Error { return st.check(arn, state) }
 
+// Unrecorded performs an operation whose record cannot be kept, and takes it back.
+func (s *Service) Unrecorded(ctx context.Context, name string, k *store.Key, in any) *api.Error {
+	op, _ := OpNamed(name)
+	c := &Call{RequestID: "r", op: op, key: k}
+	c.record.KeyARN = s.arn(k)
+	_, err := op.run(ctx, s, c, in)
+	if c.undo != nil {
+		c.undo()
+	}
+	return err
+}
+
 // CountUses sets how many encryptions a service sets aside at once, and how many a
 // version may make, so that a test comes to the end of them.
 func (s *Service) CountUses(block, most uint64) { s.counted.block, s.counted.most = block, most }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
@@ -114,4 +116,13 @@ func contents(t testing.TB, path string) []byte {
 // admin is the administrator as the pipeline sees him.
 func admin(g *gatewaytest.Gateway) policy.Principal {
 	return policy.Principal{ARN: g.Admin.ARN, Role: policy.RoleAdministrator}
+}
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
+
+// isExpiry finds the record of an expiry of a key's material.
+func isExpiry(key string) func(audit.Record) bool {
+	return func(r audit.Record) bool {
+		return r.Operation == "ExpireKeyMaterial" && r.Outcome == "allowed" && r.KeyID == key && r.KeyVersion == 1
+	}
 }

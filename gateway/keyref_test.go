@@ -103,7 +103,7 @@ func referenceService(t testing.TB) *Service {
 			t.Fatal(err)
 		}
 	}
-	return &Service{names: testNames, store: st}
+	return &Service{names: testNames, store: st, now: time.Now}
 }
 
 var referenceUser = policy.Principal{ARN: "arn:aws:iam::111122223333:user/u", Role: policy.RoleUser, Keys: map[string]bool{ownKey: true}}

@@ -267,10 +267,11 @@ func (s *Service) reachable(k *store.Key) bool {
 // keyState is the state in which a key shows itself: one whose key store is
 // disconnected is Unavailable, unless it waits for its deletion.
 func (s *Service) keyState(k *store.Key) api.KeyState {
-	if k.Token != "" && (k.State == store.StateEnabled || k.State == store.StateDisabled) && s.store.Disconnected(k.Token) {
+	state := k.StateAt(s.now())
+	if k.Token != "" && (state == store.StateEnabled || state == store.StateDisabled) && s.store.Disconnected(k.Token) {
 		return api.Unavailable
 	}
-	return api.KeyState(k.State)
+	return api.KeyState(state)
 }
 
 // TokenName is the name of the token that holds a key.

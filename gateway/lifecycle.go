@@ -47,6 +47,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	s.doomPending(ctx)
 	s.startKeyStores(ctx)
+	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	for name, keys := range MissingTokens(s.store, s.keyStoreNames()) {
 		s.log.Warn("the configuration names no token that holds keys of the store", zap.String("token", name), zap.Int("keys", keys))
@@ -69,8 +70,9 @@ func (s *Service) report(ctx context.Context, name string, token *hsm.Token) err
 // mendEvery is how often a broken audit log is asked whether it is whole again.
 const mendEvery = time.Second
 
-// Run destroys keys whose waiting period is over and rotates those that are due,
-// looking each 'every', until ctx ends, and writes last uses. It also has a broken
+// Run destroys keys whose waiting period is over and imported material that has
+// expired, rotates keys that are due, looking each 'every', until ctx ends, and
+// writes last uses. It also has a broken
 // audit log mended when its cause is gone, which calls alone would not bring
 // about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
@@ -92,6 +94,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 			}
 		case <-tick.C:
 			if s.able() == nil {
+				s.expireDue(ctx)
 				s.destroyDue(ctx)
 				s.rotateDue(ctx)
 			}

@@ -12,9 +12,7 @@ import (
 )
 
 // pending are the operations of AWS KMS that gateway.Ops does not have.
-var pending = []string{
-	"DeleteImportedKeyMaterial", "GetParametersForImport", "ImportKeyMaterial",
-}
+var pending = []string{}
 
 // differing are the members of the model that a Go type does not have, with the
 // reason. There are none.

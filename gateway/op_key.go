@@ -35,6 +35,14 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err := token.Supports(hsm.KeySpec(spec), hsmUse(spec, usage)); err != nil {
 		return nil, s.tokenError(c, err)
 	}
+	if in.Origin == api.OriginExternal {
+		k := &store.Key{
+			Region: s.namesFor(c).Region, ID: newKeyID(in.MultiRegion), Description: in.Description, State: store.StatePendingImport, CreatedAt: s.now(), Tags: tags,
+			Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginExternal)},
+		}
+		place(k, in)
+		return s.createExternal(ctx, c, k)
+	}
 	k := &store.Key{
 		Region: s.namesFor(c).Region, ID: newKeyID(in.MultiRegion), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(), Tags: tags,
 		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
@@ -85,8 +93,8 @@ func unsupportedInCreate(in *api.CreateKeyRequest) *api.Error {
 	switch {
 	case in.Policy != "":
 		return unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
-	case in.Origin == api.OriginExternal, in.Origin == api.OriginExternalKeyStore, in.XksKeyId != "":
-		return unsupported("Keys are made inside the tokens of this gateway. Leave XksKeyId out, and Origin or let it be AWS_KMS or AWS_CLOUDHSM.")
+	case in.Origin == api.OriginExternalKeyStore, in.XksKeyId != "":
+		return unsupported("Keys are made inside the tokens of this gateway, or imported into them. Leave XksKeyId out, and Origin or let it be AWS_KMS, EXTERNAL or AWS_CLOUDHSM.")
 	}
 	return nil
 }
@@ -101,8 +109,12 @@ func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 		KeySpec: api.KeySpec(k.Spec), CustomerMasterKeySpec: api.KeySpec(k.Spec),
 	}
 	s.algorithms(k).describe(m)
-	if v, ok := k.Current(s.now()); ok && m.KeySpec == api.Symmetric {
+	v, ok := k.Current(s.now())
+	if m.KeySpec == api.Symmetric { // kept when imported material is gone
 		m.CurrentKeyMaterialId = v.MaterialID
+	}
+	if ok && k.Origin == store.OriginExternal {
+		m.ExpirationModel, m.ValidTo = expirationOf(v)
 	}
 	m.MultiRegion, m.MultiRegionConfiguration, m.PendingDeletionWindowInDays = k.MultiRegion, s.multiRegion(k), k.PendingDays
 	if m.Origin == api.OriginAWSCloudHSM {

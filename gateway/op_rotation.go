@@ -119,23 +119,32 @@ func onDemand(k *store.Key) (n int) {
 	return n
 }
 
-// useImported makes the material that was imported last the current one.
+// useImported makes the material that was imported last the current one, that of a
+// pair after the overlap.
 func (s *Service) useImported(ctx context.Context, c *Call) (*api.RotateKeyOnDemandResponse, *api.Error) {
-	for _, v := range c.key.Versions {
-		if !v.CurrentAt.IsZero() || v.ObjectID == nil {
-			continue
-		}
-		c.record.KeyVersion = v.Number
-		if err := s.recordStart(ctx, c); err != nil {
-			return nil, err
-		}
-		v.CurrentAt, v.Rotation = s.now(), string(api.OnDemand)
-		if err := s.store.SetVersion(ctx, c.key.ID, v, s.now()); err != nil {
-			return nil, s.rotationError(c, err)
-		}
-		return &api.RotateKeyOnDemandResponse{KeyId: c.record.KeyARN, KeyVersion: v.Number}, nil
+	k := c.key
+	v, ok := waiting(k)
+	if !ok || !v.Usable(s.now()) {
+		return nil, api.Errorf(api.KMSInvalidState, "%s has no imported material that waits for a rotation. Import new material first: ImportKeyMaterial with ImportType NEW_KEY_MATERIAL.", c.record.KeyARN)
 	}
-	return nil, api.Errorf(api.KMSInvalidState, "%s has no imported material that waits for a rotation. Import new material first: ImportKeyMaterial with ImportType NEW_KEY_MATERIAL.", c.record.KeyARN)
+	c.record.KeyVersion = v.Number
+	if err := s.recordStart(ctx, c); err != nil {
+		return nil, err
+	}
+	from := s.now().Add(s.overlap(k))
+	begin := func(at time.Time, kind api.RotationType) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return s.store.ReplaceMaterial(ctx, k.ID, v.Number, v.ObjectID, func(v *store.Version) { v.CurrentAt, v.Rotation = at, string(kind) }, s.now())
+		}
+	}
+	if err := begin(from, api.OnDemand)(ctx); err != nil {
+		return nil, s.importError(c, err)
+	}
+	// What may have been used already stays, whatever becomes of its record.
+	if from.After(s.now()) {
+		c.undoBy(s, begin(time.Time{}, ""))
+	}
+	return &api.RotateKeyOnDemandResponse{KeyId: c.record.KeyARN, KeyVersion: v.Number}, nil
 }
 
 // ListKeyRotations lists the versions that rotations brought, or all of them; the
@@ -156,7 +165,7 @@ func (s *Service) ListKeyRotations(_ context.Context, c *Call, in *api.ListKeyRo
 			out.Truncated, out.NextMarker = true, strconv.Itoa(out.Rotations[limit-1].KeyVersion)
 			break
 		}
-		out.Rotations = append(out.Rotations, rotationEntry(c, v, current.Number))
+		out.Rotations = append(out.Rotations, s.rotationEntry(c, v, current.Number))
 	}
 	return out, nil
 }
@@ -172,7 +181,7 @@ func versionMarker(marker string) (int, error) {
 	return n, err
 }
 
-func rotationEntry(c *Call, v store.Version, current int) api.RotationsListEntry {
+func (s *Service) rotationEntry(c *Call, v store.Version, current int) api.RotationsListEntry {
 	e := api.RotationsListEntry{
 		KeyId: c.record.KeyARN, KeyVersion: v.Number, KeyMaterialId: v.MaterialID, KeyMaterialDescription: v.Description,
 		KeyMaterialState: api.NonCurrent, RotationType: api.RotationType(v.Rotation),
@@ -187,19 +196,14 @@ func rotationEntry(c *Call, v store.Version, current int) api.RotationsListEntry
 		e.RotationDate = api.NewTime(v.CurrentAt)
 	}
 	if c.key.Origin == store.OriginExternal {
-		describeImported(&e, v)
+		s.describeImported(&e, v)
 	}
 	return e
 }
 
-func describeImported(e *api.RotationsListEntry, v store.Version) {
-	e.ImportState = api.Imported
-	if v.ObjectID == nil {
-		e.ImportState = api.ImportPending
-		return
-	}
-	e.ExpirationModel = api.KeyMaterialDoesNotExpire
-	if !v.ExpiresAt.IsZero() {
-		e.ExpirationModel, e.ValidTo = api.KeyMaterialExpires, api.NewTime(v.ExpiresAt)
+func (s *Service) describeImported(e *api.RotationsListEntry, v store.Version) {
+	if e.ImportState = api.ImportPending; v.Usable(s.now()) {
+		e.ImportState = api.Imported
+		e.ExpirationModel, e.ValidTo = expirationOf(v)
 	}
 }

@@ -85,6 +85,10 @@ func keyExamples(p *parts) map[string]example {
 		"ListResourceTags":     {bad: "?Limit=51"},
 		"GetKeyLastUsage":      {bad: "?X=1"},
 
+		"GetParametersForImport":    {good: map[string]any{"WrappingAlgorithm": "RSAES_OAEP_SHA_1", "WrappingKeySpec": "RSA_2048"}, bad: `{}`, needs: "store"},
+		"ImportKeyMaterial":         {good: p.material, bad: `{}`, needs: "store"},
+		"DeleteImportedKeyMaterial": {bad: `{"KeyMaterialId":"x"}`, needs: "store"},
+
 		"GetKeyPolicy":                        {bad: "?X=1", refused: api.UnsupportedOperation},
 		"PutKeyPolicy":                        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: api.UnsupportedOperation},
 		"ListKeyPolicies":                     {bad: "?Limit=0", refused: api.UnsupportedOperation},
@@ -113,6 +117,8 @@ type parts struct {
 	user                gatewaytest.Credentials
 	signing, decrypting string
 	spare, waiting      string // keys for changes of state and for aliases; waiting waits for its deletion
+	imported            string // a key of origin EXTERNAL
+	material            api.ImportKeyMaterialRequest
 	single, moving      string // multi-Region keys: one without a replica, one with
 	signature           []byte
 	ciphertext          []byte
@@ -140,6 +146,9 @@ func newParts(t *testing.T) *parts {
 	}
 	g.Call("POST", "/v1/keys/"+p.moving+"/replicate", map[string]any{"ReplicaRegion": "eu-west-1"}, nil)
 	p.decrypting = g.CreateKey(api.RSA2048, api.EncryptDecrypt).KeyId
+	p.imported = external(t, g, api.P256, api.SignVerify).KeyId
+	p.material = parameters(t, g, p.imported, api.WrapOAEPSHA1, api.WrappingRSA2048).request(t, hsmtest.MaterialOf(t, hsm.NISTP256, hsm.UseSign).Value)
+	bring(t, g, p.imported, p.material)
 	p.signature = sign(t, g, p.signing, api.SignRequest{Message: []byte("m"), SigningAlgorithm: api.ECDSASHA256})
 	var out api.EncryptResponse
 	g.Call("POST", "/v1/keys/"+p.decrypting+"/encrypt", api.EncryptRequest{Plaintext: []byte("m"), EncryptionAlgorithm: api.OAEPSHA1}, &out)
@@ -180,6 +189,8 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.kem
 	case "CancelKeyDeletion":
 		return p.waiting
+	case "GetParametersForImport", "ImportKeyMaterial", "DeleteImportedKeyMaterial":
+		return p.imported
 	case "ReplicateKey":
 		return p.single
 	case "UpdatePrimaryRegion":
@@ -210,6 +221,7 @@ func (p *parts) prepare() {
 	send("DELETE", "/v1/aliases/alias%2Fnew", nil)
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
+	send("POST", "/v1/keys/"+p.imported+"/import", p.material)
 }
 
 // fresh are the outcome records since the last time.

@@ -37,6 +37,8 @@ type Config struct {
 	AuditTimeout time.Duration
 	// Rotation says how keys get new versions.
 	Rotation Rotation
+	// Imports says how key material is brought in.
+	Imports Imports
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
 	Quotas Quotas
 	// Name tells this process from others that share the store. Default "".
@@ -55,6 +57,7 @@ type Service struct {
 	metrics      *metrics
 	auditTimeout time.Duration
 	rotation     Rotation
+	imports      Imports
 	quotas       Quotas
 	now          func() time.Time
 	name         string // of this process, the owner of its pending objects
@@ -84,7 +87,7 @@ func New(c Config) *Service {
 		c.Rotation.Overlap = defaultOverlap
 	}
 	s := &Service{
-		rotation: c.Rotation, name: c.Name,
+		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),

@@ -29,6 +29,7 @@ const (
 	rotatable   = usable | pendingImport           // there the key's origin is what is wrong
 	switchable  = enabled | disabled | unavailable // EnableKey, DisableKey
 	deletable   = anyState &^ pendingDeletion &^ updating
+	importable  = enabled | disabled | pendingImport
 	notPending  = anyState &^ pendingDeletion
 	onlyPending = pendingDeletion
 )

@@ -31,7 +31,7 @@ func (s *Service) candidates(c *Call, number *int) ([]store.Version, *api.Error)
 	}
 	var begun []store.Version
 	for _, v := range slices.Backward(c.key.Versions) {
-		if v.ObjectID != nil && !v.CurrentAt.IsZero() && !v.CurrentAt.After(s.now()) {
+		if v.Usable(s.now()) && !v.CurrentAt.IsZero() && !v.CurrentAt.After(s.now()) {
 			begun = append(begun, v)
 		}
 	}
@@ -54,7 +54,7 @@ func (s *Service) published(c *Call, number *int) (store.Version, *api.Error) {
 // numbered is the version that a caller names, begun or only announced.
 func (s *Service) numbered(c *Call, number int) (store.Version, *api.Error) {
 	v, ok := c.key.Version(number)
-	if !ok || v.ObjectID == nil {
+	if !ok || !v.Usable(s.now()) {
 		return v, api.Errorf(api.NotFound, "%s has no version %d. ListKeyRotations lists its versions.", c.record.KeyARN, number)
 	}
 	c.record.KeyVersion = number

@@ -148,8 +148,11 @@ func (i *importer) run() (err error) {
 		return err
 	}
 	if !i.memory {
-		return &Error{Kind: ErrUnsupported, Op: "import", Detail: fmt.Sprintf("%s by %s: %v", i.m.spec, i.how, err),
-			Advice: "allow imports through this process's memory, or use another wrapping algorithm"}
+		advice, lost := i.instead()
+		if lost != nil {
+			return lost
+		}
+		return &Error{Kind: ErrUnsupported, Op: "import", Detail: fmt.Sprintf("%s by %s: %v", i.m.spec, i.how, err), Advice: advice}
 	}
 	if err := i.s.clear(i.m.id); err != nil {
 		return err

@@ -108,6 +108,8 @@ type Object struct {
 	Spec      KeySpec // empty where it is none of ours
 	Protected bool    // SENSITIVE and not EXTRACTABLE
 	Why       string  // why it cannot be used: it is not protected, or is not the only one under its CKA_ID
+	// NeverExtractable: the token says that it was never EXTRACTABLE. Not so of imported keys, and of none where the module does not keep the attribute.
+	NeverExtractable bool
 }
 
 // Objects lists the private and the secret keys in the token.
@@ -152,7 +154,7 @@ func (s *session) describe(h pkcs11.ObjectHandle) Object {
 		return b
 	}
 	o := Object{ID: read(pkcs11.CKA_ID), Label: string(read(pkcs11.CKA_LABEL)), Why: s.unprotected(h)}
-	o.Protected = o.Why == ""
+	o.Protected, o.NeverExtractable = o.Why == "", isTrue(read(pkcs11.CKA_NEVER_EXTRACTABLE))
 	switch typ := ulong(read(pkcs11.CKA_KEY_TYPE)); typ {
 	case pkcs11.CKK_RSA:
 		o.Type = "RSA"

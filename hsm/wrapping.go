@@ -55,3 +55,8 @@ func (t *Token) GenerateWrapping(ctx context.Context, bits int, id []byte, label
 	}
 	return made, nil
 }
+
+// Importable reports whether Import takes keys of this spec; whether a token can use them is another question (Supports).
+func Importable(spec KeySpec) bool {
+	return secretKinds[spec] != nil || parameterSets[spec] == nil && spec != ""
+}

@@ -15,8 +15,8 @@ import (
 func newKey(a *app) *cobra.Command {
 	return group("key", "Make and manage keys", newKeyCreate(a), newKeyList(a), newKeyDescribe(a),
 		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeyVersions(a), newKeyHistory(a),
-		newKeyRotate(a), newKeyRotation(a), newKeyReplicate(a), newKeySchedule(a), newKeyCancel(a),
-		newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
+		newKeyRotate(a), newKeyRotation(a), newKeyReplicate(a), newKeyImportParameters(a), newKeyImport(a), newKeyDeleteMaterial(a),
+		newKeySchedule(a), newKeyCancel(a), newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
 }
 
 func target(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }
@@ -47,6 +47,12 @@ func describe(w io.Writer, k *api.KeyMetadata) {
 	row("usage", k.KeyUsage)
 	row("state", k.KeyState)
 	row("created", day(k.CreationDate))
+	if k.Origin == api.OriginExternal {
+		row("origin", k.Origin)
+	}
+	if k.ValidTo != nil {
+		row("expires", day(k.ValidTo))
+	}
 	describePlace(row, k)
 	if k.DeletionDate != nil {
 		row("deletion", day(k.DeletionDate))

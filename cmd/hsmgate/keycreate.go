@@ -12,7 +12,7 @@ import (
 
 func newKeyCreate(a *app) *cobra.Command {
 	var spec, usage, description, alias, keyStore string
-	var multiRegion bool
+	var multiRegion, external bool
 	c := &cobra.Command{
 		Use:   "create --spec SPEC",
 		Short: "Make a key inside the token",
@@ -25,7 +25,8 @@ otherwise:
   HMAC_224, HMAC_256, HMAC_384, HMAC_512             GENERATE_VERIFY_MAC
   ML_DSA_44, ML_DSA_65, ML_DSA_87                    SIGN_VERIFY, where the token has it
   ML_KEM_512, ML_KEM_768, ML_KEM_1024                ENCAPSULATE_DECAPSULATE, where the token has it
-With an alias that is taken, no key is made.`,
+With an alias that is taken, no key is made. With --external the key waits for material from outside:
+'hsmgate key import-parameters'.`,
 		Example: "  hsmgate key create --spec ECC_NIST_P256 --alias alias/release\n  hsmgate key create --spec RSA_3072 --usage ENCRYPT_DECRYPT --description 'backup keys'",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,6 +44,9 @@ With an alias that is taken, no key is made.`,
 			if err == nil && alias != "" {
 				err = checkAlias(alias)
 			}
+			if external {
+				in.Origin = api.OriginExternal
+			}
 			if err != nil {
 				return err
 			}
@@ -58,6 +62,7 @@ With an alias that is taken, no key is made.`,
 	c.Flags().StringVar(&spec, "spec", "", "key spec, such as ECC_NIST_P256")
 	c.Flags().StringVar(&usage, "usage", "", "what the key does (default: the first that its spec has)")
 	c.Flags().StringVar(&description, "description", "", "what the key is for")
+	c.Flags().BoolVar(&external, "external", false, "its material comes from outside")
 	c.Flags().StringVar(&keyStore, "key-store", "", "name of the token to make the key in; see 'hsmgate key-store list' (default: the gateway's own)")
 	c.Flags().BoolVar(&multiRegion, "multi-region", false, "the key can be replicated to other regions")
 	c.Flags().StringVar(&alias, "alias", "", "a name for the key, such as alias/release")

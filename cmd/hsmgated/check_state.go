@@ -164,6 +164,36 @@ func (f *findings) compare(ctx context.Context, s *store.Store, name string, t *
 	if len(differences) == 0 {
 		f.add(stateOK, "keys", "", "token and database agree")
 	}
+	f.imported(ctx, s, name, t)
+}
+
+// imported reports the keys that came from outside. Of those no token says that
+// it made them or that they were never extractable, so nobody asks; what protects
+// them now is asked of every key.
+func (f *findings) imported(ctx context.Context, s *store.Store, name string, t *hsm.Token) {
+	objects, err := t.Objects(ctx)
+	if err != nil {
+		f.failed("keys", err)
+		return
+	}
+	held := make(map[string]hsm.Object, len(objects))
+	for _, o := range objects {
+		held[string(o.ID)] = o
+	}
+	imported, protected := 0, 0
+	for _, k := range s.AllKeys() {
+		for _, v := range k.Versions {
+			if k.Origin == store.OriginExternal && gateway.TokenName(k) == name && v.ObjectID != nil {
+				imported++
+				if o, ok := held[string(v.ObjectID)]; ok && o.Protected && !o.NeverExtractable {
+					protected++
+				}
+			}
+		}
+	}
+	if imported > 0 {
+		f.add(stateOK, "imported", "", "%d key version(s) came from outside; of %d the token says that they are protected now, and not that they always were", imported, protected)
+	}
 }
 
 // auditLog reads the whole log.

@@ -63,6 +63,8 @@ type Config struct {
 	Audit Audit `yaml:"audit"`
 	// Rotation says how keys get new versions.
 	Rotation Rotation `yaml:"rotation"`
+	// Import says how key material is brought in.
+	Import gateway.Imports `yaml:"import"`
 	// Log is the log of operations, JSON lines on standard error.
 	Log Log `yaml:"log"`
 	// StopTimeout is how long calls that are under way may go on after SIGTERM

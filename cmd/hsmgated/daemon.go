@@ -90,7 +90,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	d.service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
-		Rotation: c.Rotation.gateway(), Quotas: c.Quotas,
+		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Imports: c.Import,
 	})
 	return d, d.service.Start(ctx)
 }

@@ -30,6 +30,7 @@ type Record struct {
 	MessageType   string `json:"messageType,omitempty"`
 	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
+	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
 
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.
 	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
@@ -73,6 +74,7 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"messageType":"`, r.MessageType)
 	b = appendText(b, `,"digest":"`, r.Digest)
 	b = appendText(b, `,"signatureHash":"`, r.SignatureHash)
+	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
 	b = appendText(b, `,"outcome":"`, r.Outcome)

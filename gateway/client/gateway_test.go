@@ -3,7 +3,10 @@ package client_test
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
@@ -111,6 +114,8 @@ func TestEveryOperation(t *testing.T) {
 	secrets(t, c, ok)
 	listAndUpdateAliases(t, c, id, ok)
 	storesAndRegions(t, c, ok)
+
+	importMaterial(t, c, ok)
 
 	for _, op := range gateway.Ops {
 		if !called[op.Name] {
@@ -377,4 +382,37 @@ func unless(err error, code api.Code) error {
 		return nil
 	}
 	return fmt.Errorf("%w, not %s", err, code)
+}
+
+// importMaterial brings a key pair in and takes it away.
+func importMaterial(t *testing.T, c *client.Client, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := c.CreateKey(ctx, &api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, Origin: api.OriginExternal})
+	ok("CreateKey", err)
+	id := made.KeyMetadata.KeyId
+	params, err := c.GetParametersForImport(ctx, &api.GetParametersForImportRequest{KeyTarget: key(id), WrappingAlgorithm: api.WrapOAEPSHA1, WrappingKeySpec: api.WrappingRSA2048})
+	ok("GetParametersForImport", err)
+	pub, err := x509.ParsePKIXPublicKey(params.PublicKey)
+	ok("GetParametersForImport", err)
+	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ok("GenerateKey", err)
+	material, err := x509.MarshalPKCS8PrivateKey(pair)
+	ok("MarshalPKCS8PrivateKey", err)
+	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, pub.(*rsa.PublicKey), material, nil)
+	ok("EncryptOAEP", err)
+	in, err := c.ImportKeyMaterial(ctx, &api.ImportKeyMaterialRequest{KeyTarget: key(id), ImportToken: params.ImportToken, EncryptedKeyMaterial: wrapped,
+		ExpirationModel: api.KeyMaterialDoesNotExpire, KeyMaterialDescription: "from a test"})
+	ok("ImportKeyMaterial", err)
+	signed, err := c.SignFile(ctx, id, "", strings.NewReader("file"))
+	ok("Sign", err)
+	digest := sha256.Sum256([]byte("file"))
+	if !ecdsa.VerifyASN1(&pair.PublicKey, digest[:], signed.Signature) {
+		t.Error("the signature is not one of the key that was imported")
+	}
+	out, err := c.DeleteImportedKeyMaterial(ctx, &api.DeleteImportedKeyMaterialRequest{KeyTarget: key(id), KeyMaterialId: in.KeyMaterialId})
+	ok("DeleteImportedKeyMaterial", err)
+	if out.KeyMaterialId != in.KeyMaterialId {
+		t.Errorf("%+v", out)
+	}
 }

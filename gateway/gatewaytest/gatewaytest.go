@@ -75,9 +75,11 @@ type Options struct {
 	Token   hsm.Config   // default: a new SoftHSM token
 	Trusted []*net.IPNet // proxies whose X-Forwarded-For is believed
 	Log     *zap.Logger  // in place of Gateway.Lines
-	Quotas  gateway.Quotas
 	// Rotation is how keys get new versions.
 	Rotation gateway.Rotation
+	Quotas   gateway.Quotas
+	// Imports is how key material is brought in.
+	Imports gateway.Imports
 
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
@@ -127,7 +129,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	g.Service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
-		KeyStores: o.KeyStores, Regions: o.Regions,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })
 	must(t, g.Service.Start(ctx))

@@ -11,7 +11,7 @@ import (
 // ImportKey is the pair under which material for one key is brought in: the
 // private half is a token object. Immutable.
 type ImportKey struct {
-	ID        string // stands in the import token
+	ID        string // hex SHA-256 of the import token
 	Region    string
 	KeyID     string
 	Algorithm string // AlgorithmSpec of KMS

@@ -88,11 +88,11 @@ type Version struct {
 }
 
 // Current is the version that is used at a time: the last that has begun by
-// then. False while there is none, or its material is gone.
+// then. False while there is none, or its material is gone or has expired.
 func (l *Line) Current(now time.Time) (Version, bool) {
 	for i := len(l.Versions) - 1; i >= 0; i-- {
 		if v := l.Versions[i]; !v.CurrentAt.IsZero() && !v.CurrentAt.After(now) {
-			return v, v.ObjectID != nil
+			return v, v.Usable(now)
 		}
 	}
 	return Version{}, false

@@ -166,7 +166,7 @@ func testImport(t *testing.T, tok *hsm.Token, w *hsm.Key, pub string, how hsm.Wr
 	}
 	t.Logf("unwrapped in the token: %v", in.InToken)
 	find(t, tok, id, func(o hsm.Object) {
-		if !o.Protected || o.Why != "" || o.Spec != m.Spec || o.Label != "imported" {
+		if !o.Protected || o.NeverExtractable || o.Why != "" || o.Spec != m.Spec || o.Label != "imported" {
 			t.Errorf("the token shows %+v", o)
 		}
 	})
