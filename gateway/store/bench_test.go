@@ -11,10 +11,10 @@ import (
 func tenThousand(b *testing.B) *Store {
 	b.Helper()
 	s := openStore(b, b.TempDir()+"/hsmgate.db")
-	_, err := s.writer.ExecContext(b.Context(), `
+	_, err := file(s).writer.ExecContext(b.Context(), `
 		CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT i, printf('key-%05d', i) AS id FROM n;
 		BEGIN;
-		INSERT INTO lines SELECT id, 'ECC_NIST_P256', 'SIGN_VERIFY', 'AWS_KMS', '', 0, '', 0, NULL, NULL FROM n;
+		INSERT INTO lines SELECT id, 'ECC_NIST_P256', 'SIGN_VERIFY', 'AWS_KMS', '', 0, '', 0, NULL, NULL, '', NULL FROM n;
 		INSERT INTO keys (region, id, description, state, created_at, pending_days) SELECT '`+home+`', id, '', 'Enabled', 0, 0 FROM lines;
 		INSERT INTO versions SELECT id, 1, randomblob(16), randomblob(91), NULL, 0, 0, '', '', '', NULL, 0 FROM lines;
 		INSERT INTO aliases SELECT '`+home+`', 'alias/' || id, id, 0, 0 FROM lines;

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/store/storetest"
 )
 
 // The test binary is also the process that gets killed.
@@ -28,13 +30,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	storetest.Main(m)
 }
 
 // victim writes without end and says on standard output what is done. It is
 // killed; it stops by itself only when its parent is gone.
 func victim(ctx context.Context, path, mode string) error {
-	s, err := Open(ctx, path, home)
+	s, err := openAt(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func stopInside(ctx context.Context, s *Store) error {
 			return nil, err
 		}
 		if _, err := tx.ExecContext(ctx, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
-			INSERT INTO lines SELECT 'half-' || i, hex(zeroblob(100000)), '', '', '', 0, '', 0, NULL, NULL FROM n`); err != nil {
+			INSERT INTO lines SELECT 'half-' || i, hex(zeroblob(100000)), '', '', '', 0, '', 0, NULL, NULL, '', NULL FROM n`); err != nil {
 			return nil, err
 		}
 		fmt.Println("inside")
@@ -139,9 +141,9 @@ func kill(t *testing.T, c *exec.Cmd, lines *bufio.Scanner, heard func(string)) {
 func sound(t *testing.T, s *Store) {
 	t.Helper()
 	var result string
-	ok(t, s.writer.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&result))
+	ok(t, file(s).writer.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&result))
 	equal(t, result, "ok")
-	err := s.writer.QueryRowContext(t.Context(), "SELECT 'broken' FROM pragma_foreign_key_check").Scan(&result)
+	err := file(s).writer.QueryRowContext(t.Context(), "SELECT 'broken' FROM pragma_foreign_key_check").Scan(&result)
 	is(t, err, sql.ErrNoRows)
 }
 

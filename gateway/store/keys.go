@@ -88,8 +88,8 @@ func (k *Key) due(now time.Time) bool {
 }
 
 // InsertKey adds a key with its line. A key whose token object is still to be
-// made is added with State Creating and the ObjectID that the object will have,
-// so that a crash leaves a trace of it. ErrExists when the id or an object id
+// made is added with State Creating, the ObjectID that the object will have and
+// the Owner that makes it, so that a crash leaves a trace of it. ErrExists when the id or an object id
 // was ever used, ErrInvalid when the parts do not fit together.
 func (s *Store) InsertKey(ctx context.Context, key *Key) error {
 	k := key.stored()
@@ -177,7 +177,11 @@ func (s *Store) ActivateKey(ctx context.Context, region, id string, version Vers
 		if _, err := tx.ExecContext(ctx, "DELETE FROM versions WHERE key_id = ? AND number = ?", id, v.Number); err != nil {
 			return err
 		}
-		return insertVersion(ctx, tx, id, v)
+		if err := insertVersion(ctx, tx, id, v); err != nil {
+			return err
+		}
+		k.Owner, k.OwnedAt = "", time.Time{}
+		return updateLine(ctx, tx, id, &k.Line)
 	})
 }
 
@@ -278,7 +282,7 @@ func (s *Store) MarkDestroyed(ctx context.Context, id string, at time.Time) erro
 				return fmt.Errorf("key %s is %s in %s: %w", id, k.State, k.Region, ErrState)
 			}
 		}
-		l.DestroyedAt = stored(at)
+		l.DestroyedAt, l.Owner, l.OwnedAt = stored(at), "", time.Time{}
 		return nil
 	})
 }

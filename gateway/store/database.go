@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// database is what differs between SQLite and PostgreSQL. All methods but typed
+// and listen are called with the right to write.
+type database interface {
+	fmt.Stringer // for messages; without a secret
+
+	// open connects and brings the schema up to date.
+	open(ctx context.Context, home string) error
+	// begin starts a write, once no other process is in one. before is the version
+	// that it finds, after the one that its commit leaves behind.
+	begin(ctx context.Context) (tx *sql.Tx, before, after int64, err error)
+	// snapshot starts to read one version; no transaction when it is the known one.
+	snapshot(ctx context.Context, known int64) (tx *sql.Tx, version int64, err error)
+	// changed lists what was written after a version. all: anything may have been.
+	changed(ctx context.Context, tx *sql.Tx, since int64) (n news, all bool, err error)
+	// bound is the context of a transaction: that of its caller does not cut it off.
+	bound(ctx context.Context) (context.Context, context.CancelFunc)
+	// typed adds the error of this package that an error stands for, and takes
+	// secrets out of its text.
+	typed(err error) error
+	// listen tells at once that another process has written, until ctx ends. Nil
+	// where the database does not tell.
+	listen(ctx context.Context) <-chan struct{}
+	close() error
+}
+
+// unknown is the version of a memory that has to be loaded.
+const unknown = -1
+
+// migrate applies the migrations that the database lacks and refuses one from a
+// newer program, whose rules this one does not know.
+func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, folder string) error {
+	dir, err := fs.Sub(migrations, "migrations/"+folder)
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(dialect, db, dir)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return err
+	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	sources := p.ListSources()
+	if known := sources[len(sources)-1].Version; have > known {
+		return fmt.Errorf("the schema is version %d and this program knows %d: use the newer program that wrote it", have, known)
+	}
+	return nil
+}
