@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,13 +33,10 @@ func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 
 // Start takes up what a crash left behind and reports by name what the token
 // and the store do not agree on. It never guesses: an object that the store
-// does not know is left alone.
+// does not know is left alone, and what another process has begun is its own.
 func (s *Service) Start(ctx context.Context) error {
-	for _, k := range s.store.Creating() {
-		s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
-		if err := s.store.DeleteKey(ctx, k.Region, k.ID); err != nil {
-			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
-		}
+	if err := s.abandon(ctx); err != nil {
+		return err
 	}
 	s.destroyDue(ctx)
 	differences, err := Compare(ctx, s.store, s.token)
@@ -51,35 +49,73 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
+// abandon makes tombstones of keys whose creation has not ended and is not under
+// way: begun by this process in an earlier life, or by one that has had its time.
+func (s *Service) abandon(ctx context.Context) error {
+	for _, k := range s.store.Creating() {
+		if _, underWay := s.making.Load(k.ID); underWay {
+			continue
+		}
+		switch err := s.store.AbandonKey(ctx, k.Region, k.ID, s.name, s.now()); {
+		case err == nil:
+			s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
+		case errors.Is(err, store.ErrClaimed), errors.Is(err, store.ErrState), errors.Is(err, store.ErrNotFound): // another process makes it, or has made or removed it
+		default:
+			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
+		}
+	}
+	return nil
+}
+
 // mendEvery is how often a broken audit log is asked whether it is whole again.
 const mendEvery = time.Second
 
-// Run destroys keys whose waiting period is over, looking each 'every', until
-// ctx ends. It also has a broken audit log mended when its cause is gone, which
-// calls alone would not bring about: a service that is not ready gets none.
+// Run destroys keys whose waiting period is over and what is left of creations
+// that failed, looking each 'every', until ctx ends. It also has a broken audit
+// log mended when its cause is gone, which calls alone would not bring about: a
+// service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
 	tick, mend := time.NewTicker(every), time.NewTicker(mendEvery)
 	defer tick.Stop()
 	defer mend.Stop()
+	followed := true
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-mend.C:
-			if err := s.able(); err != nil {
-				s.log.Debug("the audit log is still broken", zap.Error(err.Cause))
+			followed = s.logStore(followed)
+			if err := s.able(true); err != nil {
+				s.log.Debug("calls are refused", zap.Error(err.Cause))
 			}
 		case <-tick.C:
-			if s.token.Stats().Available && s.able() == nil {
+			if s.token.Stats().Available && s.able(false) == nil {
+				if err := s.abandon(ctx); err != nil {
+					s.log.Error("what is left of a creation stays", zap.Error(err))
+				}
 				s.destroyDue(ctx)
 			}
 		}
 	}
 }
 
+// logStore tells once when the database goes away and when it is back.
+func (s *Service) logStore(before bool) (followed bool) {
+	err := s.store.Ready()
+	switch {
+	case err != nil && before:
+		s.log.Error("the database is away: nothing can be changed, and keys can be used until the limit is reached",
+			zap.Duration("limit", s.staleLimit), zap.Error(err))
+	case err == nil && !before:
+		s.log.Info("the database is back")
+	}
+	return err == nil
+}
+
 // destroyDue makes a tombstone of each key whose date has come, which nobody
 // can use or cancel any more, and then destroys its token objects. A crash
-// between the two is taken up at the next round.
+// between the two is taken up at the next round. Of several processes, the one
+// that claims the key destroys it.
 func (s *Service) destroyDue(ctx context.Context) {
 	for _, k := range s.store.DueDeletions(s.now()) {
 		if err := s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()); err != nil {
@@ -87,10 +123,20 @@ func (s *Service) destroyDue(ctx context.Context) {
 		}
 	}
 	for _, k := range s.store.Undestroyed() {
+		if _, underWay := s.making.Load(k.ID); underWay {
+			continue
+		}
 		if s.now().Before(s.retries[k.ID].next) {
 			continue
 		}
-		if err := s.destroy(ctx, k); err != nil {
+		err := s.store.Claim(ctx, k.ID, s.name, s.now())
+		if errors.Is(err, store.ErrClaimed) || errors.Is(err, store.ErrState) { // another process does it, or has done it
+			continue
+		}
+		if err == nil {
+			err = s.destroy(ctx, k)
+		}
+		if err != nil {
 			s.retries[k.ID] = s.retries[k.ID].after(s.now())
 			s.log.Error("the token object of a deleted key is still there", logKey(k.ID, err)...)
 			continue
@@ -170,8 +216,9 @@ func (e *NotReady) Unwrap() error { return e.Cause }
 // readyTimeout is how long the token may take to say that it is there.
 const readyTimeout = 2 * time.Second
 
-// Ready is nil when a call would be served now: the audit log takes records, the
-// database is followed and the token answers. However many ask, the token is
+// Ready is nil when a call that uses a key would be served now: the audit log
+// takes records, the database is followed or has been until lately, and the token
+// answers. However many ask, the token is
 // asked once at a time, since anybody may ask.
 func (s *Service) Ready() *NotReady {
 	answer, _, _ := s.asking.Do("ready", func() (any, error) {
@@ -188,7 +235,7 @@ func (s *Service) ask() *NotReady {
 	if err := s.audit.Ready(); err != nil {
 		return &NotReady{"the audit log takes no records", err}
 	}
-	if err := s.store.Ready(); err != nil {
+	if err := s.store.Ready(); err != nil && s.store.Stale() >= s.staleLimit {
 		return &NotReady{"the database cannot be read", err}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)

@@ -22,19 +22,22 @@ type Op struct {
 	// durable record, so that one whose record fails takes back its own change
 	// and never that of another, which its caller counts on.
 	changes bool
+	// reads: calls of such operations read memory and use the token, and write
+	// nothing to the store, so they go on for a while when the database is away.
+	reads bool
 }
 
 // Ops is the table of operations. Adding one costs its types in api, its method
 // in an op_*.go, a line here and a line in the client.
 var Ops = []*Op{
 	op("CreateKey", "POST", "/v1/keys", anyState, (*Service).CreateKey),
-	op("ListKeys", "GET", "/v1/keys", anyState, (*Service).ListKeys),
-	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias(),
-	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias(),
-	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias(),
-	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias(),
-	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias(),
-	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias(),
+	op("ListKeys", "GET", "/v1/keys", anyState, (*Service).ListKeys).reading(),
+	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias().reading(),
+	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias().reading(),
+	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias().reading(),
+	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias().reading(),
+	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias().reading(),
+	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias().reading(),
 	op("EnableKey", "POST", "/v1/keys/{key}/enable", notPending, (*Service).EnableKey).changing(),
 	op("DisableKey", "POST", "/v1/keys/{key}/disable", notPending, (*Service).DisableKey).changing(),
 	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", notPending, (*Service).ScheduleKeyDeletion).changing(),
@@ -42,13 +45,13 @@ var Ops = []*Op{
 	op("CreateAlias", "POST", "/v1/aliases", notPending, (*Service).CreateAlias).changing(),
 	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias).changing(),
 	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias().changing(),
-	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases),
+	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases).reading(),
 }
 
 // GetMetrics is the permission to read the figures of the service. It is no
 // operation of AWS KMS and has no AWS target.
 var GetMetrics = &Op{
-	Name: "GetMetrics", Method: "GET", Path: "/metrics", permission: "hsmgate:GetMetrics",
+	Name: "GetMetrics", Method: "GET", Path: "/metrics", permission: "hsmgate:GetMetrics", reads: true,
 	New: func() any { return new(nothing) },
 	run: func(context.Context, *Service, *Call, any) (any, *api.Error) { return &api.Empty{}, nil },
 }
@@ -86,6 +89,12 @@ func (op *Op) orAlias() *Op {
 // changing marks an operation that changes a key's state or an alias.
 func (op *Op) changing() *Op {
 	op.changes = true
+	return op
+}
+
+// reading marks an operation that does not write to the store.
+func (op *Op) reading() *Op {
+	op.reads = true
 	return op
 }
 

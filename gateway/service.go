@@ -17,9 +17,12 @@ import (
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
-// Config holds the parts that a Service is made of. All but Now and
-// AuditTimeout are required.
+// Config holds the parts that a Service is made of. All but Name, Now and the
+// durations are required.
 type Config struct {
+	// Name tells the process from all others that use the same store. What a
+	// process has begun, others leave to it; see store.ClaimFor.
+	Name    string
 	Names   Names
 	Store   *store.Store
 	Token   *hsm.Token
@@ -29,12 +32,16 @@ type Config struct {
 	// AuditTimeout is how long a call waits for its audit record to become
 	// durable before its result is thrown away. Default 5s.
 	AuditTimeout time.Duration
+	// StaleLimit is how long calls that only read memory and use the token are
+	// served while the database is away. Default 0: not at all.
+	StaleLimit time.Duration
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
 
 // Service performs the operations of [Ops].
 type Service struct {
+	name         string
 	names        Names
 	store        *store.Store
 	token        *hsm.Token
@@ -42,9 +49,11 @@ type Service struct {
 	log          *zap.Logger
 	metrics      *metrics
 	auditTimeout time.Duration
+	staleLimit   time.Duration
 	now          func() time.Time
 	keys         sync.Map           // object id -> *hsm.Key, which caches its handle
 	changes      sync.Mutex         // held by one call that changes a key's state or an alias; see Op.changes
+	making       sync.Map           // ids of keys whose creation is under way here
 	asking       singleflight.Group // of Ready
 	retries      map[string]retry   // id of a key -> when to try again to destroy it; of Start and Run alone
 }
@@ -58,8 +67,8 @@ func New(c Config) *Service {
 		c.AuditTimeout = 5 * time.Second
 	}
 	s := &Service{
-		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, now: c.Now, retries: make(map[string]retry),
+		name: c.Name, names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
+		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, now: c.Now, retries: make(map[string]retry),
 	}
 	s.metrics = newMetrics(c.Metrics, s)
 	return s
@@ -143,7 +152,7 @@ func (s *Service) attempt(ctx context.Context, c *Call, decode func(in any) *api
 
 // perform is steps 1 to 4: decode and validate, resolve, decide, run.
 func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api.Error) (any, *api.Error) {
-	if err := s.able(); err != nil {
+	if err := s.able(c.op.reads); err != nil {
 		return nil, err
 	}
 	in := c.op.New()
@@ -175,13 +184,19 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 }
 
 // able refuses a call that could not be decided or recorded, before anything is
-// done. A revocation in a database that cannot be read would not be seen. Only a
-// log that is known to be broken is asked anew: each question to a healthy one
-// would wait for the disk.
-func (s *Service) able() *api.Error {
+// done. A revocation in a database that cannot be read would not be seen, so what
+// only reads goes on for a bounded time, and nothing else does. Only a log that is
+// known to be broken is asked anew: each question to a healthy one would wait for
+// the disk.
+func (s *Service) able(reads bool) *api.Error {
 	if err := s.store.Ready(); err != nil {
-		return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: err,
-			Message: "The gateway cannot read its database now, so it decides nothing. An operator has to look at the database; then try again."}
+		switch {
+		case s.store.Stale() >= s.staleLimit:
+			return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: err,
+				Message: "The gateway cannot read its database now, so it decides nothing. An operator has to look at the database; then try again."}
+		case !reads:
+			return unchanged(err)
+		}
 	}
 	if s.audit.Stats().Broken == nil {
 		return nil

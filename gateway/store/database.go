@@ -6,6 +6,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -27,8 +28,9 @@ type database interface {
 	snapshot(ctx context.Context, known int64) (tx *sql.Tx, version int64, err error)
 	// changed lists what was written after a version. all: anything may have been.
 	changed(ctx context.Context, tx *sql.Tx, since int64) (n news, all bool, err error)
-	// bound is the context of a transaction: that of its caller does not cut it off.
-	bound(ctx context.Context) (context.Context, context.CancelFunc)
+	// bound is the context of a transaction: that of its caller does not cut it off,
+	// and a server that does not answer does, after a time.
+	bound(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc)
 	// typed adds the error of this package that an error stands for, and takes
 	// secrets out of its text.
 	typed(err error) error

@@ -24,6 +24,8 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"DeleteDueKey":     func() error { return s.DeleteDueKey(ctx, home, "key-001", t0) },
 		"MarkDestroyed":    func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
 		"InsertReplica":    func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
+		"Claim":            func() error { return s.Claim(ctx, "tombstone", "me", t0) },
+		"AbandonKey":       func() error { return s.AbandonKey(ctx, home, "intent", "me", t0) },
 		"AwaitReplicas":    func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
 		"SetDescription":   func() error { return s.SetDescription(ctx, home, "key-000", "new") },
 		"SetTags":          func() error { return s.SetTags(ctx, home, "key-000", []Tag{{"a", "b"}}) },
@@ -107,9 +109,13 @@ func TestWritesSucceedOtherwise(t *testing.T) {
 			onBoth(t, func(t *testing.T, s *Store) {
 				fill(t, s)
 				other := openAgain(t, s)
+				before := other.mem
 				ok(t, writes(t.Context(), s)[name]())
 				ok(t, other.follow(t.Context()))
 				sameContents(t, other.mem, s.mem)
+				if _, tells := s.database.(*postgres); tells && other.mem != before {
+					t.Error("everything was loaded again")
+				}
 			})
 		})
 	}

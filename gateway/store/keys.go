@@ -125,12 +125,27 @@ func (s *Store) InsertReplica(ctx context.Context, key *Key) error {
 }
 
 func insertMember(ctx context.Context, tx *sql.Tx, k *Key) error {
+	if err := storable(k); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO keys (region, id, description, state, created_at, deletion_at, pending_days)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, k.Region, k.ID, k.Description, k.State,
 		k.CreatedAt.UnixMicro(), column(k.DeletionAt), k.PendingDays); err != nil {
 		return fmt.Errorf("key %s: %w", k.ID, err)
 	}
 	return insertTags(ctx, tx, k)
+}
+
+// storable refuses text that PostgreSQL does not take, in either database: U+0000.
+func storable(k *Key) error {
+	text := k.Description
+	for _, t := range k.Tags {
+		text += t.Name + t.Value
+	}
+	if strings.ContainsRune(text, 0) {
+		return fmt.Errorf("key %s: the character U+0000 in its description or a tag: %w", k.ID, ErrInvalid)
+	}
+	return nil
 }
 
 func insertTags(ctx context.Context, tx *sql.Tx, k *Key) error {
@@ -228,6 +243,9 @@ func (s *Store) SetDescription(ctx context.Context, region, id, description stri
 func (s *Store) SetTags(ctx context.Context, region, id string, tags []Tag) error {
 	return s.changeKey(ctx, region, id, seen, func(ctx context.Context, tx *sql.Tx, k *Key) error {
 		k.Tags = sortedTags(tags)
+		if err := storable(k); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM tags WHERE region = ? AND key_id = ?", region, id); err != nil {
 			return err
 		}
@@ -301,6 +319,11 @@ func (s *Store) changeKey(ctx context.Context, region, id string, from []string,
 		k := old.stored()
 		if err := edit(ctx, tx, k); err != nil {
 			return nil, err
+		}
+		if k.Description != old.Description {
+			if err := storable(k); err != nil {
+				return nil, err
+			}
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE keys SET description = ?, state = ?, deletion_at = ?, pending_days = ? WHERE region = ? AND id = ?",
 			k.Description, k.State, column(k.DeletionAt), k.PendingDays, region, id)

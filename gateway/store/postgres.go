@@ -19,9 +19,6 @@ import (
 
 const (
 	connectTimeout = 5 * time.Second
-	// transactionTimeout outlasts the server's patience with a process that stands
-	// still inside a write (see session), so that the others need not give up.
-	transactionTimeout = 20 * time.Second
 	// migrationLock is any number that no other program takes.
 	migrationLock = 0x68736d67617465
 	// someChanges are few enough to be taken one by one; beyond, loading everything
@@ -148,8 +145,8 @@ func (p *postgres) changed(ctx context.Context, tx *sql.Tx, since int64) (news, 
 	return n, false, rows.Err()
 }
 
-func (p *postgres) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
+func (p *postgres) bound(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }
 
 // typed tells what the caller did wrong from what is wrong with the database,

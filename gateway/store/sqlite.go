@@ -96,7 +96,7 @@ func (d *sqlite) snapshot(ctx context.Context, known int64) (tx *sql.Tx, version
 
 func (d *sqlite) changed(context.Context, *sql.Tx, int64) (news, bool, error) { return nil, true, nil }
 
-func (d *sqlite) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+func (d *sqlite) bound(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithoutCancel(ctx), func() {}
 }
 

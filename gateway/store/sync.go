@@ -11,8 +11,11 @@ import (
 const (
 	// watchInterval is how soon Watch sees what another process wrote, at the latest.
 	watchInterval = time.Second
-	// followTimeout is how long one look of Watch may take.
+	// followTimeout is how long one look at what others wrote may take.
 	followTimeout = 10 * time.Second
+	// writeTimeout outlasts a server's patience with another process that stands
+	// still inside a write (see session), so that this one need not give up.
+	writeTimeout = 2 * followTimeout
 )
 
 var (
@@ -39,7 +42,7 @@ func (s *Store) write(ctx context.Context, c change) error {
 		return err
 	}
 	defer unlock()
-	ctx, cancel := s.database.bound(ctx)
+	ctx, cancel := s.database.bound(ctx, writeTimeout)
 	defer cancel()
 	tx, before, after, err := s.database.begin(ctx)
 	if err != nil {
@@ -106,7 +109,7 @@ func (s *Store) follow(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	ctx, cancel := s.database.bound(ctx)
+	ctx, cancel := s.database.bound(ctx, followTimeout)
 	defer cancel()
 	tx, version, err := s.database.snapshot(ctx, s.version)
 	if err != nil {
@@ -196,10 +199,15 @@ func (s *Store) Watch(ctx context.Context) {
 	})
 }
 
+// followSoon does not wait for a write that does not end.
 func (s *Store) followSoon(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
-	return s.follow(ctx)
+	err := s.follow(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("%w: a write has not ended for %s", ErrUnavailable, followTimeout)
+	}
+	return err
 }
 
 // Ready is nil when the database could be read the last time that Watch looked.

@@ -10,7 +10,7 @@ import (
 // until polls a condition that must come true.
 func until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for range 3000 {
+	for range 6000 {
 		if condition() {
 			return
 		}

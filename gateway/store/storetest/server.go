@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -163,6 +164,9 @@ func (s *Server) Stop() error {
 }
 
 func (s *Server) remove() {
+	if s.process != nil {
+		_ = s.Thaw() // a frozen one would not stop
+	}
 	if err := s.Stop(); err == nil {
 		os.RemoveAll(s.dir)
 	}
@@ -197,6 +201,35 @@ func (s *Server) DSN(t testing.TB) string {
 	return s.dsn(name)
 }
 
+// Admin runs a statement as the superuser, also where a transaction is read-only
+// by default.
+func (s *Server) Admin(sql string) error { return s.exec(sql) }
+
+// Freeze stops every process of the server where it is: connections stay open and
+// nothing answers, as when a network swallows everything. Thaw lets them go on.
+func (s *Server) Freeze() error { return s.signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (s *Server) Thaw() error { return s.signal(syscall.SIGCONT) }
+
+// signal signals the server and its processes, which are its children.
+func (s *Server) signal(sig syscall.Signal) error {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", s.process.Pid, s.process.Pid))
+	if err != nil {
+		return err
+	}
+	for _, word := range append(strings.Fields(string(children)), strconv.Itoa(s.process.Pid)) {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *Server) exec(sql string) error {
 	ctx := context.Background()
 	c, err := pgx.Connect(ctx, s.dsn("postgres"))
@@ -204,6 +237,9 @@ func (s *Server) exec(sql string) error {
 		return err
 	}
 	defer c.Close(ctx)
+	if _, err := c.Exec(ctx, "SET default_transaction_read_only = off"); err != nil {
+		return err
+	}
 	_, err = c.Exec(ctx, sql)
 	return err
 }
