@@ -82,3 +82,7 @@ func (s *Store) Close() error {
 	})
 	return err
 }
+
+// String names the database, without a secret: the path of the file, or the name
+// of a database and its host.
+func (s *Store) String() string { return s.database.String() }
