@@ -35,11 +35,13 @@ type reader struct {
 func (r *reader) each(ctx context.Context, of kind, query, key, order string, row func(scan func(...any) error) error) error {
 	var args []any
 	if r.since != unknown {
-		if len(r.news[of]) == 0 {
+		rows := r.news[of]
+		if len(rows) == 0 {
 			return nil
 		}
-		query += " WHERE (" + key + ") IN (SELECT " + of.columns() + " FROM changes WHERE kind = ? AND revision > ?)"
-		args = []any{string(of), r.since}
+		var condition string
+		condition, args = of.among(key, rows)
+		query += " WHERE " + condition
 	}
 	rows, err := r.tx.QueryContext(ctx, query+" ORDER BY "+order, args...)
 	if err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/hex"
+	"strings"
 )
 
 // kind is a sort of rows that memory keeps together: a key with its line,
@@ -20,15 +21,24 @@ const (
 	kindAccessKey    kind = "access_key"
 )
 
-// columns are what a row of changes has for the key of a row of that kind.
-func (k kind) columns() string {
+// among is the condition, in PostgreSQL, for the rows whose key is one of these.
+// Given as values, they let the server use its indexes, whatever it knows of the
+// tables.
+func (k kind) among(key string, rows []changed) (condition string, args []any) {
+	regions, ids, objects := make([]string, len(rows)), make([]string, len(rows)), make([][]byte, len(rows))
+	for i, c := range rows {
+		regions[i], ids[i] = c.region, c.id
+		if k == kindPending {
+			objects[i] = []byte(c.object())
+		}
+	}
 	switch k {
 	case kindAlias, kindUse:
-		return "region, id"
+		return "(" + key + ") IN (SELECT * FROM unnest(?::text[], ?::text[]))", []any{regions, ids}
 	case kindPending:
-		return `decode(substr(id, 3), 'hex')` // after \x
+		return key + " = ANY(?)", []any{objects}
 	}
-	return "id"
+	return key + " = ANY(?)", []any{ids}
 }
 
 // news are the rows that others wrote, by kind.
@@ -36,6 +46,15 @@ type news map[kind][]changed
 
 // changed names a row; region is "" where the kind has none.
 type changed struct{ region, id string }
+
+// object is the id of an object, which changes has in hex after \x.
+func (c changed) object() string {
+	id, err := hex.DecodeString(strings.TrimPrefix(c.id, `\x`))
+	if err != nil {
+		return "" // the id of none
+	}
+	return string(id)
+}
 
 func (n news) identities() bool {
 	return len(n[kindPrincipal])+len(n[kindBearer])+len(n[kindAccessKey]) > 0
@@ -56,10 +75,7 @@ func (n news) move(from, to *memory) {
 		}
 	}
 	for _, c := range n[kindPending] {
-		id, err := hex.DecodeString(c.id[min(2, len(c.id)):])
-		if err == nil { // the database made it of bytes
-			moveRow(&from.pending, &to.pending, string(id))
-		}
+		moveRow(&from.pending, &to.pending, c.object())
 	}
 	for _, c := range n[kindUse] {
 		moveRow(&from.uses, &to.uses, path(c.region, c.id))
