@@ -26,24 +26,27 @@ func by(t testing.TB, s *Store, statement string) {
 	ok(t, err)
 }
 
+// texts are the rows of a query of one column.
+func texts(t testing.TB, db *sql.DB, query string) (out []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	ok(t, err)
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		ok(t, rows.Scan(&text))
+		out = append(out, text)
+	}
+	ok(t, rows.Err())
+	return out
+}
+
 // Each table tells what is written to it, or followers would not see it; text
 // sorts by its bytes in all of them.
 func TestPostgresSchema(t *testing.T) {
 	t.Parallel()
 	s := newPostgresStore(t)
-	list := func(query string) (out []string) {
-		t.Helper()
-		rows, err := s.database.(*postgres).db.QueryContext(t.Context(), query)
-		ok(t, err)
-		defer rows.Close()
-		for rows.Next() {
-			var name string
-			ok(t, rows.Scan(&name))
-			out = append(out, name)
-		}
-		ok(t, rows.Err())
-		return out
-	}
+	list := func(query string) []string { t.Helper(); return texts(t, s.database.(*postgres).db, query) }
 	tables := slices.Sorted(slices.Values(everyTable))
 	equal(t, list(`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT IN ('goose_db_version', 'revision', 'changes') ORDER BY table_name COLLATE "C"`), tables)
 	for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
@@ -58,16 +61,7 @@ func TestTheSchemasAgree(t *testing.T) {
 	columns := func(db *sql.DB, query string) (out []string) {
 		t.Helper()
 		for _, table := range everyTable {
-			rows, err := db.QueryContext(t.Context(), fmt.Sprintf(query, table))
-			ok(t, err)
-			var names []string
-			for rows.Next() {
-				var name string
-				ok(t, rows.Scan(&name))
-				names = append(names, name)
-			}
-			ok(t, rows.Err())
-			out = append(out, table+": "+strings.Join(names, " "))
+			out = append(out, table+": "+strings.Join(texts(t, db, fmt.Sprintf(query, table)), " "))
 		}
 		return out
 	}

@@ -46,7 +46,7 @@ func start() (s *Server, err error) {
 	}
 	defer func() {
 		if err != nil {
-			os.RemoveAll(s.dir)
+			_ = os.RemoveAll(s.dir) // tidies
 		}
 	}()
 	if os.Geteuid() == 0 {
@@ -158,7 +158,7 @@ func (s *Server) Stop() error {
 	if err := s.process.Signal(syscall.SIGINT); err != nil { // "fast shutdown"
 		return err
 	}
-	<-s.ended
+	_ = <-s.ended // says only that a signal ended it
 	s.process = nil
 	return nil
 }
@@ -168,7 +168,7 @@ func (s *Server) remove() {
 		_ = s.Thaw() // a frozen one would not stop
 	}
 	if err := s.Stop(); err == nil {
-		os.RemoveAll(s.dir)
+		_ = os.RemoveAll(s.dir) // tidies
 	}
 }
 
@@ -236,7 +236,7 @@ func (s *Server) exec(sql string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close(ctx)
+	defer func() { _ = c.Close(ctx) }()
 	if _, err := c.Exec(ctx, "SET default_transaction_read_only = off"); err != nil {
 		return err
 	}
