@@ -73,7 +73,8 @@ func detail(cause error) string {
 // internal hides a cause that is no business of the caller.
 func internal(requestID string, cause error) *api.Error {
 	if errors.Is(cause, store.ErrUnavailable) {
-		return unchanged(cause)
+		return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: cause,
+			Message: "The gateway's database did not confirm the change, which may have been made all the same. Look whether it was, then try again."}
 	}
 	return &api.Error{Code: api.Internal, Cause: cause,
 		Message: "An internal error occurred. An operator finds its cause in the log under request " + requestID + "."}

@@ -23,11 +23,11 @@ type database interface {
 	open(ctx context.Context, home string) error
 	// begin starts a write, once no other process is in one. before is the version
 	// that it finds, after the one that its commit leaves behind.
-	begin(ctx context.Context) (tx *sql.Tx, before, after int64, err error)
+	begin(ctx context.Context) (tx *sql.Tx, before, after string, err error)
 	// snapshot starts to read one version; no transaction when it is the known one.
-	snapshot(ctx context.Context, known int64) (tx *sql.Tx, version int64, err error)
-	// changed lists what was written after a version. all: anything may have been.
-	changed(ctx context.Context, tx *sql.Tx, since int64) (n news, all bool, err error)
+	snapshot(ctx context.Context, known string) (tx *sql.Tx, version string, err error)
+	// changed lists what was written after a version. Nil: anything may have been.
+	changed(ctx context.Context, tx *sql.Tx, since string) (news, error)
 	// bound is the context of a transaction: that of its caller does not cut it off,
 	// and a server that does not answer does, after a time.
 	bound(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc)
@@ -41,7 +41,7 @@ type database interface {
 }
 
 // unknown is the version of a memory that has to be loaded.
-const unknown = -1
+const unknown = ""
 
 // migrate applies the migrations that the database lacks and refuses one from a
 // newer program, whose rules this one does not know.

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// load reads every table in one transaction; where the database says what was
-// written after a revision, only that.
-func load(ctx context.Context, tx *sql.Tx, since int64, n news) (*memory, error) {
-	r := &reader{tx: tx, since: since, news: n, m: newMemory()}
+// load reads every table in one transaction; of the news alone, where there are
+// any.
+func load(ctx context.Context, tx *sql.Tx, n news) (*memory, error) {
+	r := &reader{tx: tx, news: n, m: newMemory()}
 	for _, read := range []func(context.Context, *reader) error{
 		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys,
 	} {
@@ -24,17 +24,16 @@ func load(ctx context.Context, tx *sql.Tx, since int64, n news) (*memory, error)
 
 // reader is one load under way.
 type reader struct {
-	tx    *sql.Tx
-	since int64 // unknown: everything
-	news  news  // since then
-	m     *memory
+	tx   *sql.Tx
+	news news // nil: everything
+	m    *memory
 }
 
 // each calls row for every row of a query, in an order. key are the columns that
 // changes names the rows by.
 func (r *reader) each(ctx context.Context, of kind, query, key, order string, row func(scan func(...any) error) error) error {
 	var args []any
-	if r.since != unknown {
+	if r.news != nil {
 		rows := r.news[of]
 		if len(rows) == 0 {
 			return nil

@@ -18,7 +18,7 @@ type Store struct {
 	// writing holds one token: the right to use database and version and to
 	// change mem. A channel, so that waiting for it can be cancelled.
 	writing chan struct{}
-	version int64 // of the database when mem was last in step with it
+	version string // of the database when mem was last in step with it
 
 	mu  sync.RWMutex // guards mem; held for memory accesses only, never during I/O
 	mem *memory

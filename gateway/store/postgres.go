@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +36,8 @@ const session = `SELECT set_config('synchronous_commit', 'on', false) WHERE curr
 var errReadOnly = errors.New("the server is read-only")
 
 // postgres is a database of a PostgreSQL server, which processes of many machines
-// may use. Its version is revision.number.
+// may use. Its version is the number and the nonce of a revision: a number alone
+// might come again, in a server that took over without the last writes.
 type postgres struct {
 	config    *pgx.ConnConfig
 	name      string   // application_name, of this Store alone
@@ -95,54 +97,65 @@ func (p *postgres) migrate(ctx context.Context) error {
 	return errors.Join(migrate(ctx, goose.DialectPostgres, plain, "postgres"), plain.Close())
 }
 
-func (p *postgres) begin(ctx context.Context) (tx *sql.Tx, before, after int64, err error) {
+func (p *postgres) begin(ctx context.Context) (tx *sql.Tx, before, after string, err error) {
 	// Once the row is ours, each statement sees all that was committed before.
 	if tx, err = p.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}); err != nil {
-		return nil, 0, 0, err
+		return nil, "", "", err
 	}
-	if err := tx.QueryRowContext(ctx, "UPDATE revision SET number = number + 1 RETURNING number").Scan(&after); err != nil {
-		return nil, 0, 0, errors.Join(err, tx.Rollback())
+	if err := tx.QueryRowContext(ctx, "UPDATE revision SET number = number + 1 RETURNING (number - 1) || ' ' || previous, number || ' ' || nonce").Scan(&before, &after); err != nil {
+		tx.Rollback()
+		return nil, "", "", err
 	}
-	return tx, after - 1, after, nil
+	return tx, before, after, nil
 }
 
-func (p *postgres) snapshot(ctx context.Context, known int64) (tx *sql.Tx, version int64, err error) {
+func (p *postgres) snapshot(ctx context.Context, known string) (tx *sql.Tx, version string, err error) {
 	if tx, err = p.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead}); err != nil {
-		return nil, 0, err
+		return nil, "", err
 	}
 	var readOnly string
-	err = tx.QueryRowContext(ctx, "SELECT number, current_setting('transaction_read_only') FROM revision").Scan(&version, &readOnly)
+	err = tx.QueryRowContext(ctx, "SELECT number || ' ' || nonce, current_setting('transaction_read_only') FROM revision").Scan(&version, &readOnly)
 	switch {
 	case err == nil && readOnly == "on":
 		err = errReadOnly
 	case err == nil && version != known:
 		return tx, version, nil
 	}
-	return nil, version, errors.Join(err, tx.Rollback())
+	tx.Rollback()
+	return nil, version, err
 }
 
-func (p *postgres) changed(ctx context.Context, tx *sql.Tx, since int64) (news, bool, error) {
-	var number, oldest, count int64
-	err := tx.QueryRowContext(ctx, "SELECT number, oldest, (SELECT count(*) FROM changes WHERE revision > ?) FROM revision", since).Scan(&number, &oldest, &count)
-	// A number that went back is a database that was put back from a copy.
-	if err != nil || since < oldest || since > number || count > someChanges {
-		return nil, true, err
+func (p *postgres) changed(ctx context.Context, tx *sql.Tx, since string) (news, error) {
+	if since == unknown {
+		return nil, nil
+	}
+	number, nonce, _ := strings.Cut(since, " ")
+	revision, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	var kept bool
+	var count int
+	err = tx.QueryRowContext(ctx, "SELECT count(*) FILTER (WHERE revision = ? AND kind = 'revision' AND id = ?) > 0, count(*) FROM changes WHERE revision >= ?",
+		revision, nonce, revision).Scan(&kept, &count)
+	if err != nil || !kept || count > someChanges {
+		return nil, err
 	}
 	n := news{}
-	rows, err := tx.QueryContext(ctx, "SELECT DISTINCT kind, region, id FROM changes WHERE revision > ?", since)
+	rows, err := tx.QueryContext(ctx, "SELECT DISTINCT kind, region, id FROM changes WHERE revision > ?", revision)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var k kind
 		var c changed
 		if err := rows.Scan(&k, &c.region, &c.id); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		n[k] = append(n[k], c)
 	}
-	return n, false, rows.Err()
+	return n, rows.Err()
 }
 
 func (p *postgres) bound(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {

@@ -90,11 +90,17 @@ func TestFollowersThatAreFarBehind(t *testing.T) {
 			t.Errorf("%s: not seen", what)
 		}
 	}
-	behind("the changes are no longer kept", func() { by(t, s, "DELETE FROM changes"); by(t, s, "UPDATE revision SET oldest = number") })
+	behind("the changes are no longer kept", func() { by(t, s, "DELETE FROM changes") })
 	behind("too many changes", func() {
 		by(t, s, fmt.Sprintf("INSERT INTO changes SELECT number, 'key', '', 'x' || i FROM revision, generate_series(0, %d) i", someChanges))
 	})
 	behind("an older copy was put back", func() { by(t, s, "UPDATE revision SET number = 1") })
+	// The server that took over lacked the last writes, and has as many by now.
+	behind("another history", func() {
+		by(t, s, "DELETE FROM changes WHERE revision >= (SELECT number - 1 FROM revision)")
+		by(t, s, "UPDATE revision SET number = number - 2")
+		by(t, s, "UPDATE revision SET number = number + 1")
+	})
 	ok(t, s.follow(t.Context()))
 }
 
@@ -105,9 +111,9 @@ func TestOldChangesAreRemoved(t *testing.T) {
 	by(t, s, "UPDATE revision SET number = 10998")
 	by(t, s, "INSERT INTO changes VALUES (1001, 'key', '', 'key-000')")
 	insertKeysFrom(t, s, 3, 2) // 10,999 and 11,000
-	var least, most, oldest int64
-	ok(t, s.database.(*postgres).db.QueryRowContext(t.Context(), "SELECT min(c.revision), max(c.revision), r.oldest FROM changes c, revision r GROUP BY r.oldest").Scan(&least, &most, &oldest))
-	equal(t, []int64{least, most, oldest}, []int64{1001, 11000, 1000})
+	var least, most int64
+	ok(t, s.database.(*postgres).db.QueryRowContext(t.Context(), "SELECT min(revision), max(revision) FROM changes").Scan(&least, &most))
+	equal(t, []int64{least, most}, []int64{1001, 11000})
 }
 
 func insertKeysFrom(t testing.TB, s *Store, first, n int) {

@@ -70,22 +70,23 @@ func (d *sqlite) open(ctx context.Context, home string) error {
 	return nil
 }
 
-func (d *sqlite) begin(ctx context.Context) (tx *sql.Tx, before, after int64, err error) {
+func (d *sqlite) begin(ctx context.Context) (tx *sql.Tx, before, after string, err error) {
 	if err := d.inPlace(); err != nil {
-		return nil, 0, 0, err
+		return nil, "", "", err
 	}
 	if tx, err = d.writer.BeginTx(ctx, nil); err != nil {
-		return nil, 0, 0, err
+		return nil, "", "", err
 	}
 	if err := tx.QueryRowContext(ctx, "PRAGMA data_version").Scan(&before); err != nil {
-		return nil, 0, 0, errors.Join(err, tx.Rollback())
+		tx.Rollback()
+		return nil, "", "", err
 	}
 	return tx, before, before, nil
 }
 
-func (d *sqlite) snapshot(ctx context.Context, known int64) (tx *sql.Tx, version int64, err error) {
+func (d *sqlite) snapshot(ctx context.Context, known string) (tx *sql.Tx, version string, err error) {
 	if err := d.inPlace(); err != nil {
-		return nil, 0, err
+		return nil, "", err
 	}
 	if err := d.writer.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil || version == known {
 		return nil, version, err
@@ -94,7 +95,7 @@ func (d *sqlite) snapshot(ctx context.Context, known int64) (tx *sql.Tx, version
 	return tx, version, err
 }
 
-func (d *sqlite) changed(context.Context, *sql.Tx, int64) (news, bool, error) { return nil, true, nil }
+func (d *sqlite) changed(context.Context, *sql.Tx, string) (news, error) { return nil, nil }
 
 func (d *sqlite) bound(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithoutCancel(ctx), func() {}

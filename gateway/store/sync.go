@@ -129,38 +129,34 @@ func (s *Store) follow(ctx context.Context) error {
 
 // catchUp takes into memory what other processes have written up to the version
 // that the transaction sees.
-func (s *Store) catchUp(ctx context.Context, tx *sql.Tx, version int64) error {
+func (s *Store) catchUp(ctx context.Context, tx *sql.Tx, version string) error {
 	if version == s.version {
 		return nil
 	}
-	n, all, err := s.database.changed(ctx, tx, s.version)
+	n, err := s.database.changed(ctx, tx, s.version)
 	if err != nil {
 		return err
 	}
-	since := s.version
-	if all {
-		since = unknown
-	}
-	m, err := load(ctx, tx, since, n)
+	m, err := load(ctx, tx, n)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	if all {
+	if n == nil {
 		s.mem = m
 	} else {
 		n.move(m, s.mem)
 	}
 	s.mu.Unlock()
 	s.version = version
-	if all || n.identities() {
+	if n == nil || n.identities() {
 		s.identities.Add(1)
 	}
 	return nil
 }
 
 // inStep notes that memory is what the database holds at a version.
-func (s *Store) inStep(version int64) {
+func (s *Store) inStep(version string) {
 	now := time.Now()
 	s.version = version
 	s.confirmed.Store(&now)

@@ -139,15 +139,17 @@ CREATE TABLE access_keys (
 CREATE INDEX access_keys_principal ON access_keys (principal_arn);
 
 -- One row, which each write counts up first: so writes come one after the other, each after it has seen the one
--- before. changes is complete for the revisions after oldest.
+-- before. A nonce is that of one revision in one history of the server; previous is the one before.
 CREATE TABLE revision (
     only_row BOOLEAN NOT NULL PRIMARY KEY DEFAULT true CHECK (only_row),
     number   BIGINT  NOT NULL,
-    oldest   BIGINT  NOT NULL
+    nonce    TEXT    COLLATE "C" NOT NULL,
+    previous TEXT    COLLATE "C" NOT NULL
 );
-INSERT INTO revision (number, oldest) VALUES (0, 0);
+INSERT INTO revision (number, nonce, previous) VALUES (0, gen_random_uuid(), '');
 
--- What each write wrote: other processes read these rows again. kind is a name of store.news.
+-- What each of the last writes wrote, for other processes to read again. kind is a name of the program's, or 'revision'
+-- for the nonce of a revision: where there is one, all that came after it is there.
 CREATE TABLE changes (
     revision BIGINT NOT NULL,
     kind     TEXT   COLLATE "C" NOT NULL,
@@ -159,9 +161,11 @@ CREATE TABLE changes (
 -- +goose StatementBegin
 CREATE FUNCTION next_revision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    NEW.previous := OLD.nonce;
+    NEW.nonce := gen_random_uuid();
+    INSERT INTO changes (revision, kind, region, id) VALUES (NEW.number, 'revision', '', NEW.nonce);
     IF NEW.number % 1000 = 0 THEN
-        NEW.oldest := greatest(NEW.oldest, NEW.number - 10000);
-        DELETE FROM changes WHERE revision <= NEW.oldest;
+        DELETE FROM changes WHERE revision <= NEW.number - 10000;
     END IF;
     PERFORM pg_notify('hsmgate', current_setting('application_name'));
     RETURN NEW;
