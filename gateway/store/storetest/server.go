@@ -158,18 +158,18 @@ func (s *Server) Stop() error {
 	if err := s.process.Signal(syscall.SIGINT); err != nil { // "fast shutdown"
 		return err
 	}
-	_ = <-s.ended // says only that a signal ended it
 	s.process = nil
-	return nil
+	return <-s.ended
 }
 
 func (s *Server) remove() {
 	if s.process != nil {
 		_ = s.Thaw() // a frozen one would not stop
 	}
-	if err := s.Stop(); err == nil {
-		_ = os.RemoveAll(s.dir) // tidies
+	if err := s.Stop(); err != nil {
+		fmt.Fprintf(os.Stderr, "postgres: %v\n%s\n", err, s.log.String())
 	}
+	_ = os.RemoveAll(s.dir) // tidies
 }
 
 func (s *Server) dsn(database string) string {
