@@ -142,6 +142,23 @@ func TestFollowersAreTold(t *testing.T) {
 	t.Logf("a follower sees a write after %s (median), %s (most)", took[len(took)/2], took[len(took)-1])
 }
 
+// Each write of another process is told by itself, without a look at the clock.
+func TestEachWriteIsTold(t *testing.T) {
+	t.Parallel()
+	s := newPostgresStore(t)
+	other := openAgain(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	told := other.database.listen(ctx)
+	<-told // that it listens
+	for i := range 10 {
+		ok(t, s.InsertKey(t.Context(), aKey(fmt.Sprint(i))))
+		<-told // the test's deadline is the bound
+	}
+	ok(t, other.follow(t.Context()))
+	equal(t, other.KeyCount(), 10)
+}
+
 // A notification that is lost is made up for.
 func TestFollowersLookByThemselves(t *testing.T) {
 	t.Parallel()
