@@ -3,7 +3,7 @@
 #
 # usage: install-deps.sh run|test|compose ...
 #   run      what `make run` and `make demo` need: SoftHSM, OpenSSL and curl, C headers for cgo
-#   test     and what the tests need: other PKCS#11 modules, OpenSSL, the AWS clients
+#   test     and what the tests need: other PKCS#11 modules, OpenSSL, the AWS clients, PostgreSQL
 #   compose  and what builds stand-ins for the base images, where a Docker engine answers
 set -euo pipefail
 
@@ -34,6 +34,7 @@ for group in "$@"; do
     want p11-kit-modules lib '/usr/lib/*/pkcs11/p11-kit-client.so'
     want libnss3 lib '/usr/lib/*/libsoftokn3.so' '/usr/lib/*/nss/libsoftokn3.so'
     want libnss3-tools has certutil
+    want postgresql lib '/usr/lib/postgresql/*/bin/initdb'
     want jq has jq
     want openssh-client has ssh-keygen
     want awscli has /usr/bin/aws
@@ -66,6 +67,11 @@ if [ "$(id -u)" != 0 ]; then
   root=(sudo)
 fi
 echo "installing ${packages[*]}"
+# The tests run PostgreSQL in folders of their own: the package need not make and start a cluster.
+if [[ " ${packages[*]} " == *" postgresql "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
+  "${root[@]}" mkdir -p /etc/postgresql-common
+  echo 'create_main_cluster = false' | "${root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 install() {

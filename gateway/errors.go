@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -18,6 +19,12 @@ func notRecorded(cause error) *api.Error {
 		RetryAfter: time.Second,
 		Cause:      cause,
 	}
+}
+
+// unchanged tells the caller that the database takes no changes.
+func unchanged(cause error) *api.Error {
+	return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: cause,
+		Message: "The gateway cannot write to its database now, so nothing can be changed; keys can be used. An operator has to look at the database; then try again."}
 }
 
 // tokenError turns an error of the token into what the caller is told.
@@ -65,6 +72,10 @@ func detail(cause error) string {
 
 // internal hides a cause that is no business of the caller.
 func internal(requestID string, cause error) *api.Error {
+	if errors.Is(cause, store.ErrUnavailable) {
+		return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: cause,
+			Message: "The gateway's database did not confirm the change, which may have been made all the same. Look whether it was, then try again."}
+	}
 	return &api.Error{Code: api.Internal, Cause: cause,
 		Message: "An internal error occurred. An operator finds its cause in the log under request " + requestID + "."}
 }

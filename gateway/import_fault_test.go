@@ -195,7 +195,7 @@ func TestImportsThroughCrashes(t *testing.T) {
 	}
 	for step := range 3 { // noted; made under the key's number; a wrapping pair that is made
 		object := hsm.NewID()
-		err := g.Store.PendObject(t.Context(), store.PendingObject{ObjectID: object, KeyID: key, Number: (step + 1) % 3, Since: g.Now()})
+		err := g.Store.PendObject(t.Context(), store.PendingObject{ObjectID: object, KeyID: key, Number: (step + 1) % 3, Owner: gatewaytest.Name, Since: g.Now()})
 		switch {
 		case err == nil && step == 1:
 			_, err = g.Token.Import(t.Context(), w, hsm.WrapOAEPSHA1, in.EncryptedKeyMaterial, hsm.HMAC256, hsm.UseMAC, object, key, true)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,13 +34,10 @@ func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 
 // Start takes up what a crash left behind and reports by name what the token
 // and the store do not agree on. It never guesses: an object that the store
-// does not know is left alone.
+// does not know is left alone, and what another process has begun is its own.
 func (s *Service) Start(ctx context.Context) error {
-	for _, k := range s.store.Creating() {
-		s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
-		if err := s.store.DeleteKey(ctx, k.Region, k.ID); err != nil {
-			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
-		}
+	if err := s.abandon(ctx); err != nil {
+		return err
 	}
 	var err error
 	if s.uses.since, err = s.store.UsesSince(ctx); err != nil {
@@ -67,33 +65,56 @@ func (s *Service) report(ctx context.Context, name string, token *hsm.Token) err
 	return nil
 }
 
+// abandon makes tombstones of keys whose creation has not ended and is not under
+// way: begun by this process in an earlier life, or by one that has had its time.
+func (s *Service) abandon(ctx context.Context) error {
+	for _, k := range s.store.Creating() {
+		if _, underWay := s.creating.Load(k.ID); underWay {
+			continue
+		}
+		switch err := s.store.AbandonKey(ctx, k.Region, k.ID, s.name, s.now()); {
+		case err == nil:
+			s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
+		case errors.Is(err, store.ErrClaimed), errors.Is(err, store.ErrState), errors.Is(err, store.ErrNotFound): // another process makes it, or has made or removed it
+		default:
+			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
+		}
+	}
+	return nil
+}
+
 // mendEvery is how often a broken audit log is asked whether it is whole again.
 const mendEvery = time.Second
 
-// Run destroys keys whose waiting period is over and imported material that has
-// expired, rotates keys that are due, looking each 'every', until ctx ends, and
-// writes last uses. It also has a broken
-// audit log mended when its cause is gone, which calls alone would not bring
-// about: a service that is not ready gets none.
+// Run destroys keys whose waiting period is over, imported material that has
+// expired and what is left of creations that failed, and rotates keys that are
+// due, looking each 'every', until ctx ends; and it writes last uses. It also has
+// a broken audit log mended when its cause is gone, which calls alone would not
+// bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
 	tick, mend, uses := time.NewTicker(every), time.NewTicker(mendEvery), time.NewTicker(usesEvery)
 	defer tick.Stop()
 	defer mend.Stop()
 	defer uses.Stop()
+	followed := true
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-mend.C:
-			if err := s.able(); err != nil {
-				s.log.Debug("the audit log is still broken", zap.Error(err.Cause))
+			followed = s.logStore(followed)
+			if err := s.able(true); err != nil {
+				s.log.Debug("calls are refused", zap.Error(err.Cause))
 			}
 		case <-uses.C:
 			if err := s.Flush(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("the last uses of keys could not be written yet", zap.Error(err))
 			}
 		case <-tick.C:
-			if s.able() == nil {
+			if s.able(false) == nil {
+				if err := s.abandon(ctx); err != nil {
+					s.log.Error("what is left of a creation stays", zap.Error(err))
+				}
 				s.expireDue(ctx)
 				s.destroyDue(ctx)
 				s.rotateDue(ctx)
@@ -102,9 +123,23 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 	}
 }
 
+// logStore tells once when the database goes away and when it is back.
+func (s *Service) logStore(before bool) (followed bool) {
+	err := s.store.Ready()
+	switch {
+	case err != nil && before:
+		s.log.Error("the database is away: nothing can be changed, and keys can be used until the limit is reached",
+			zap.Duration("limit", s.staleLimit), zap.Error(err))
+	case err == nil && !before:
+		s.log.Info("the database is back")
+	}
+	return err == nil
+}
+
 // destroyDue makes a tombstone of each key whose date has come, which nobody
 // can use or cancel any more, and then destroys its token objects and those that
-// are doomed. A crash anywhere between is taken up at the next round.
+// are doomed. A crash anywhere between is taken up at the next round. Of several
+// processes, the one that claims the key destroys it.
 func (s *Service) destroyDue(ctx context.Context) {
 	for _, k := range s.store.DueDeletions(s.now()) {
 		if err := s.deleteDue(ctx, k); err != nil {
@@ -113,9 +148,19 @@ func (s *Service) destroyDue(ctx context.Context) {
 	}
 	s.endReplicaWaits(ctx)
 	for _, k := range s.store.Undestroyed() {
-		if s.reachable(k) { // else its time comes when the token is back
-			s.spaced(k.ID, k.ID, "the token object of a deleted key is still there", func() error { return s.destroy(ctx, k) })
+		if _, underWay := s.creating.Load(k.ID); underWay || !s.reachable(k) { // else its time comes when the token is back
+			continue
 		}
+		s.spaced(k.ID, k.ID, "the token object of a deleted key is still there", func() error {
+			err := s.store.Claim(ctx, k.ID, s.name, s.now())
+			if errors.Is(err, store.ErrClaimed) || errors.Is(err, store.ErrState) { // another process does it, or has done it
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return s.destroy(ctx, k)
+		})
 	}
 	s.settlePending(ctx)
 }
@@ -223,8 +268,9 @@ func (e *NotReady) Unwrap() error { return e.Cause }
 // readyTimeout is how long the token may take to say that it is there.
 const readyTimeout = 2 * time.Second
 
-// Ready is nil when a call would be served now: the audit log takes records, the
-// database is followed and the token answers. However many ask, the token is
+// Ready is nil when a call that uses a key would be served now: the audit log
+// takes records, the database is followed or has been until lately, and the token
+// answers. However many ask, the token is
 // asked once at a time, since anybody may ask.
 func (s *Service) Ready() *NotReady {
 	answer, _, _ := s.asking.Do("ready", func() (any, error) {
@@ -241,7 +287,7 @@ func (s *Service) ask() *NotReady {
 	if err := s.audit.Ready(); err != nil {
 		return &NotReady{"the audit log takes no records", err}
 	}
-	if err := s.store.Ready(); err != nil {
+	if err := s.store.Ready(); err != nil && s.store.Stale() >= s.staleLimit {
 		return &NotReady{"the database cannot be read", err}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)

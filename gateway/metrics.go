@@ -64,6 +64,13 @@ func registerTokenMetrics(reg prometheus.Registerer, s *Service) {
 	}
 	gauge := gauges(reg)
 	gauge("hsmgate_audit_records", "Records in the audit log.", func() float64 { return float64(s.audit.Head().Seq) })
+	gauge("hsmgate_store_ready", "1 while the database is followed, 0 while it is away and changes are refused.", func() float64 {
+		if s.store.Ready() == nil {
+			return 1
+		}
+		return 0
+	})
+	gauge("hsmgate_store_stale_seconds", "Time since memory was known to be what the database holds.", func() float64 { return s.store.Stale().Seconds() })
 	gauge("hsmgate_audit_ready", "1 while records become durable, 0 while every call is refused.", func() float64 {
 		if s.audit.Ready() == nil {
 			return 1

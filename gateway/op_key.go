@@ -12,7 +12,7 @@ import (
 
 // CreateKey makes a key inside the token. A crash at any step leaves the
 // intent in the store and the 'started' record in the log, from which
-// [Service.Start] removes what was half made.
+// [Service.Start] and [Service.Run] remove what was half made.
 func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyRequest) (*api.CreateKeyResponse, *api.Error) {
 	spec, usage, err := newKeyKind(in)
 	if err == nil {
@@ -46,14 +46,20 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	k := &store.Key{
 		Region: s.namesFor(c).Region, ID: newKeyID(in.MultiRegion), Description: in.Description, State: store.StateCreating, CreatedAt: s.now(), Tags: tags,
 		Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginAWSKMS),
-			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}}},
+			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: s.now()}},
+			Owner:    s.name, OwnedAt: s.now()},
 	}
 	place(k, in)
 	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
+	s.creating.Store(k.ID, true)
+	defer s.creating.Delete(k.ID)
 	if err := s.store.InsertKey(ctx, k); err != nil {
+		if errors.Is(err, store.ErrInvalid) {
+			return nil, api.Errorf(api.Validation, "The description holds a character that cannot be stored: U+0000.")
+		}
 		return nil, internal(c.RequestID, err)
 	}
 	v, cause := makeMaterial(ctx, token, k, k.Versions[0])

@@ -26,57 +26,60 @@ type Op struct {
 	// durable record, so that one whose record fails takes back its own change
 	// and never that of another, which its caller counts on.
 	changes bool
+	// reads: calls of such operations read memory and use the token, and write
+	// nothing to the store, so they go on for a while when the database is away.
+	reads bool
 }
 
 // Ops is the table of operations. Adding one costs its types in api, its method
 // in an op_*.go, a line here and a line in the client.
 var Ops = append([]*Op{
 	op("CreateKey", "POST", "/v1/keys", anyState, (*Service).CreateKey),
-	op("ListKeys", "GET", "/v1/keys", anyState, (*Service).ListKeys),
-	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias(),
-	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias(),
-	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias(),
-	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias(),
-	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias(),
 	op("EnableKey", "POST", "/v1/keys/{key}/enable", switchable, (*Service).EnableKey).changing(),
 	op("DisableKey", "POST", "/v1/keys/{key}/disable", switchable, (*Service).DisableKey).changing(),
 	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", deletable, (*Service).ScheduleKeyDeletion).changing(),
-	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias().orAt("/v1/decrypt"),
-	op("ReEncrypt", "POST", "/v1/re-encrypt", usable, (*Service).ReEncrypt).orAlias().as("kms:ReEncryptTo"),
-	op("GenerateDataKey", "POST", "/v1/keys/{key}/generate-data-key", usable, (*Service).GenerateDataKey).orAlias(),
-	op("GenerateDataKeyWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-without-plaintext", usable, (*Service).GenerateDataKeyWithoutPlaintext).orAlias(),
-	op("GenerateDataKeyPair", "POST", "/v1/keys/{key}/generate-data-key-pair", usable, (*Service).GenerateDataKeyPair).orAlias(),
-	op("GenerateDataKeyPairWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-pair-without-plaintext", usable, (*Service).GenerateDataKeyPairWithoutPlaintext).orAlias(),
-	op("GenerateMac", "POST", "/v1/keys/{key}/generate-mac", usable, (*Service).GenerateMac).orAlias(),
-	op("VerifyMac", "POST", "/v1/keys/{key}/verify-mac", usable, (*Service).VerifyMac).orAlias(),
-	op("DeriveSharedSecret", "POST", "/v1/keys/{key}/derive-shared-secret", usable, (*Service).DeriveSharedSecret).orAlias(),
-	op("Encapsulate", "POST", "/v1/keys/{key}/encapsulate", usable, (*Service).Encapsulate).orAlias(),
-	op("Decapsulate", "POST", "/v1/keys/{key}/decapsulate", usable, (*Service).Decapsulate).orAlias(),
-	op("GenerateRandom", "POST", "/v1/random", anyState, (*Service).GenerateRandom),
+	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias().orAt("/v1/decrypt").reading(),
+	op("ReEncrypt", "POST", "/v1/re-encrypt", usable, (*Service).ReEncrypt).orAlias().as("kms:ReEncryptTo").reading(),
+	op("GenerateDataKey", "POST", "/v1/keys/{key}/generate-data-key", usable, (*Service).GenerateDataKey).orAlias().reading(),
+	op("GenerateDataKeyWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-without-plaintext", usable, (*Service).GenerateDataKeyWithoutPlaintext).orAlias().reading(),
+	op("GenerateDataKeyPair", "POST", "/v1/keys/{key}/generate-data-key-pair", usable, (*Service).GenerateDataKeyPair).orAlias().reading(),
+	op("GenerateDataKeyPairWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-pair-without-plaintext", usable, (*Service).GenerateDataKeyPairWithoutPlaintext).orAlias().reading(),
+	op("GenerateMac", "POST", "/v1/keys/{key}/generate-mac", usable, (*Service).GenerateMac).orAlias().reading(),
+	op("VerifyMac", "POST", "/v1/keys/{key}/verify-mac", usable, (*Service).VerifyMac).orAlias().reading(),
+	op("DeriveSharedSecret", "POST", "/v1/keys/{key}/derive-shared-secret", usable, (*Service).DeriveSharedSecret).orAlias().reading(),
+	op("Encapsulate", "POST", "/v1/keys/{key}/encapsulate", usable, (*Service).Encapsulate).orAlias().reading(),
+	op("Decapsulate", "POST", "/v1/keys/{key}/decapsulate", usable, (*Service).Decapsulate).orAlias().reading(),
+	op("GenerateRandom", "POST", "/v1/random", anyState, (*Service).GenerateRandom).reading(),
+	op("ListKeys", "GET", "/v1/keys", anyState, (*Service).ListKeys).reading(),
+	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias().reading(),
+	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias().reading(),
+	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias().reading(),
+	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias().reading(),
+	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias().reading(),
 	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion).changing(),
 	op("EnableKeyRotation", "PUT", "/v1/keys/{key}/rotation", rotatable, (*Service).EnableKeyRotation).changing(),
 	op("DisableKeyRotation", "DELETE", "/v1/keys/{key}/rotation", rotatable, (*Service).DisableKeyRotation).changing(),
-	op("GetKeyRotationStatus", "GET", "/v1/keys/{key}/rotation", anyState, (*Service).GetKeyRotationStatus),
+	op("GetKeyRotationStatus", "GET", "/v1/keys/{key}/rotation", anyState, (*Service).GetKeyRotationStatus).reading(),
 	op("RotateKeyOnDemand", "POST", "/v1/keys/{key}/rotate", usable, (*Service).RotateKeyOnDemand),
-	op("ListKeyRotations", "GET", "/v1/keys/{key}/rotations", anyState, (*Service).ListKeyRotations),
-	op("ListPublicKeys", "GET", "/v1/keys/{key}/public-keys", usable, (*Service).ListPublicKeys).orAlias().beyond("kms:GetPublicKey"),
-	op("GetKeyHistory", "GET", "/v1/keys/{key}/history", usable, (*Service).GetKeyHistory).orAlias().beyond("kms:GetPublicKey"),
+	op("ListKeyRotations", "GET", "/v1/keys/{key}/rotations", anyState, (*Service).ListKeyRotations).reading(),
+	op("ListPublicKeys", "GET", "/v1/keys/{key}/public-keys", usable, (*Service).ListPublicKeys).orAlias().beyond("kms:GetPublicKey").reading(),
+	op("GetKeyHistory", "GET", "/v1/keys/{key}/history", usable, (*Service).GetKeyHistory).orAlias().beyond("kms:GetPublicKey").reading(),
 	op("CreateAlias", "POST", "/v1/aliases", notPending, (*Service).CreateAlias).changing(),
 	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias).changing(),
 	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias().changing(),
-	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases),
+	op("ListAliases", "GET", "/v1/aliases", anyState, (*Service).ListAliases).reading(),
 	op("UpdateKeyDescription", "PUT", "/v1/keys/{key}/description", notPending, (*Service).UpdateKeyDescription).changing(),
 	op("TagResource", "POST", "/v1/keys/{key}/tags", notPending, (*Service).TagResource).changing(),
 	op("UntagResource", "POST", "/v1/keys/{key}/untag", notPending, (*Service).UntagResource).changing(),
-	op("ListResourceTags", "GET", "/v1/keys/{key}/tags", anyState, (*Service).ListResourceTags),
-	op("GetKeyLastUsage", "GET", "/v1/keys/{key}/last-usage", anyState, (*Service).GetKeyLastUsage),
+	op("ListResourceTags", "GET", "/v1/keys/{key}/tags", anyState, (*Service).ListResourceTags).reading(),
+	op("GetKeyLastUsage", "GET", "/v1/keys/{key}/last-usage", anyState, (*Service).GetKeyLastUsage).reading(),
 	op("GetParametersForImport", "POST", "/v1/keys/{key}/import-parameters", importable, (*Service).GetParametersForImport),
 	op("ImportKeyMaterial", "POST", "/v1/keys/{key}/import", importable|updating, (*Service).ImportKeyMaterial),
 	op("DeleteImportedKeyMaterial", "POST", "/v1/keys/{key}/delete-imported", importable|pendingDeletion, (*Service).DeleteImportedKeyMaterial),
 	op("ReplicateKey", "POST", "/v1/keys/{key}/replicate", enabled, (*Service).ReplicateKey).changing(),
 	op("UpdatePrimaryRegion", "PUT", "/v1/keys/{key}/primary-region", usable, (*Service).UpdatePrimaryRegion).changing(),
 	op("CreateCustomKeyStore", "POST", "/v1/custom-key-stores", anyState, (*Service).CreateCustomKeyStore),
-	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores),
+	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores).reading(),
 	op("UpdateCustomKeyStore", "POST", "/v1/custom-key-stores/update", anyState, (*Service).UpdateCustomKeyStore),
 	op("DeleteCustomKeyStore", "POST", "/v1/custom-key-stores/delete", anyState, (*Service).DeleteCustomKeyStore),
 	op("ConnectCustomKeyStore", "POST", "/v1/custom-key-stores/connect", anyState, (*Service).ConnectCustomKeyStore).changing(),
@@ -86,7 +89,7 @@ var Ops = append([]*Op{
 // GetMetrics is the permission to read the figures of the service. It is no
 // operation of AWS KMS and has no AWS target.
 var GetMetrics = &Op{
-	Name: "GetMetrics", Method: "GET", Path: "/metrics", permission: "hsmgate:GetMetrics",
+	Name: "GetMetrics", Method: "GET", Path: "/metrics", permission: "hsmgate:GetMetrics", reads: true,
 	New: func() any { return new(nothing) },
 	run: func(context.Context, *Service, *Call, any) (any, *api.Error) { return &api.Empty{}, nil },
 }
@@ -158,6 +161,13 @@ func (op *Op) BeyondKMS() bool { return op.beyondKMS }
 
 // Permission is what the policy is asked for: kms:Name, and kms:ReEncryptTo for
 // the key that ReEncrypt encrypts with; for the other it is kms:ReEncryptFrom.
+// reading marks an operation that does not write to the store.
+func (op *Op) reading() *Op {
+	op.reads = true
+	return op
+}
+
+// Permission is what the policy is asked for: kms:Name.
 func (op *Op) Permission() string { return op.permission }
 
 // ByAlias says whether the key may be named by an alias, too.

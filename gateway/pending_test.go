@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"cmp"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -108,7 +109,7 @@ func startAgain(t testing.TB, g *gatewaytest.Gateway) *hsm.Token {
 	t.Helper()
 	token := hsmtest.Open(t, g.TokenAt)
 	s := gateway.New(gateway.Config{
-		Names: gateway.Names{Account: gatewaytest.Account, Region: gatewaytest.Region},
+		Name: gatewaytest.Name, Names: gateway.Names{Account: gatewaytest.Account, Region: gatewaytest.Region},
 		Store: g.Store, Token: token, Audit: g.Audit, Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Now: g.Now,
 	})
 	if err := s.Start(t.Context()); err != nil {
@@ -180,7 +181,7 @@ func destroyedHalf(t *testing.T) bool {
 // pend makes an object in the token that is noted as pending.
 func pend(t testing.TB, g *gatewaytest.Gateway, o store.PendingObject) string {
 	t.Helper()
-	o.ObjectID = hsm.NewID()
+	o.ObjectID, o.Owner = hsm.NewID(), cmp.Or(o.Owner, gatewaytest.Name)
 	err := g.Store.PendObject(t.Context(), o)
 	if err == nil {
 		_, err = g.Token.Generate(t.Context(), hsm.NISTP256, hsm.UseSign, o.ObjectID, o.KeyID)

@@ -21,6 +21,9 @@ import (
 // Config holds the parts that a Service is made of. What has no
 // default is required.
 type Config struct {
+	// Name tells the process from all others that use the same store. What a
+	// process has begun, others leave to it; see store.ClaimFor.
+	Name    string
 	Names   Names
 	Store   *store.Store
 	Token   *hsm.Token
@@ -41,14 +44,16 @@ type Config struct {
 	Imports Imports
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
 	Quotas Quotas
-	// Name tells this process from others that share the store. Default "".
-	Name string
+	// StaleLimit is how long calls that only read memory and use the token are
+	// served while the database is away. Default 0: not at all.
+	StaleLimit time.Duration
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
 
 // Service performs the operations of [Ops].
 type Service struct {
+	name         string
 	names        Names
 	store        *store.Store
 	token        *hsm.Token
@@ -59,13 +64,14 @@ type Service struct {
 	rotation     Rotation
 	imports      Imports
 	quotas       Quotas
+	staleLimit   time.Duration
 	now          func() time.Time
-	name         string // of this process, the owner of its pending objects
 	uses         lastUses
 	counted      *useCounter         // encryptions that were set aside
 	making       *semaphore.Weighted // of RSA keys, which keeps a processor busy
 	keys         sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
 	changes      sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
+	creating     sync.Map            // ids of keys whose creation is under way here
 	asking       singleflight.Group  // of Ready
 	regions      []string            // that are served, the home region first
 	keyStores    map[string]*keyStore
@@ -89,7 +95,7 @@ func New(c Config) *Service {
 	s := &Service{
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
+		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
@@ -184,7 +190,7 @@ func (s *Service) attempt(ctx context.Context, c *Call, decode func(in any) *api
 
 // perform is steps 1 to 4: decode and validate, resolve, decide, run.
 func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api.Error) (any, *api.Error) {
-	if err := s.able(); err != nil {
+	if err := s.able(c.op.reads); err != nil {
 		return nil, err
 	}
 	in := c.op.New()
@@ -223,13 +229,19 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 }
 
 // able refuses a call that could not be decided or recorded, before anything is
-// done. A revocation in a database that cannot be read would not be seen. Only a
-// log that is known to be broken is asked anew: each question to a healthy one
-// would wait for the disk.
-func (s *Service) able() *api.Error {
+// done. A revocation in a database that cannot be read would not be seen, so what
+// only reads goes on for a bounded time, and nothing else does. Only a log that is
+// known to be broken is asked anew: each question to a healthy one would wait for
+// the disk.
+func (s *Service) able(reads bool) *api.Error {
 	if err := s.store.Ready(); err != nil {
-		return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: err,
-			Message: "The gateway cannot read its database now, so it decides nothing. An operator has to look at the database; then try again."}
+		switch {
+		case s.store.Stale() >= s.staleLimit:
+			return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: err,
+				Message: "The gateway cannot read its database now, so it decides nothing. An operator has to look at the database; then try again."}
+		case !reads:
+			return unchanged(err)
+		}
 	}
 	if s.audit.Stats().Broken == nil {
 		return nil

@@ -69,7 +69,7 @@ var remedies = map[string]string{
 	"environment": "correct 'environment' in the settings",
 	"certificate": "let tls.cert_file and tls.key_file name a certificate and its key, in PEM",
 	"token":       tokenAway,
-	"database":    "it has to be a file that this user may read and write, with its folder; if it is damaged, put it back from a copy",
+	"database":    "a file has to be one that this user may read and write, with its folder; if it is damaged, put it back from a copy",
 	"seal key":    "put it back from a copy",
 	"keys":        "see the lines on token and database, then check again",
 	"audit log":   "look with 'hsmgate audit verify'; put the log and its head back from a copy, or go on with what is there: 'hsmgated audit adopt'",

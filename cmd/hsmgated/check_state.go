@@ -53,11 +53,11 @@ func (f *findings) certificate(c *Config) {
 
 // database opens the store, if there is one, and compares it with the tokens.
 func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*hsm.Token) {
-	if _, err := os.Stat(c.Store); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(c.Store); c.Store != "" && errors.Is(err, fs.ErrNotExist) {
 		f.add(stateNote, "database", "", "%s is not there yet; the first start makes it", c.Store)
 		return
 	}
-	s, err := store.Open(ctx, c.Store, c.Region)
+	s, err := openStore(ctx, c)
 	if err != nil {
 		f.failed("database", err)
 		return
@@ -67,7 +67,7 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 			f.failed("database", err)
 		}
 	}()
-	f.add(stateOK, "database", "", "%s: %d keys, %d principals", c.Store, s.KeyCount(), len(s.Principals()))
+	f.add(stateOK, "database", "", "%s: %d keys, %d principals", s, s.KeyCount(), len(s.Principals()))
 	f.credentials(c, s)
 	names := []string{gateway.DefaultToken}
 	for _, k := range c.KeyStores {

@@ -53,11 +53,27 @@ type Config struct {
 	Environment map[string]string `yaml:"environment"`
 	// Store is the path of the database (SQLite): metadata of keys, aliases,
 	// principals and the hashes of their credentials. It has to be on a local
-	// file system. Default hsmgate.db.
+	// file system. For one daemon;
+	// several use store_dsn_file. Default hsmgate.db.
 	Store string `yaml:"store"`
+	// StoreDSNFile names a file, mode 0600, that says how to reach a PostgreSQL
+	// database, which takes the place of store: one line such as
+	// postgres://user:password@host/database?sslmode=verify-full, as libpq takes it.
+	// Several daemons may use one database. The user may create tables in it.
+	StoreDSNFile string `yaml:"store_dsn_file"`
+	// StoreStaleLimit is how long keys can still be used while PostgreSQL is away,
+	// by what was last known of it: a revocation in another daemon is not seen for
+	// as long. Changes are refused at once. With store, all calls are. Default 5m.
+	StoreStaleLimit time.Duration `yaml:"store_stale_limit"`
+	// Instance is the name of this daemon, which no other one on the same database
+	// has, and which stays the same when it starts again: what a daemon has begun
+	// to make or destroy when it ends, only itself takes up at once, and others
+	// after an hour. Default the name of the machine with the path of the audit log.
+	Instance string `yaml:"instance"`
 	// SealKeyFile holds the key under which the secrets of access keys are
 	// sealed in the database: 64 hex digits, mode 0600. It is made when it is
-	// missing and the database has no access key yet. Default seal.key.
+	// missing and the database has no access key yet. Daemons on one database
+	// need copies of one file. Default seal.key.
 	SealKeyFile string `yaml:"seal_key_file"`
 	// Audit is the log of every use of a key.
 	Audit Audit `yaml:"audit"`
@@ -85,7 +101,7 @@ type Config struct {
 	Quotas gateway.Quotas `yaml:"quotas"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
 	// principal in the database. Without it, make one with
-	// 'hsmgated principal create'.
+	// 'hsmgated principal create'. Of several daemons on one database, one has it.
 	FirstAdministrator FirstAdministrator `yaml:"first_administrator"`
 }
 

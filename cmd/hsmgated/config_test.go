@@ -207,6 +207,8 @@ func TestConfigRefused(t *testing.T) {
 		{"duration", good + "stop_timeout: -1s\n", "not negative"},
 		{"quota", good + "quotas: {tags_per_key: -1}\n", "none is negative"},
 		{"unknown quota", good + "quotas: {grants_per_key: 1}\n", "grants_per_key"},
+		{"two databases", good + "store: a.db\nstore_dsn_file: dsn\n", "name one database"},
+		{"limit", good + "store_stale_limit: -1s\n", "not negative"},
 		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},
 		{"type", good + "gomaxprocs: many\n", "many"},
 	} {
@@ -240,6 +242,40 @@ func TestConfigPaths(t *testing.T) {
 	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", "", "/state/other"}
 	if !slices.Equal(got, want) {
 		t.Errorf("paths %q, want %q", got, want)
+	}
+}
+
+// TestConfigDatabase: PostgreSQL takes the place of the file, and alone outlives
+// an absence.
+func TestConfigDatabase(t *testing.T) {
+	read := func(text string) *Config {
+		t.Helper()
+		c, err := parseConfig([]byte(text), "/state/hsmgated.yaml")
+		if err == nil && c.Token.Module != "" {
+			err = c.check()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	file, server := read("token: {module: /m.so}\n"), read("token: {module: /m.so}\nstore_dsn_file: dsn\ninstance: one\n")
+	if file.Store != "/state/hsmgate.db" || file.staleLimit() != 0 || file.folder() != "/state" {
+		t.Errorf("%+v", file)
+	}
+	if server.Store != "" || server.StoreDSNFile != "/state/dsn" || server.staleLimit() != 5*time.Minute || server.folder() != "/state" {
+		t.Errorf("%+v", server)
+	}
+	one, err := server.instance()
+	if err != nil || one != "one" {
+		t.Errorf("%q, %v", one, err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, err := file.instance(); err != nil || name != host+":/state/audit/audit.log" {
+		t.Errorf("%q, %v", name, err)
 	}
 }
 

@@ -87,8 +87,12 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	name, err := c.instance()
+	if err != nil {
+		return nil, err
+	}
 	d.service = gateway.New(gateway.Config{
-		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
+		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Imports: c.Import,
 	})
@@ -151,9 +155,9 @@ func setEnvironment(c *Config) error {
 // openIdentities opens the database and the credentials in it, and makes the
 // seal key where there is nothing yet that it could have sealed.
 func openIdentities(ctx context.Context, c *Config) (*store.Store, *identity.Identities, error) {
-	s, err := store.Open(ctx, c.Store, c.Region)
+	s, err := openStore(ctx, c)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the database cannot be opened: %w", err)
+		return nil, nil, err
 	}
 	seal, err := identity.ReadSealKey(c.SealKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {

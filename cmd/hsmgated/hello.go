@@ -27,7 +27,7 @@ func (d *daemon) printCommands(w io.Writer, state string) error {
 	p := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 	p("")
 	p("hsmgate serves %s; stop it with Ctrl-C", d.url)
-	p("the token %q holds the private keys; metadata, audit log and settings are in %s", d.config.Token.Label, filepath.Dir(d.config.Store))
+	p("the token %q holds the private keys; metadata, audit log and settings are in %s", d.config.Token.Label, d.config.folder())
 	d.printCredentials(w, state)
 	ref := d.exampleKey()
 	if ref == "" {
@@ -57,7 +57,7 @@ func (d *daemon) printCommands(w io.Writer, state string) error {
 
 // envFile is where the first administrator's credentials are, or may be put.
 func (d *daemon) envFile() string {
-	return cmp.Or(d.config.FirstAdministrator.EnvFile, filepath.Join(filepath.Dir(d.config.Store), "admin.env"))
+	return cmp.Or(d.config.FirstAdministrator.EnvFile, filepath.Join(d.config.folder(), "admin.env"))
 }
 
 // printCredentials says where the first administrator's credentials are, and

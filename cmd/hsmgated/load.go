@@ -65,11 +65,17 @@ func parseConfig(text []byte, path string) (*Config, error) {
 func (c *Config) setDefaults() {
 	for field, value := range map[*string]string{
 		&c.Listen: "127.0.0.1:8080", &c.Account: "000000000000", &c.Region: "us-east-1",
-		&c.Store: "hsmgate.db", &c.SealKeyFile: "seal.key", &c.Audit.Path: "audit/audit.log", &c.Log.Level: "info",
+		&c.SealKeyFile: "seal.key", &c.Audit.Path: "audit/audit.log", &c.Log.Level: "info",
 	} {
 		if *field == "" {
 			*field = value
 		}
+	}
+	if c.Store == "" && c.StoreDSNFile == "" {
+		c.Store = "hsmgate.db"
+	}
+	if c.StoreStaleLimit == 0 {
+		c.StoreStaleLimit = 5 * time.Minute
 	}
 	if c.Audit.Timeout == 0 {
 		c.Audit.Timeout = 5 * time.Second
@@ -84,7 +90,7 @@ func (c *Config) setDefaults() {
 
 // resolve makes every path absolute.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.SealKeyFile,
+	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
 		&c.Audit.Path, &c.FirstAdministrator.EnvFile} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
@@ -131,8 +137,11 @@ func (c *Config) check() error {
 	if _, err := zapcore.ParseLevel(c.Log.Level); err != nil {
 		wrong("log.level: %q is not debug, info, warn or error", c.Log.Level)
 	}
-	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 {
-		wrong("audit.timeout, stop_timeout, max_connections and gomaxprocs are not negative")
+	if c.Store != "" && c.StoreDSNFile != "" {
+		wrong("store, store_dsn_file: name one database, not both")
+	}
+	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit < 0 {
+		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")

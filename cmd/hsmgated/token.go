@@ -29,11 +29,11 @@ serial number. The module's own settings come from the environment, such as SOFT
 			if module == "" || label == "" || pinFile == "" || soPINFile == "" {
 				return &usageError{errors.New("--module, --label, --pin-file and --so-pin-file are all needed")}
 			}
-			pin, err := readPIN(pinFile)
+			pin, err := readSecret("PIN", pinFile)
 			if err != nil {
 				return err
 			}
-			soPIN, err := readPIN(soPINFile)
+			soPIN, err := readSecret("PIN", soPINFile)
 			if err != nil {
 				return err
 			}
@@ -53,21 +53,22 @@ serial number. The module's own settings come from the environment, such as SOFT
 	return c
 }
 
-func readPIN(path string) (string, error) {
+// readSecret reads a secret from a file that nobody else may read.
+func readSecret(what, path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("the PIN file: %w", err)
+		return "", fmt.Errorf("the %s file: %w", what, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return "", &hintedError{fmt.Errorf("the PIN file %s has mode %04o, so others may read it", path, mode), "chmod 600 " + path}
+		return "", &hintedError{fmt.Errorf("the %s file %s has mode %04o, so others may read it", what, path, mode), "chmod 600 " + path}
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("the PIN file: %w", err)
+		return "", fmt.Errorf("the %s file: %w", what, err)
 	}
-	pin := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
-	if pin == "" {
-		return "", fmt.Errorf("the PIN file %s is empty", path)
+	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if secret == "" {
+		return "", fmt.Errorf("the %s file %s is empty", what, path)
 	}
-	return pin, nil
+	return secret, nil
 }

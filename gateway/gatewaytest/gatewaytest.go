@@ -40,6 +40,9 @@ const (
 	Region  = "eu-central-1"
 )
 
+// Name is that of the process, unless the options have another.
+const Name = "one"
+
 // lifetime of a credential outlasts every wait for a deletion or a rotation.
 const lifetime = 10 * 365 * 24 * time.Hour
 
@@ -56,7 +59,8 @@ type Gateway struct {
 	URL        string
 	Admin      Credentials
 	AuditPath  string
-	StorePath  string
+	StorePath  string // of a SQLite database
+	StoreDSN   string // of a PostgreSQL database
 	Service    *gateway.Service
 	Token      *hsm.Token
 	TokenAt    hsm.Config
@@ -65,6 +69,7 @@ type Gateway struct {
 	Audit      *audit.Log
 	Lines      *observer.ObservedLogs // the operations log
 
+	seal  []byte
 	t     testing.TB
 	mu    sync.Mutex
 	clock time.Duration // how far the gateway's clock is ahead
@@ -83,6 +88,20 @@ type Options struct {
 
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
+
+	StoreDSN   string        // a PostgreSQL database; see storetest.DSN
+	StorePath  string        // a SQLite database; default: a new one
+	Name       string        // of the process; default Name
+	StaleLimit time.Duration // see gateway.Config
+	Beside     *Gateway      // another process with the same token, database and seal key, whose administrator this one has
+}
+
+// openStore opens the database that the options name.
+func (o Options) openStore(ctx context.Context) (*store.Store, error) {
+	if o.StoreDSN != "" {
+		return store.OpenPostgres(ctx, o.StoreDSN, Region)
+	}
+	return store.Open(ctx, o.StorePath, Region)
 }
 
 // New starts a gateway and stops it with the test.
@@ -100,34 +119,47 @@ func NewOn(t testing.TB, token hsm.Config) *Gateway {
 // NewWith starts a gateway with options.
 func NewWith(t testing.TB, o Options) *Gateway {
 	t.Helper()
+	if b := o.Beside; b != nil {
+		o.Token, o.StoreDSN, o.StorePath = b.TokenAt, b.StoreDSN, b.StorePath
+	}
+	if o.Name == "" {
+		o.Name = Name
+	}
 	if o.Token.Module == "" {
 		o.Token = hsmtest.NewToken(t)
 	}
 	dir := t.TempDir()
+	if o.StorePath == "" {
+		o.StorePath = filepath.Join(dir, "hsmgate.db")
+	}
 	core, lines := observer.New(zapcore.InfoLevel)
 	log := zap.New(core)
 	if o.Log != nil {
 		log = o.Log
 	}
-	g := &Gateway{t: t, Lines: lines, AuditPath: filepath.Join(dir, "audit.log"), StorePath: filepath.Join(dir, "hsmgate.db"), TokenAt: o.Token}
+	g := &Gateway{t: t, Lines: lines, AuditPath: filepath.Join(dir, "audit.log"), StorePath: o.StorePath, StoreDSN: o.StoreDSN, TokenAt: o.Token}
 	ctx := context.Background()
 
 	var err error
 	g.Token = hsmtest.Open(t, o.Token)
-	g.Store, err = store.Open(ctx, g.StorePath, Region)
+	g.Store, err = o.openStore(ctx)
 	must(t, err)
 	t.Cleanup(func() { _ = g.Store.Close() })
 	g.Audit, err = audit.Open(g.AuditPath, audit.Options{})
 	must(t, err)
 	t.Cleanup(func() { _ = g.Audit.Close() })
-	seal, err := identity.CreateSealKey(filepath.Join(dir, "seal.key"))
-	must(t, err)
-	g.Identities, err = identity.New(g.Store, seal, Account)
+	if o.Beside != nil {
+		g.seal = o.Beside.seal
+	} else {
+		g.seal, err = identity.CreateSealKey(filepath.Join(dir, "seal.key"))
+		must(t, err)
+	}
+	g.Identities, err = identity.New(g.Store, g.seal, Account)
 	must(t, err)
 
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
-		Names: gateway.Names{Account: Account, Region: Region},
+		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
 		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions,
 	})
@@ -142,7 +174,11 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	}))
 	t.Cleanup(server.Close)
 	g.URL = server.URL
-	g.Admin = g.Principal("admin", policy.RoleAdministrator)
+	if o.Beside != nil {
+		g.Admin = o.Beside.Admin
+	} else {
+		g.Admin = g.Principal("admin", policy.RoleAdministrator)
+	}
 	return g
 }
 
@@ -150,7 +186,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 func (g *Gateway) Another(t testing.TB) *gateway.Service {
 	t.Helper()
 	s := gateway.New(gateway.Config{
-		Names: gateway.Names{Account: Account, Region: Region},
+		Name: Name, Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Now: g.Now,
 	})
 	must(t, s.Start(context.Background()))

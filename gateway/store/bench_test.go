@@ -1,32 +1,41 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 )
 
 // tenThousand is a Store with 10,000 keys of one alias each, loaded from a
-// file that was filled in one transaction.
-func tenThousand(b *testing.B) *Store {
+// database that was filled in one transaction.
+func tenThousand(b *testing.B, place string) *Store {
 	b.Helper()
-	s := openStore(b, b.TempDir()+"/hsmgate.db")
-	_, err := s.writer.ExecContext(b.Context(), `
-		CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT i, printf('key-%05d', i) AS id FROM n;
-		BEGIN;
-		INSERT INTO lines SELECT id, 'ECC_NIST_P256', 'SIGN_VERIFY', 'AWS_KMS', '', 0, '', 0, NULL, NULL FROM n;
-		INSERT INTO keys (region, id, description, state, created_at, pending_days) SELECT '`+home+`', id, '', 'Enabled', 0, 0 FROM lines;
-		INSERT INTO versions SELECT id, 1, randomblob(16), randomblob(91), NULL, 0, 0, '', '', '', NULL, 0 FROM lines;
-		INSERT INTO aliases SELECT '`+home+`', 'alias/' || id, id, 0, 0 FROM lines;
-		COMMIT`)
+	s := openStore(b, place)
+	ctx := context.WithoutCancel(b.Context())
+	tx, _, _, err := s.database.begin(ctx)
 	ok(b, err)
-	s.version = -1
+	for i := range 10_000 {
+		k := aKey(fmt.Sprintf("key-%05d", i))
+		k.Tags = nil
+		ok(b, errors.Join(insertLine(ctx, tx, k.ID, &k.Line), insertMember(ctx, tx, k)))
+		_, err := tx.ExecContext(ctx, "INSERT INTO aliases (region, name, key_id, created_at, updated_at) VALUES (?, ?, ?, 0, 0)", home, "alias/"+k.ID, k.ID)
+		ok(b, err)
+	}
+	ok(b, tx.Commit())
+	s.version = unknown
 	ok(b, s.follow(b.Context()))
 	return s
 }
 
 func Benchmark10000Keys(b *testing.B) {
-	s := tenThousand(b)
+	for name, place := range places {
+		b.Run(name, func(b *testing.B) { tenThousandKeys(b, tenThousand(b, place(b))) })
+	}
+}
+
+func tenThousandKeys(b *testing.B, s *Store) {
 	b.Run("Key", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -61,7 +70,7 @@ func Benchmark10000Keys(b *testing.B) {
 	})
 	b.Run("load", func(b *testing.B) {
 		for b.Loop() {
-			s.version = -1
+			s.version = unknown
 			ok(b, s.follow(b.Context()))
 		}
 	})
@@ -74,6 +83,15 @@ func Benchmark10000Keys(b *testing.B) {
 		states := []string{StateDisabled, StateEnabled} // the same again would not be written
 		for n := 0; b.Loop(); n++ {
 			ok(b, s.SetKeyState(b.Context(), home, "key-05000", states[n%2], time.Time{}))
+		}
+	})
+	other := openAgain(b, s)
+	b.Run("follow another's SetDescription", func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			b.StopTimer()
+			ok(b, other.SetDescription(b.Context(), home, "key-05000", fmt.Sprint(n)))
+			b.StartTimer()
+			ok(b, s.follow(b.Context()))
 		}
 	})
 	i := 0

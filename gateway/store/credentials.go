@@ -85,7 +85,7 @@ func (s *Store) InsertAccessKey(ctx context.Context, key *AccessKey) error {
 			return nil, fmt.Errorf("principal %s: %w", a.PrincipalARN, ErrNotFound)
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO access_keys (id, sealed_secret, principal_arn, created_at, expires_at, disabled)
-			VALUES (?, ?, ?, ?, ?, ?)`, a.ID, a.SealedSecret, a.PrincipalARN, a.CreatedAt.UnixMicro(), column(a.ExpiresAt), a.Disabled)
+			VALUES (?, ?, ?, ?, ?, ?)`, a.ID, a.SealedSecret, a.PrincipalARN, a.CreatedAt.UnixMicro(), column(a.ExpiresAt), number(a.Disabled))
 		return func(m *memory) { m.accessKeys.put(&a) }, err
 	})
 }
@@ -100,7 +100,7 @@ func (s *Store) SetAccessKeyDisabled(ctx context.Context, id string, disabled bo
 		}
 		a := *old
 		a.Disabled = disabled
-		_, err := tx.ExecContext(ctx, "UPDATE access_keys SET disabled = ? WHERE id = ?", disabled, id)
+		_, err := tx.ExecContext(ctx, "UPDATE access_keys SET disabled = ? WHERE id = ?", number(disabled), id)
 		return func(m *memory) { m.accessKeys.put(&a) }, err
 	})
 }

@@ -24,6 +24,8 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"DeleteDueKey":   func() error { return s.DeleteDueKey(ctx, home, "key-001", t0) },
 		"MarkDestroyed":  func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
 		"InsertReplica":  func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
+		"Claim":          func() error { return s.Claim(ctx, "tombstone", "me", t0) },
+		"AbandonKey":     func() error { return s.AbandonKey(ctx, home, "intent", "me", t0) },
 		"AwaitReplicas":  func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
 		"SetDescription": func() error { return s.SetDescription(ctx, home, "key-000", "new") },
 		"SetTags":        func() error { return s.SetTags(ctx, home, "key-000", []Tag{{"a", "b"}}) },
@@ -68,6 +70,12 @@ var everyTable = []string{"lines", "keys", "tags", "versions", "pending_objects"
 func filled(t *testing.T) *Store {
 	t.Helper()
 	s := newStore(t)
+	fill(t, s)
+	return s
+}
+
+func fill(t *testing.T, s *Store) {
+	t.Helper()
 	insertKeys(t, s, 2)
 	ok(t, s.SetKeyState(t.Context(), home, "key-001", StatePendingDeletion, t0))
 	ok(t, s.InsertKey(t.Context(), anIntent("intent")))
@@ -85,7 +93,6 @@ func filled(t *testing.T) *Store {
 	ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a", "key-000")))
 	ok(t, s.InsertBearer(t.Context(), aBearer("a1", "a")))
 	ok(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "a")))
-	return s
 }
 
 // unchanged runs all writes, which must fail as asked and leave memory as the
@@ -107,48 +114,73 @@ func unchanged(ctx context.Context, t *testing.T, s *Store, failed func(error) b
 func TestWritesSucceedOtherwise(t *testing.T) {
 	t.Parallel()
 	for name := range writes(t.Context(), nil) {
-		s := filled(t)
-		if err := writes(t.Context(), s)[name](); err != nil {
-			t.Errorf("%s: %v", name, err)
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, s *Store) {
+				fill(t, s)
+				other := openAgain(t, s)
+				before := other.mem
+				ok(t, writes(t.Context(), s)[name]())
+				ok(t, other.follow(t.Context()))
+				sameContents(t, other.mem, s.mem)
+				if _, tells := s.database.(*postgres); tells && other.mem != before {
+					t.Error("everything was loaded again")
+				}
+			})
+		})
+	}
+}
+
+// breakCommits has each write leave something behind that is checked at the end
+// only, so that it is COMMIT itself that fails.
+func breakCommits(t *testing.T, s *Store) (mend func()) {
+	t.Helper()
+	if p, is := s.database.(*postgres); is {
+		run := func(statement string) {
+			_, err := p.db.ExecContext(t.Context(), statement)
+			ok(t, err)
+		}
+		run("CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$")
+		for _, table := range everyTable {
+			run("CREATE CONSTRAINT TRIGGER broken AFTER INSERT OR UPDATE OR DELETE ON " + table + " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION broken()")
+		}
+		return func() { run("DROP FUNCTION broken() CASCADE") }
+	}
+	_, err := file(s).writer.ExecContext(t.Context(), `CREATE TABLE broken (x TEXT REFERENCES lines (id) DEFERRABLE INITIALLY DEFERRED) STRICT`)
+	ok(t, err)
+	for _, table := range everyTable {
+		for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
+			_, err := file(s).writer.ExecContext(t.Context(), `CREATE TRIGGER broken_`+table+event+` AFTER `+event+` ON `+table+`
+				BEGIN INSERT INTO broken VALUES ('no such key'); END`)
+			ok(t, err)
+		}
+	}
+	return func() {
+		for _, table := range everyTable {
+			for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
+				_, err := file(s).writer.ExecContext(t.Context(), `DROP TRIGGER broken_`+table+event)
+				ok(t, err)
+			}
 		}
 	}
 }
 
 func TestAWriteThatCannotBeCommittedChangesNothing(t *testing.T) {
-	t.Parallel()
-	s := filled(t)
-	// A foreign key that is checked at the end only: each write leaves a
-	// violation behind, so that it is COMMIT itself that fails.
-	_, err := s.writer.ExecContext(t.Context(), `CREATE TABLE broken (x TEXT REFERENCES lines (id) DEFERRABLE INITIALLY DEFERRED) STRICT`)
-	ok(t, err)
-	for _, table := range everyTable {
-		for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
-			_, err := s.writer.ExecContext(t.Context(), `CREATE TRIGGER broken_`+table+event+` AFTER `+event+` ON `+table+`
-				BEGIN INSERT INTO broken VALUES ('no such key'); END`)
-			ok(t, err)
-		}
-	}
-	unchanged(t.Context(), t, s,
-		func(err error) bool { return err != nil && strings.Contains(err.Error(), "commit") },
-		func() {
-			for _, table := range everyTable {
-				for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
-					_, err := s.writer.ExecContext(t.Context(), `DROP TRIGGER broken_`+table+event)
-					ok(t, err)
-				}
-			}
-		})
+	onBoth(t, func(t *testing.T, s *Store) {
+		fill(t, s)
+		mend := breakCommits(t, s)
+		unchanged(t.Context(), t, s, func(err error) bool { return err != nil && strings.Contains(err.Error(), "commit") }, mend)
+	})
 }
 
 func TestAFullDiskChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := filled(t)
 	var pages int
-	ok(t, s.writer.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages))
+	ok(t, file(s).writer.QueryRowContext(t.Context(), "PRAGMA page_count").Scan(&pages))
 	limit := func(n int) {
 		t.Helper()
 		var got int
-		ok(t, s.writer.QueryRowContext(t.Context(), "PRAGMA max_page_count = "+strconv.Itoa(n)).Scan(&got))
+		ok(t, file(s).writer.QueryRowContext(t.Context(), "PRAGMA max_page_count = "+strconv.Itoa(n)).Scan(&got))
 	}
 	limit(pages)
 	large := aKey("large")
@@ -165,29 +197,30 @@ func TestAFullDiskChangesNothing(t *testing.T) {
 }
 
 func TestACancelledWriteChangesNothing(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	unchanged(ctx, t, filled(t), func(err error) bool { return errors.Is(err, context.Canceled) }, func() {})
+	onBoth(t, func(t *testing.T, s *Store) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		unchanged(ctx, t, filled(t), func(err error) bool { return errors.Is(err, context.Canceled) }, func() {})
+	})
 }
 
 // A write that has begun ends one way or the other, whoever has gone away, and
 // the connection lives on.
 func TestCancelledInsideAWrite(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	for i := range 3 {
-		ctx, cancel := context.WithCancel(t.Context())
-		k := aKey(strconv.Itoa(i))
-		ok(t, s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-			cancel()
-			k = k.stored()
-			k.State, k.Versions = StateCreating, nil
-			err := insertLine(ctx, tx, k.ID, &k.Line)
-			return func(m *memory) { m.putKey(k) }, errors.Join(err, insertMember(ctx, tx, k))
-		}))
-	}
-	equal(t, len(s.Creating()), 3)
+	onBoth(t, func(t *testing.T, s *Store) {
+		for i := range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			k := aKey(strconv.Itoa(i))
+			ok(t, s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+				cancel()
+				k = k.stored()
+				k.State, k.Versions = StateCreating, nil
+				err := insertLine(ctx, tx, k.ID, &k.Line)
+				return func(m *memory) { m.putKey(k) }, errors.Join(err, insertMember(ctx, tx, k))
+			}))
+		}
+		equal(t, len(s.Creating()), 3)
+	})
 }
 
 // A commit that fails may have reached the file all the same: it is read again.
@@ -214,36 +247,36 @@ func TestAFailedCommitIsLookedUp(t *testing.T) {
 
 // Who waits for another write gives up when its own time is over.
 func TestWaitingForAWriteEndsWithTheContext(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	inside, leave, left := make(chan struct{}), make(chan struct{}), make(chan error)
-	go func() {
-		left <- s.write(t.Context(), func(context.Context, *sql.Tx) (func(*memory), error) {
-			close(inside)
-			<-leave
-			return func(*memory) {}, nil
-		})
-	}()
-	<-inside
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	is(t, s.InsertKey(ctx, aKey("k")), context.DeadlineExceeded)
-	if _, found := s.Key(home, "k"); found { // and reads do not wait at all
-		t.Error("found")
-	}
-	close(leave)
-	ok(t, <-left)
-	ok(t, s.InsertKey(t.Context(), aKey("k")))
+	onBoth(t, func(t *testing.T, s *Store) {
+		inside, leave, left := make(chan struct{}), make(chan struct{}), make(chan error)
+		go func() {
+			left <- s.write(t.Context(), func(context.Context, *sql.Tx) (func(*memory), error) {
+				close(inside)
+				<-leave
+				return func(*memory) {}, nil
+			})
+		}()
+		<-inside
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		is(t, s.InsertKey(ctx, aKey("k")), context.DeadlineExceeded)
+		if _, found := s.Key(home, "k"); found { // and reads do not wait at all
+			t.Error("found")
+		}
+		close(leave)
+		ok(t, <-left)
+		ok(t, s.InsertKey(t.Context(), aKey("k")))
+	})
 }
 
 // Another process that holds the write lock is waited for, then named.
 func TestAnotherProcessHoldsTheLock(t *testing.T) {
 	t.Parallel()
 	s := filled(t)
-	o := openStore(t, s.path)
-	_, err := s.writer.ExecContext(t.Context(), "PRAGMA busy_timeout = 10")
+	o := openAgain(t, s)
+	_, err := file(s).writer.ExecContext(t.Context(), "PRAGMA busy_timeout = 10")
 	ok(t, err)
-	tx, err := o.writer.BeginTx(t.Context(), nil)
+	tx, err := file(o).writer.BeginTx(t.Context(), nil)
 	ok(t, err)
 	before := contents(s.mem)
 	var e sqlite3.Error
@@ -260,9 +293,9 @@ func TestTheFileIsMovedOrReplaced(t *testing.T) {
 	t.Parallel()
 	s := filled(t)
 	s.Watch(t.Context())
-	aside := s.path + ".aside"
+	aside := file(s).path + ".aside"
 	move := func(from, to string) { ok(t, os.Rename(from, to)) }
-	move(s.path, aside)
+	move(file(s).path, aside)
 	before := contents(s.mem)
 	for name, write := range writes(t.Context(), s) {
 		if err := write(); !errors.Is(err, fs.ErrNotExist) {
@@ -271,29 +304,30 @@ func TestTheFileIsMovedOrReplaced(t *testing.T) {
 	}
 	equal(t, contents(s.mem), before)
 	until(t, "the failure is told", func() bool { return s.Ready() != nil })
-	ok(t, os.WriteFile(s.path, nil, 0o600))
+	ok(t, os.WriteFile(file(s).path, nil, 0o600))
 	if err := s.InsertKey(t.Context(), aKey("lost")); err == nil || !strings.Contains(err.Error(), "another file") {
 		t.Errorf("written to a file without a name: %v", err)
 	}
-	move(aside, s.path)
+	move(aside, file(s).path)
 	until(t, "it mends itself", func() bool { return s.Ready() == nil })
 	ok(t, s.InsertKey(t.Context(), aKey("kept")))
 	likeFile(t, s)
 }
 
 func TestAfterClose(t *testing.T) {
-	t.Parallel()
-	s := filled(t)
-	ok(t, s.Close())
-	ok(t, s.Close())
-	unchangedMemory := contents(s.mem)
-	for name, write := range writes(t.Context(), s) {
-		if err := write(); !errors.Is(err, ErrClosed) {
-			t.Errorf("%s: error %v", name, err)
+	onBoth(t, func(t *testing.T, s *Store) {
+		fill(t, s)
+		ok(t, s.Close())
+		ok(t, s.Close())
+		unchangedMemory := contents(s.mem)
+		for name, write := range writes(t.Context(), s) {
+			if err := write(); !errors.Is(err, ErrClosed) {
+				t.Errorf("%s: error %v", name, err)
+			}
 		}
-	}
-	equal(t, contents(s.mem), unchangedMemory)
-	if _, found := s.Key(home, "key-000"); !found {
-		t.Error("requests under way lose their key at Close")
-	}
+		equal(t, contents(s.mem), unchangedMemory)
+		if _, found := s.Key(home, "key-000"); !found {
+			t.Error("requests under way lose their key at Close")
+		}
+	})
 }

@@ -97,8 +97,8 @@ func (k *Key) due(now time.Time) bool {
 }
 
 // InsertKey adds a key with its line. A key whose token object is still to be
-// made is added with State Creating and the ObjectID that the object will have,
-// so that a crash leaves a trace of it. ErrExists when the id or an object id
+// made is added with State Creating, the ObjectID that the object will have and
+// the Owner that makes it, so that a crash leaves a trace of it. ErrExists when the id or an object id
 // was ever used, ErrInvalid when the parts do not fit together.
 func (s *Store) InsertKey(ctx context.Context, key *Key) error {
 	k := key.stored()
@@ -139,6 +139,9 @@ func (s *Store) InsertReplica(ctx context.Context, key *Key) error {
 }
 
 func insertMember(ctx context.Context, tx *sql.Tx, k *Key) error {
+	if err := storable(k); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO keys (region, id, description, state, created_at, deletion_at, pending_days)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, k.Region, k.ID, k.Description, k.State,
 		k.CreatedAt.UnixMicro(), column(k.DeletionAt), k.PendingDays); err != nil {
@@ -157,6 +160,18 @@ func reviveMember(ctx context.Context, tx *sql.Tx, k *Key) error {
 		return fmt.Errorf("key %s: %w", k.ID, err)
 	}
 	return insertTags(ctx, tx, k)
+}
+
+// storable refuses text that PostgreSQL does not take, in either database: U+0000.
+func storable(k *Key) error {
+	text := k.Description
+	for _, t := range k.Tags {
+		text += t.Name + t.Value
+	}
+	if strings.ContainsRune(text, 0) {
+		return fmt.Errorf("key %s: the character U+0000 in its description or a tag: %w", k.ID, ErrInvalid)
+	}
+	return nil
 }
 
 func insertTags(ctx context.Context, tx *sql.Tx, k *Key) error {
@@ -203,7 +218,11 @@ func (s *Store) ActivateKey(ctx context.Context, region, id string, version Vers
 		if _, err := tx.ExecContext(ctx, "DELETE FROM versions WHERE key_id = ? AND number = ?", id, v.Number); err != nil {
 			return err
 		}
-		return insertVersion(ctx, tx, id, v)
+		if err := insertVersion(ctx, tx, id, v); err != nil {
+			return err
+		}
+		k.Owner, k.OwnedAt = "", time.Time{}
+		return updateLine(ctx, tx, id, &k.Line)
 	})
 }
 
@@ -250,6 +269,9 @@ func (s *Store) SetDescription(ctx context.Context, region, id, description stri
 func (s *Store) SetTags(ctx context.Context, region, id string, tags []Tag) error {
 	return s.changeKey(ctx, region, id, seen, func(ctx context.Context, tx *sql.Tx, k *Key) error {
 		k.Tags = sortedTags(tags)
+		if err := storable(k); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM tags WHERE region = ? AND key_id = ?", region, id); err != nil {
 			return err
 		}
@@ -304,7 +326,7 @@ func (s *Store) MarkDestroyed(ctx context.Context, id string, at time.Time) erro
 				return fmt.Errorf("key %s is %s in %s: %w", id, k.State, k.Region, ErrState)
 			}
 		}
-		l.DestroyedAt = stored(at)
+		l.DestroyedAt, l.Owner, l.OwnedAt = stored(at), "", time.Time{}
 		return nil
 	})
 }
@@ -323,6 +345,11 @@ func (s *Store) changeKey(ctx context.Context, region, id string, from []string,
 		k := old.stored()
 		if err := edit(ctx, tx, k); err != nil {
 			return nil, err
+		}
+		if k.Description != old.Description {
+			if err := storable(k); err != nil {
+				return nil, err
+			}
 		}
 		_, err := tx.ExecContext(ctx, "UPDATE keys SET description = ?, state = ?, deletion_at = ?, pending_days = ? WHERE region = ? AND id = ?",
 			k.Description, k.State, column(k.DeletionAt), k.PendingDays, region, id)

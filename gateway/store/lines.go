@@ -14,9 +14,9 @@ const OriginExternal = "EXTERNAL"
 func byNumber(a, b Version) int { return a.Number - b.Number }
 
 func insertLine(ctx context.Context, tx *sql.Tx, id string, l *Line) error {
-	if _, err := tx.ExecContext(ctx, `INSERT INTO lines (id, spec, usage, origin, token, multi_region, primary_region, rotation_days, next_rotation_at, destroyed_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id, l.Spec, l.Usage, l.Origin, l.Token, number(l.MultiRegion), l.PrimaryRegion,
-		l.RotationDays, column(l.NextRotation), column(l.DestroyedAt)); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO lines (id, spec, usage, origin, token, multi_region, primary_region, rotation_days, next_rotation_at, destroyed_at, owner, owned_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, id, l.Spec, l.Usage, l.Origin, l.Token, number(l.MultiRegion), l.PrimaryRegion,
+		l.RotationDays, column(l.NextRotation), column(l.DestroyedAt), l.Owner, column(l.OwnedAt)); err != nil {
 		return fmt.Errorf("key %s: %w", id, err)
 	}
 	for _, v := range l.Versions {
@@ -150,6 +150,12 @@ func (s *Store) ReserveUses(ctx context.Context, id string, number int, n, most 
 	return before, err
 }
 
+func updateLine(ctx context.Context, tx *sql.Tx, id string, l *Line) error {
+	_, err := tx.ExecContext(ctx, "UPDATE lines SET primary_region = ?, rotation_days = ?, next_rotation_at = ?, destroyed_at = ?, owner = ?, owned_at = ? WHERE id = ?",
+		l.PrimaryRegion, l.RotationDays, column(l.NextRotation), column(l.DestroyedAt), l.Owner, column(l.OwnedAt), id)
+	return err
+}
+
 // changeLine replaces what all regions of a key have in common by what edit
 // makes of a copy of it, and does to memory what else the edit did. ErrNotFound
 // when there is no such key.
@@ -163,8 +169,7 @@ func (s *Store) changeLine(ctx context.Context, id string, edit func(context.Con
 		if err := edit(ctx, tx, &l); err != nil {
 			return nil, err
 		}
-		_, err := tx.ExecContext(ctx, "UPDATE lines SET primary_region = ?, rotation_days = ?, next_rotation_at = ?, destroyed_at = ? WHERE id = ?",
-			l.PrimaryRegion, l.RotationDays, column(l.NextRotation), column(l.DestroyedAt), id)
+		err := updateLine(ctx, tx, id, &l)
 		return func(m *memory) {
 			for _, old := range members {
 				k := *old

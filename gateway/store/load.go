@@ -8,22 +8,41 @@ import (
 	"time"
 )
 
-// load reads every table in one transaction.
-func load(ctx context.Context, tx *sql.Tx) (*memory, error) {
-	m := newMemory()
-	for _, read := range []func(context.Context, *sql.Tx, *memory) error{
+// load reads every table in one transaction; of the news alone, where there are
+// any.
+func load(ctx context.Context, tx *sql.Tx, n news) (*memory, error) {
+	r := &reader{tx: tx, news: n, m: newMemory()}
+	for _, read := range []func(context.Context, *reader) error{
 		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys,
 	} {
-		if err := read(ctx, tx, m); err != nil {
+		if err := read(ctx, r); err != nil {
 			return nil, err
 		}
 	}
-	return m, nil
+	return r.m, nil
 }
 
-// each calls row for every row of a query.
-func each(ctx context.Context, tx *sql.Tx, query string, row func(scan func(...any) error) error) error {
-	rows, err := tx.QueryContext(ctx, query)
+// reader is one load under way.
+type reader struct {
+	tx   *sql.Tx
+	news news // nil: everything
+	m    *memory
+}
+
+// each calls row for every row of a query, in an order. key are the columns that
+// changes names the rows by.
+func (r *reader) each(ctx context.Context, of kind, query, key, order string, row func(scan func(...any) error) error) error {
+	var args []any
+	if r.news != nil {
+		rows := r.news[of]
+		if len(rows) == 0 {
+			return nil
+		}
+		var condition string
+		condition, args = of.among(key, rows)
+		query += " WHERE " + condition
+	}
+	rows, err := r.tx.QueryContext(ctx, query+" ORDER BY "+order, args...)
 	if err != nil {
 		return err
 	}
@@ -36,10 +55,10 @@ func each(ctx context.Context, tx *sql.Tx, query string, row func(scan func(...a
 	return rows.Err()
 }
 
-func loadVersions(ctx context.Context, tx *sql.Tx) (map[string][]Version, error) {
+func loadVersions(ctx context.Context, r *reader) (map[string][]Version, error) {
 	versions := map[string][]Version{}
-	return versions, each(ctx, tx, `SELECT key_id, number, object_id, public_key, check_value, created_at, current_at, rotation, material_id, description, expires_at, uses
-		FROM versions ORDER BY key_id, number`,
+	return versions, r.each(ctx, kindKey, `SELECT key_id, number, object_id, public_key, check_value, created_at, current_at, rotation, material_id, description, expires_at, uses
+		FROM versions`, "key_id", "key_id, number",
 		func(scan func(...any) error) error {
 			var id string
 			var v Version
@@ -52,18 +71,18 @@ func loadVersions(ctx context.Context, tx *sql.Tx) (map[string][]Version, error)
 		})
 }
 
-func loadLines(ctx context.Context, tx *sql.Tx) (map[string]Line, error) {
-	versions, err := loadVersions(ctx, tx)
+func loadLines(ctx context.Context, r *reader) (map[string]Line, error) {
+	versions, err := loadVersions(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	lines := map[string]Line{}
-	return lines, each(ctx, tx, `SELECT id, spec, usage, origin, token, multi_region, primary_region, rotation_days, next_rotation_at, destroyed_at FROM lines ORDER BY id`,
+	return lines, r.each(ctx, kindKey, `SELECT id, spec, usage, origin, token, multi_region, primary_region, rotation_days, next_rotation_at, destroyed_at, owner, owned_at FROM lines`, "id", "id",
 		func(scan func(...any) error) error {
 			var id string
 			var l Line
 			if err := scan(&id, &l.Spec, &l.Usage, &l.Origin, &l.Token, &l.MultiRegion, &l.PrimaryRegion, &l.RotationDays,
-				(*micros)(&l.NextRotation), (*micros)(&l.DestroyedAt)); err != nil {
+				(*micros)(&l.NextRotation), (*micros)(&l.DestroyedAt), &l.Owner, (*micros)(&l.OwnedAt)); err != nil {
 				return err
 			}
 			l.Versions = versions[id]
@@ -72,9 +91,9 @@ func loadLines(ctx context.Context, tx *sql.Tx) (map[string]Line, error) {
 		})
 }
 
-func loadTags(ctx context.Context, tx *sql.Tx) (map[string][]Tag, error) {
+func loadTags(ctx context.Context, r *reader) (map[string][]Tag, error) {
 	tags := map[string][]Tag{}
-	return tags, each(ctx, tx, "SELECT region, key_id, name, value FROM tags ORDER BY region, key_id, name",
+	return tags, r.each(ctx, kindKey, "SELECT region, key_id, name, value FROM tags", "key_id", "region, key_id, name",
 		func(scan func(...any) error) error {
 			var region, id string
 			var t Tag
@@ -86,16 +105,16 @@ func loadTags(ctx context.Context, tx *sql.Tx) (map[string][]Tag, error) {
 		})
 }
 
-func loadKeys(ctx context.Context, tx *sql.Tx, m *memory) error {
-	lines, err := loadLines(ctx, tx)
+func loadKeys(ctx context.Context, r *reader) error {
+	lines, err := loadLines(ctx, r)
 	if err != nil {
 		return err
 	}
-	tags, err := loadTags(ctx, tx)
+	tags, err := loadTags(ctx, r)
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, "SELECT region, id, description, state, created_at, deletion_at, pending_days FROM keys ORDER BY region, id",
+	return r.each(ctx, kindKey, "SELECT region, id, description, state, created_at, deletion_at, pending_days FROM keys", "id", "region, id",
 		func(scan func(...any) error) error {
 			k := new(Key)
 			if err := scan(&k.Region, &k.ID, &k.Description, &k.State, (*micros)(&k.CreatedAt), (*micros)(&k.DeletionAt), &k.PendingDays); err != nil {
@@ -103,25 +122,25 @@ func loadKeys(ctx context.Context, tx *sql.Tx, m *memory) error {
 			}
 			k.Line, k.Tags = lines[k.ID], tags[k.path()]
 			slices.SortFunc(k.Tags, func(a, b Tag) int { return strings.Compare(a.Name, b.Name) }) // a database may sort otherwise
-			m.putKey(k)
+			r.m.putKey(k)
 			return nil
 		})
 }
 
-func loadAliases(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT region, name, key_id, created_at, updated_at FROM aliases ORDER BY region, name",
+func loadAliases(ctx context.Context, r *reader) error {
+	return r.each(ctx, kindAlias, "SELECT region, name, key_id, created_at, updated_at FROM aliases", "region, name", "region, name",
 		func(scan func(...any) error) error {
 			a := new(Alias)
 			if err := scan(&a.Region, &a.Name, &a.KeyID, (*micros)(&a.CreatedAt), (*micros)(&a.UpdatedAt)); err != nil {
 				return err
 			}
-			m.putAlias(a)
+			r.m.putAlias(a)
 			return nil
 		})
 }
 
-func loadPending(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT object_id, token, key_id, number, owner, since, doomed FROM pending_objects ORDER BY object_id",
+func loadPending(ctx context.Context, r *reader) error {
+	return r.each(ctx, kindPending, "SELECT object_id, token, key_id, number, owner, since, doomed FROM pending_objects", "object_id", "object_id",
 		func(scan func(...any) error) error {
 			o := new(PendingObject)
 			var number sql.NullInt64
@@ -129,50 +148,50 @@ func loadPending(ctx context.Context, tx *sql.Tx, m *memory) error {
 				return err
 			}
 			o.Number = int(number.Int64)
-			m.pending.put(o)
+			r.m.pending.put(o)
 			return nil
 		})
 }
 
-func loadUses(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT region, key_id, operation, request_id, used_at FROM last_uses ORDER BY region, key_id",
+func loadUses(ctx context.Context, r *reader) error {
+	return r.each(ctx, kindUse, "SELECT region, key_id, operation, request_id, used_at FROM last_uses", "region, key_id", "region, key_id",
 		func(scan func(...any) error) error {
 			u := new(LastUse)
 			if err := scan(&u.Region, &u.KeyID, &u.Operation, &u.RequestID, (*micros)(&u.UsedAt)); err != nil {
 				return err
 			}
-			m.uses.put(u)
+			r.m.uses.put(u)
 			return nil
 		})
 }
 
-func loadImports(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT id, region, key_id, algorithm, spec, object_id, public_key, expires_at FROM import_keys ORDER BY id",
+func loadImports(ctx context.Context, r *reader) error {
+	return r.each(ctx, kindImport, "SELECT id, region, key_id, algorithm, spec, object_id, public_key, expires_at FROM import_keys", "id", "id",
 		func(scan func(...any) error) error {
 			i := new(ImportKey)
 			if err := scan(&i.ID, &i.Region, &i.KeyID, &i.Algorithm, &i.Spec, &i.ObjectID, &i.PublicKey, (*micros)(&i.ExpiresAt)); err != nil {
 				return err
 			}
-			m.imports.put(i)
+			r.m.imports.put(i)
 			return nil
 		})
 }
 
-func loadDisconnected(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT name, since FROM disconnected_tokens ORDER BY name",
+func loadDisconnected(ctx context.Context, r *reader) error {
+	return r.each(ctx, kindDisconnected, "SELECT name, since FROM disconnected_tokens", "name", "name",
 		func(scan func(...any) error) error {
 			d := new(Disconnected)
 			if err := scan(&d.Name, (*micros)(&d.Since)); err != nil {
 				return err
 			}
-			m.disconnected.put(d)
+			r.m.disconnected.put(d)
 			return nil
 		})
 }
 
-func loadPrincipals(ctx context.Context, tx *sql.Tx, m *memory) error {
+func loadPrincipals(ctx context.Context, r *reader) error {
 	keys := map[string][]string{}
-	err := each(ctx, tx, "SELECT principal_arn, key_id FROM principal_keys ORDER BY principal_arn, key_id",
+	err := r.each(ctx, kindPrincipal, "SELECT principal_arn, key_id FROM principal_keys", "principal_arn", "principal_arn, key_id",
 		func(scan func(...any) error) error {
 			var arn, id string
 			if err := scan(&arn, &id); err != nil {
@@ -184,39 +203,39 @@ func loadPrincipals(ctx context.Context, tx *sql.Tx, m *memory) error {
 	if err != nil {
 		return err
 	}
-	return each(ctx, tx, "SELECT arn, name, role, created_at FROM principals ORDER BY arn",
+	return r.each(ctx, kindPrincipal, "SELECT arn, name, role, created_at FROM principals", "arn", "arn",
 		func(scan func(...any) error) error {
 			p := new(Principal)
 			if err := scan(&p.ARN, &p.Name, &p.Role, (*micros)(&p.CreatedAt)); err != nil {
 				return err
 			}
 			p.Keys = keys[p.ARN]
-			m.principals.put(p)
+			r.m.principals.put(p)
 			return nil
 		})
 }
 
-func loadBearers(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT id, hash, principal_arn, created_at, expires_at FROM bearers ORDER BY id",
+func loadBearers(ctx context.Context, r *reader) error {
+	return r.each(ctx, kindBearer, "SELECT id, hash, principal_arn, created_at, expires_at FROM bearers", "id", "id",
 		func(scan func(...any) error) error {
 			b := new(Bearer)
 			if err := scan(&b.ID, &b.Hash, &b.PrincipalARN, (*micros)(&b.CreatedAt), (*micros)(&b.ExpiresAt)); err != nil {
 				return err
 			}
-			m.bearers.put(b)
+			r.m.bearers.put(b)
 			return nil
 		})
 }
 
-func loadAccessKeys(ctx context.Context, tx *sql.Tx, m *memory) error {
-	return each(ctx, tx, "SELECT id, sealed_secret, principal_arn, created_at, expires_at, disabled FROM access_keys ORDER BY id",
+func loadAccessKeys(ctx context.Context, r *reader) error {
+	return r.each(ctx, kindAccessKey, "SELECT id, sealed_secret, principal_arn, created_at, expires_at, disabled FROM access_keys", "id", "id",
 		func(scan func(...any) error) error {
 			a := new(AccessKey)
 			if err := scan(&a.ID, &a.SealedSecret, &a.PrincipalARN,
 				(*micros)(&a.CreatedAt), (*micros)(&a.ExpiresAt), &a.Disabled); err != nil {
 				return err
 			}
-			m.accessKeys.put(a)
+			r.m.accessKeys.put(a)
 			return nil
 		})
 }
@@ -264,7 +283,7 @@ func number(b bool) int {
 func (k *Key) stored() *Key {
 	c := *k
 	c.CreatedAt, c.DeletionAt, c.DestroyedAt = stored(k.CreatedAt), stored(k.DeletionAt), stored(k.DestroyedAt)
-	c.NextRotation = stored(k.NextRotation)
+	c.NextRotation, c.OwnedAt = stored(k.NextRotation), stored(k.OwnedAt)
 	c.Tags = sortedTags(k.Tags)
 	c.Versions = slices.Clone(k.Versions)
 	for i, v := range c.Versions {

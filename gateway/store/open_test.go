@@ -16,9 +16,9 @@ import (
 func TestEveryConnectionHasTheSettings(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	conns := []*sql.Conn{s.writer}
+	conns := []*sql.Conn{file(s).writer}
 	for range maxConnections - 1 {
-		c, err := s.db.Conn(t.Context())
+		c, err := file(s).db.Conn(t.Context())
 		ok(t, err)
 		defer c.Close()
 		conns = append(conns, c)
@@ -34,13 +34,13 @@ func TestEveryConnectionHasTheSettings(t *testing.T) {
 			}
 		}
 	}
-	equal(t, s.db.Stats().OpenConnections, maxConnections)
+	equal(t, file(s).db.Stats().OpenConnections, maxConnections)
 }
 
 func TestTablesAreStrict(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	rows, err := s.db.QueryContext(t.Context(), "SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%'")
+	rows, err := file(s).db.QueryContext(t.Context(), "SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'goose_%'")
 	ok(t, err)
 	defer rows.Close()
 	tables := 0
@@ -63,7 +63,7 @@ func TestFilesArePrivate(t *testing.T) {
 	private := func() {
 		t.Helper()
 		for _, suffix := range []string{"", "-wal", "-shm"} {
-			info, err := os.Stat(s.path + suffix)
+			info, err := os.Stat(file(s).path + suffix)
 			ok(t, err)
 			if info.Mode().Perm() != 0o600 {
 				t.Errorf("%s has mode %04o", info.Name(), info.Mode().Perm())
@@ -72,9 +72,9 @@ func TestFilesArePrivate(t *testing.T) {
 	}
 	private()
 	for _, suffix := range []string{"", "-wal", "-shm"} { // as after a careless restore
-		ok(t, os.Chmod(s.path+suffix, 0o644))
+		ok(t, os.Chmod(file(s).path+suffix, 0o644))
 	}
-	openStore(t, s.path)
+	openAgain(t, s)
 	private()
 }
 
@@ -97,14 +97,14 @@ func TestOpenRefuses(t *testing.T) {
 	ok(t, os.WriteFile(garbage, []byte(strings.Repeat("not a database ", 1000)), 0o600))
 	newer := filepath.Join(dir, "newer.db")
 	s := openStore(t, newer)
-	if _, err := s.db.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
+	if _, err := file(s).db.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ path, text string }{
 		{filepath.Join(dir, "missing", "x.db"), "no such file or directory"},
 		{dir, "not a regular file"},
 		{garbage, "not a database"},
-		{newer, "version 999 and this program knows 2"},
+		{newer, "version 999 and this program knows 3"},
 	} {
 		s, err := Open(t.Context(), c.path, home)
 		if err == nil {

@@ -12,35 +12,35 @@ import (
 // every page is sorted, every alias leads to a key, and at the end memory is
 // what the file is.
 func TestManyAtOnce(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	other := openStore(t, s.path)
-	s.Watch(t.Context())
-	insertKeys(t, s, 1)
-	done := make(chan struct{})
-	var readers, writers sync.WaitGroup
-	for range 4 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-					readAll(t, s)
+	onBoth(t, func(t *testing.T, s *Store) {
+		other := openAgain(t, s)
+		s.Watch(t.Context())
+		insertKeys(t, s, 1)
+		done := make(chan struct{})
+		var readers, writers sync.WaitGroup
+		for range 4 {
+			readers.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+						readAll(t, s)
+					}
 				}
-			}
-		})
-	}
-	for w, store := range []*Store{s, s, s, other} {
-		writers.Go(func() { writeSome(t, store, w) })
-	}
-	writers.Wait()
-	close(done)
-	readers.Wait()
-	ok(t, s.follow(t.Context()))
-	equal(t, s.KeyCount(), 1+4*8)
-	equal(t, len(s.Principals()), 4)
-	sameContents(t, s.mem, openStore(t, s.path).mem)
+			})
+		}
+		for w, store := range []*Store{s, s, s, other} {
+			writers.Go(func() { writeSome(t, store, w) })
+		}
+		writers.Wait()
+		close(done)
+		readers.Wait()
+		ok(t, s.follow(t.Context()))
+		equal(t, s.KeyCount(), 1+4*8)
+		equal(t, len(s.Principals()), 4)
+		sameContents(t, s.mem, openAgain(t, s).mem)
+	})
 }
 
 func readAll(t *testing.T, s *Store) {

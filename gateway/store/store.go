@@ -1,5 +1,5 @@
-// Package store keeps the metadata of the gateway in SQLite: keys and their
-// versions, aliases, principals and their credentials. A key is a Line, which
+// Package store keeps the metadata of the gateway in SQLite or PostgreSQL: keys
+// and their versions, aliases, principals and their credentials. A key is a Line, which
 // all regions have in common, and what each region says of it. Private keys are not
 // here; they live in the token.
 //
@@ -9,8 +9,12 @@
 // immutable and shared: a change replaces the pointer, so callers compare,
 // keep and read them freely but never modify them.
 //
-// Several processes may open one file: a write first takes in what others
-// wrote, and Watch does so about once a second.
+// Several processes may open one database: writes come one after the other, a
+// write first takes in what others wrote, and Watch does so within about a second.
+// A SQLite file is for processes of one machine.
+//
+// A database that is away stops writes (ErrUnavailable); reads go on from memory,
+// Ready says that it may be out of date and Stale for how long.
 //
 // Times are kept in microseconds, UTC.
 package store
@@ -66,6 +70,8 @@ type Line struct {
 	RotationDays  int       // 0: it does not rotate by itself
 	NextRotation  time.Time // zero unless RotationDays is set
 	DestroyedAt   time.Time // zero unless the key is Deleted everywhere and its token objects are gone
+	Owner         string    // the process that makes its first token object, or destroys those of a deleted key; see Claim
+	OwnedAt       time.Time // zero unless there is an Owner
 	Versions      []Version // sorted by Number
 }
 

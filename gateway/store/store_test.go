@@ -9,24 +9,75 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/store/storetest"
 )
 
 var t0 = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
-// newStore opens a new database. At the end of the test, what memory holds
-// must be what another process would read.
-func newStore(t testing.TB) *Store {
+// places are the databases that tests run on: each makes a new one, of which
+// openAt makes a Store.
+var places = map[string]func(testing.TB) string{
+	"sqlite":   func(t testing.TB) string { return filepath.Join(t.TempDir(), "hsmgate.db") },
+	"postgres": storetest.DSN,
+}
+
+// onBoth runs a test on a new database of each kind.
+func onBoth(t *testing.T, test func(*testing.T, *Store)) {
 	t.Helper()
-	s := openStore(t, filepath.Join(t.TempDir(), "hsmgate.db"))
+	t.Parallel()
+	for name, place := range places {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newAt(t, place(t)))
+		})
+	}
+}
+
+// newAt opens a new database. At the end of the test, what memory holds must be
+// what another process would read.
+func newAt(t testing.TB, place string) *Store {
+	t.Helper()
+	s := openStore(t, place)
 	t.Cleanup(func() { likeFile(t, s) })
 	return s
 }
 
-func openStore(t testing.TB, path string) *Store {
+// newStore is a new SQLite database.
+func newStore(t testing.TB) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), path, home)
+	return newAt(t, places["sqlite"](t))
+}
+
+// openAt opens a path or a DSN.
+func openAt(ctx context.Context, place string) (*Store, error) {
+	if strings.HasPrefix(place, "host=") {
+		return OpenPostgres(ctx, place, home)
+	}
+	return Open(ctx, place, home)
+}
+
+// placeOf is where openAt finds the database of a Store.
+func placeOf(s *Store) string {
+	if p, is := s.database.(*postgres); is {
+		return p.secrets[0]
+	}
+	return file(s).path
+}
+
+func file(s *Store) *sqlite { return s.database.(*sqlite) }
+
+func openAgain(t testing.TB, s *Store) *Store {
+	t.Helper()
+	return openStore(t, placeOf(s))
+}
+
+func openStore(t testing.TB, place string) *Store {
+	t.Helper()
+	s, err := openAt(t.Context(), place)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +110,7 @@ func all[T any](t table[T]) []*T { return append([]*T{}, t.sorted...) }
 
 func likeFile(t testing.TB, s *Store) {
 	t.Helper()
-	o, err := Open(context.WithoutCancel(t.Context()), s.path, home) // runs in a cleanup too
+	o, err := openAt(context.WithoutCancel(t.Context()), placeOf(s)) // runs in a cleanup too
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,17 +5,27 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"time"
-
-	"github.com/mattn/go-sqlite3"
 )
 
-// watchInterval is how soon Watch sees what another process wrote.
-const watchInterval = time.Second
+const (
+	// watchInterval is how soon Watch sees what another process wrote, at the latest.
+	watchInterval = time.Second
+	// followTimeout is how long one look at what others wrote may take.
+	followTimeout = 10 * time.Second
+	// writeTimeout outlasts a server's patience with another process that stands
+	// still inside a write (see session), so that this one need not give up.
+	writeTimeout = 2 * followTimeout
+)
 
-// ErrClosed is a write after Close.
-var ErrClosed = errors.New("store: closed")
+var (
+	// ErrClosed is a write after Close.
+	ErrClosed = errors.New("store: closed")
+	// ErrUnavailable: the database does not take the write now. It may have been
+	// written all the same when it was the commit that failed. Nothing has to be
+	// restarted once the cause is gone.
+	ErrUnavailable = errors.New("the database cannot be used now")
+)
 
 // change is the body of a write. It runs in a transaction, with s.mem in step
 // with it, and returns what the write does to memory once it is durable.
@@ -32,31 +42,42 @@ func (s *Store) write(ctx context.Context, c change) error {
 		return err
 	}
 	defer unlock()
-	if err := s.inPlace(); err != nil {
-		return fmt.Errorf("store: %w", err)
-	}
-	ctx = context.WithoutCancel(ctx)
-	tx, err := s.writer.BeginTx(ctx, nil)
+	ctx, cancel := s.database.bound(ctx, writeTimeout)
+	defer cancel()
+	tx, before, after, err := s.database.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("store: begin: %w", err)
+		return s.refused("begin: ", err)
 	}
 	defer tx.Rollback() // no effect after Commit
-	if err := s.catchUp(ctx, tx); err != nil {
-		return fmt.Errorf("store: read what another process wrote: %w", err)
+	if err := s.catchUp(ctx, tx, before); err != nil {
+		return s.refused("read what another process wrote: ", err)
 	}
 	apply, err := c(ctx, tx)
 	if err != nil {
-		return fmt.Errorf("store: %w", typed(err))
+		return s.refused("", err)
 	}
 	if err := tx.Commit(); err != nil {
-		// It may have been written all the same: read the file again.
-		s.version = -1
-		return fmt.Errorf("store: commit: %w", typed(err))
+		// It may have been written all the same: read the database again.
+		s.version = unknown
+		return s.refused("commit: ", err)
 	}
 	s.mu.Lock()
 	apply(s.mem)
 	s.mu.Unlock()
+	s.inStep(after)
 	return nil
+}
+
+// refused is the error of a write. Watch looks at once at what may be gone.
+func (s *Store) refused(step string, err error) error {
+	err = s.database.typed(err)
+	if errors.Is(err, ErrUnavailable) {
+		select {
+		case s.look <- struct{}{}:
+		default:
+		}
+	}
+	return fmt.Errorf("store: %s%w", step, err)
 }
 
 // lock takes the right to write.
@@ -81,74 +102,74 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// follow brings memory in step with the file.
+// follow brings memory in step with the database.
 func (s *Store) follow(ctx context.Context) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := s.inPlace(); err != nil {
-		return err
+	ctx, cancel := s.database.bound(ctx, followTimeout)
+	defer cancel()
+	tx, version, err := s.database.snapshot(ctx, s.version)
+	if err != nil {
+		return s.database.typed(err)
 	}
-	ctx = context.WithoutCancel(ctx)
-	var version int64
-	if err := s.writer.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
-		return err
-	}
-	if version == s.version {
+	if tx == nil {
+		s.inStep(version)
 		return nil
 	}
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
 	defer tx.Rollback()
-	return s.catchUp(ctx, tx)
-}
-
-// inPlace is nil while the file that was opened stands at its path. SQLite goes
-// on in a file that was deleted, moved or replaced, and what it commits there
-// is gone at the next start.
-func (s *Store) inPlace() error {
-	now, err := os.Stat(s.path)
-	switch {
-	case err != nil:
-		return fmt.Errorf("the database is not in its place, put it back: %w", err)
-	case !os.SameFile(now, s.file):
-		return fmt.Errorf("another file stands in the place of the database %s: put the right one there and restart", s.path)
+	if err := s.catchUp(ctx, tx, version); err != nil {
+		return s.database.typed(err)
 	}
+	s.inStep(version)
 	return nil
 }
 
-// catchUp loads the file again when another connection has written it since.
-// data_version of a connection is not changed by its own commits, and every
-// write of this Store goes through the one writer.
-func (s *Store) catchUp(ctx context.Context, tx *sql.Tx) error {
-	var version int64
-	if err := tx.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
-		return err
-	}
+// catchUp takes into memory what other processes have written up to the version
+// that the transaction sees.
+func (s *Store) catchUp(ctx context.Context, tx *sql.Tx, version string) error {
 	if version == s.version {
 		return nil
 	}
-	m, err := load(ctx, tx)
+	n, err := s.database.changed(ctx, tx, s.version)
+	if err != nil {
+		return err
+	}
+	m, err := load(ctx, tx, n)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.mem = m
+	if n == nil {
+		s.mem = m
+	} else {
+		n.move(m, s.mem)
+	}
 	s.mu.Unlock()
 	s.version = version
-	s.identities.Add(1)
+	if n == nil || n.identities() {
+		s.identities.Add(1)
+	}
 	return nil
 }
 
-// Watch starts to look once a second whether another process has written the
-// file, and loads it again when so, until ctx ends or the Store is closed. It
+// inStep notes that memory is what the database holds at a version.
+func (s *Store) inStep(version string) {
+	now := time.Now()
+	s.version = version
+	s.confirmed.Store(&now)
+}
+
+// Watch starts to follow what other processes write, until ctx ends or the Store
+// is closed: within about a second, and at once where the database tells. It
 // returns at once. Ready tells whether it works.
 func (s *Store) Watch(ctx context.Context) {
 	s.watching.Go(func() {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		told := s.database.listen(ctx)
 		tick := time.NewTicker(watchInterval)
 		defer tick.Stop()
 		for {
@@ -158,8 +179,10 @@ func (s *Store) Watch(ctx context.Context) {
 			case <-s.closing:
 				return
 			case <-tick.C:
+			case <-told:
+			case <-s.look:
 			}
-			err := s.follow(ctx)
+			err := s.followSoon(ctx)
 			if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 				return
 			}
@@ -172,32 +195,30 @@ func (s *Store) Watch(ctx context.Context) {
 	})
 }
 
-// Ready is nil when the file could be read the last time that Watch looked.
-// Otherwise what memory says may be out of date.
+// followSoon does not wait for a write that does not end.
+func (s *Store) followSoon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	err := s.follow(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("%w: a write has not ended for %s", ErrUnavailable, followTimeout)
+	}
+	return err
+}
+
+// Ready is nil when the database could be read the last time that Watch looked.
+// Otherwise what memory says may be out of date; Stale says since when.
 func (s *Store) Ready() error {
 	if err := s.failed.Load(); err != nil {
-		return fmt.Errorf("store: %s can not be read: %w", s.path, *err)
+		return fmt.Errorf("store: %s can not be read: %w", s.database, *err)
 	}
 	return nil
 }
 
+// Stale is how long it is since memory was known to be what the database holds.
+// While Watch works, that is about a second at most.
+func (s *Store) Stale() time.Duration { return time.Since(*s.confirmed.Load()) }
+
 // IdentityGeneration grows with each change of principals, bearers and access
 // keys, so that what was derived from them can be thrown away.
 func (s *Store) IdentityGeneration() uint64 { return s.identities.Load() }
-
-// typed adds the error of this package that a violated constraint stands for.
-func typed(err error) error {
-	var e sqlite3.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.ExtendedCode {
-	case sqlite3.ErrConstraintPrimaryKey, sqlite3.ErrConstraintUnique, sqlite3.ErrConstraintRowID:
-		return fmt.Errorf("%w: %w", ErrExists, err)
-	case sqlite3.ErrConstraintForeignKey:
-		return fmt.Errorf("%w: %w", ErrNotFound, err)
-	case sqlite3.ErrConstraintCheck, sqlite3.ErrConstraintNotNull:
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return err
-}

@@ -24,15 +24,21 @@ func (s *Store) LastUse(region, keyID string) (*LastUse, bool) {
 	return u, ok
 }
 
-// usesSince is when migration 2 ran, which made the table of last uses.
-const usesSince = "SELECT tstamp FROM goose_db_version WHERE version_id <= 2 ORDER BY version_id DESC, id DESC LIMIT 1"
-
 // UsesSince is from when on the database has last uses: when their table was made.
 func (s *Store) UsesSince(ctx context.Context) (time.Time, error) {
-	var at time.Time
-	err := s.db.QueryRowContext(ctx, usesSince).Scan(&at)
+	unlock, err := s.lock(ctx)
 	if err != nil {
-		return at, fmt.Errorf("store: from when on there are last uses: %w", err)
+		return time.Time{}, err
+	}
+	defer unlock()
+	var at time.Time
+	tx, _, err := s.database.snapshot(ctx, unknown)
+	if err == nil {
+		defer tx.Rollback()
+		err = tx.QueryRowContext(ctx, s.database.usesSince()).Scan(&at)
+	}
+	if err != nil {
+		return at, fmt.Errorf("store: from when on there are last uses: %w", s.database.typed(err))
 	}
 	return at.UTC(), nil
 }

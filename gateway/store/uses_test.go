@@ -8,18 +8,21 @@ import (
 // TestUsesSince: a database that is made now has last uses from now on, whenever
 // it is opened.
 func TestUsesSince(t *testing.T) {
-	t.Parallel()
-	s := newStore(t)
-	since, err := s.UsesSince(t.Context())
-	ok(t, err)
-	if age := time.Since(since); age < -time.Second || age > time.Hour {
-		t.Errorf("since %s", since)
-	}
-	again, err := openStore(t, s.path).UsesSince(t.Context())
-	ok(t, err)
-	if !again.Equal(since) {
-		t.Errorf("%s, and when opened again %s", since, again)
-	}
+	onBoth(t, func(t *testing.T, s *Store) {
+		since, err := s.UsesSince(t.Context())
+		ok(t, err)
+		if age := time.Since(since); age < -time.Second || age > time.Hour {
+			t.Errorf("since %s", since)
+		}
+		o, err := openAt(t.Context(), placeOf(s))
+		ok(t, err)
+		defer o.Close()
+		again, err := o.UsesSince(t.Context())
+		ok(t, err)
+		if !again.Equal(since) {
+			t.Errorf("%s, and when opened again %s", since, again)
+		}
+	})
 }
 
 // TestKeyCountIn: of one region, as far as callers see its keys.

@@ -40,6 +40,7 @@ type Options struct {
 	GOMAXPROCS     int
 	LogLevel       string   // of the operations log
 	AuditFolder    string   // "" is audit in the state folder
+	StoreDSN       string   // of a PostgreSQL database; "" is a file in the state folder
 	Wrapper        []string // a command that the daemon's is appended to; it has to keep the process id
 }
 
@@ -77,12 +78,17 @@ func New(dir, bin string, o Options) (*State, error) {
 	return s, s.Configure()
 }
 
-// Twin makes a second State on the same token, with a copy of the database and the credentials, so that it knows the same keys. The daemon
-// of s has to be stopped meanwhile.
+// Twin makes a second State on the same token, with the credentials and the same PostgreSQL database, or a copy of the file, so that it
+// knows the same keys. The daemon of s has to be stopped while its file is copied.
 func (s *State) Twin(dir string, o Options) (*State, error) {
+	o.StoreDSN = s.Options.StoreDSN
 	o.Module, o.Env = s.Options.Module, append(o.Env, "SOFTHSM2_CONF="+s.SoftHSMConf())
 	twin := &State{Dir: dir, Bin: s.Bin, Options: o}
-	for _, name := range []string{"hsmgate.db", "seal.key", "pin", "admin.env"} {
+	files := []string{"seal.key", "pin", "admin.env"}
+	if o.StoreDSN == "" {
+		files = append(files, "hsmgate.db")
+	}
+	for _, name := range files {
 		data, err := os.ReadFile(filepath.Join(s.Dir, name))
 		if err != nil {
 			return nil, err
@@ -127,6 +133,12 @@ func (s *State) Configure() error {
 	config := map[string]any{
 		"listen": "127.0.0.1:0", "token": token, "audit": log,
 		"first_administrator": map[string]any{"name": "admin", "env_file": "admin.env"},
+	}
+	if s.Options.StoreDSN != "" {
+		config["store_dsn_file"] = "dsn"
+		if err := os.WriteFile(filepath.Join(s.Dir, "dsn"), []byte(s.Options.StoreDSN+"\n"), 0o600); err != nil {
+			return err
+		}
 	}
 	if s.Options.LogLevel != "" {
 		config["log"] = map[string]any{"level": s.Options.LogLevel}

@@ -7,7 +7,7 @@ import (
 
 // TestReplicas: a region has a key of a line once, and again after its deletion,
 // as long as the line lives anywhere.
-func TestReplicas(t *testing.T) {
+func TestTombstonesOfReplicas(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	ctx := t.Context()

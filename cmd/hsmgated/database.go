@@ -1,0 +1,61 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/store"
+)
+
+// openStore opens the database that the configuration names.
+func openStore(ctx context.Context, c *Config) (*store.Store, error) {
+	if c.StoreDSNFile == "" {
+		s, err := store.Open(ctx, c.Store, c.Region)
+		if err != nil {
+			return nil, fmt.Errorf("the database cannot be opened: %w", err)
+		}
+		return s, nil
+	}
+	dsn, err := readSecret("DSN", c.StoreDSNFile)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.OpenPostgres(ctx, dsn, c.Region)
+	if errors.Is(err, store.ErrUnavailable) {
+		return nil, &hintedError{fmt.Errorf("the database cannot be opened: %w", err), "the DSN is in " + c.StoreDSNFile + "; 'psql' with the same DSN tells more"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the database cannot be opened, whose DSN is in %s: %w", c.StoreDSNFile, err)
+	}
+	return s, nil
+}
+
+// instance is the name of this daemon. No two daemons have one audit log, which
+// is locked.
+func (c *Config) instance() (string, error) {
+	if c.Instance != "" {
+		return c.Instance, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("the name of this machine: %w: set 'instance'", err)
+	}
+	return host + ":" + c.Audit.Path, nil
+}
+
+// staleLimit is that of PostgreSQL; a file that cannot be read any more is no
+// passing trouble.
+func (c *Config) staleLimit() time.Duration {
+	if c.StoreDSNFile == "" {
+		return 0
+	}
+	return c.StoreStaleLimit
+}
+
+// folder is where the state of a quickstart stands.
+func (c *Config) folder() string { return filepath.Dir(cmp.Or(c.Store, c.SealKeyFile)) }
