@@ -77,6 +77,63 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
+// BenchmarkSecret is the same for secret keys: AES-GCM of a data key and of the 4 KiB that KMS allows, and a MAC.
+//
+//	go test ./hsm -run '^$' -bench Secret -benchtime 2s
+func BenchmarkSecret(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		spec hsm.KeySpec
+		size int
+	}{{"GCM_32", hsm.Symmetric, 32}, {"GCM_4096", hsm.Symmetric, 4096}, {"HMAC256_32", hsm.HMAC256, 32}} {
+		b.Run(c.name, func(b *testing.B) {
+			tok := hsmtest.Open(b, hsmtest.NewToken(b))
+			s, in := hsmtest.NewSecret(b, tok, c.spec), make([]byte, c.size)
+			bare, err := hsm.SecretLoop(tok, s, in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			seal := func() error {
+				if c.spec != hsm.Symmetric {
+					_, err := tok.MAC(ctx, s, in)
+					return err
+				}
+				_, _, err := tok.EncryptGCM(ctx, s, in, nil)
+				return err
+			}
+			runs := []struct {
+				name string
+				f    func() error
+			}{{"bare", bare}, {"token", seal}}
+			if c.spec == hsm.Symmetric {
+				iv, ct, err := tok.EncryptGCM(ctx, s, in, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				runs = append(runs, struct {
+					name string
+					f    func() error
+				}{"token_decrypt", func() error {
+					_, err := tok.DecryptGCM(ctx, s, iv, ct, nil)
+					return err
+				}})
+			}
+			for _, r := range runs {
+				b.Run(r.name, func(b *testing.B) {
+					b.ReportAllocs()
+					measure(b, func() {
+						for b.Loop() {
+							if err := r.f(); err != nil {
+								b.Fatal(err)
+							}
+						}
+					})
+				})
+			}
+		})
+	}
+}
+
 func measure(b *testing.B, run func()) {
 	before := cpu()
 	run()

@@ -32,10 +32,17 @@ func TestFailedCreationLeavesNothing(t *testing.T) {
 		{"blind", hsm.ErrUnprotected},
 		{"fails-after", hsm.ErrFailed},
 	} {
-		for _, spec := range []hsm.KeySpec{hsm.RSA2048, hsm.NISTP256, hsm.Edwards25519} { // by crypto11, and by miekg/pkcs11
+		for _, spec := range []hsm.KeySpec{hsm.RSA2048, hsm.NISTP256, hsm.Edwards25519, hsm.Symmetric, hsm.HMAC256} { // by crypto11, and by miekg/pkcs11
+			if spec == hsm.Symmetric && c.fault == "decrypts" {
+				continue // as it should
+			}
+			generate := func(id []byte, label string) ([]byte, error) { return tok.Generate(ctx, spec, hsm.UseSign, id, label) }
+			if spec == hsm.Symmetric || spec == hsm.HMAC256 {
+				generate = func(id []byte, label string) ([]byte, error) { return tok.GenerateSecret(ctx, spec, id, label) }
+			}
 			f.set(c.fault)
 			id := hsm.NewID()
-			_, err := tok.Generate(ctx, spec, hsm.UseSign, id, "faulty")
+			_, err := generate(id, "faulty")
 			if !errors.Is(err, c.want) {
 				t.Errorf("%s, %s: %v, want %v", c.fault, spec, err, c.want)
 			}
@@ -43,10 +50,10 @@ func TestFailedCreationLeavesNothing(t *testing.T) {
 			if n := f.objects(info.Label); n != 0 {
 				t.Fatalf("%s, %s: %d objects are left", c.fault, spec, n)
 			}
-			if _, err := tok.Generate(ctx, spec, hsm.UseSign, id, "sound"); err != nil {
+			if _, err := generate(id, "sound"); err != nil {
 				t.Errorf("%s, %s: the same CKA_ID afterwards: %v", c.fault, spec, err)
 			}
-			if _, err := tok.Generate(ctx, spec, hsm.UseSign, id, "twice"); !errors.Is(err, hsm.ErrInvalid) {
+			if _, err := generate(id, "twice"); !errors.Is(err, hsm.ErrInvalid) {
 				t.Errorf("a CKA_ID in use: %v", err)
 			}
 			if err := tok.Destroy(ctx, id); err != nil {
@@ -83,6 +90,19 @@ func TestAbandonedCreationLeavesNothing(t *testing.T) {
 	}
 	if n := f.objects(info.Label); n != 2 {
 		t.Errorf("%d objects in the token, want the 2 of the next key", n)
+	}
+	f.set("slow-generate")
+	short, cancel = context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	if _, err := tok.GenerateSecret(short, hsm.Symmetric, id, "slow"); !errors.Is(err, hsm.ErrTimeout) {
+		t.Errorf("an impatient caller: %v", err)
+	}
+	f.set("")
+	if _, err := tok.GenerateSecret(ctx, hsm.HMAC256, hsm.NewID(), "next"); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.objects(info.Label); n != 3 {
+		t.Errorf("%d objects in the token, want the 3 of the other keys", n)
 	}
 }
 

@@ -19,6 +19,9 @@ func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, 
 	if err := t.Supports(spec, use); err != nil {
 		return nil, withOp("generate", err)
 	}
+	if secretKinds[spec] != nil {
+		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: string(spec) + " is no key pair", Advice: "GenerateSecret makes it"}
+	}
 	var spki []byte // written by the worker; not touched here unless the call came to its end
 	err := t.create(ctx, id, label, func(g *generation, s *session) (err error) {
 		spki, err = t.makeKey(g, s, &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted()})

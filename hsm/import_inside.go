@@ -76,7 +76,9 @@ func (t *template) unwrapped() []*pkcs11.Attribute {
 // inside has the token unwrap the material by the first way that works. Whether a refusal is one of the way or of the material no return value says
 // reliably, so the token is then given material that is known to be good.
 func (i *importer) inside() error {
-	for _, w := range i.ways() {
+	ways := i.ways()
+	refusals := make([]error, len(ways))
+	for n, w := range ways {
 		h, err := i.place(func(v *template) (pkcs11.ObjectHandle, error) { return w(i, i.wrapped, v.unwrapped()) }, true)
 		if err == nil {
 			return i.finish(h, nil)
@@ -84,14 +86,15 @@ func (i *importer) inside() error {
 		if stops(err) {
 			return err
 		}
+		refusals[n] = err
 	}
-	for _, w := range i.ways() {
+	for n, w := range ways {
 		able, err := i.able(w)
 		if err != nil {
 			return err
 		}
 		if able {
-			return i.refuse(w)
+			return i.refuse(w, refusals[n])
 		}
 	}
 	return cannot("it has no mechanism for that, or not for such a key")
@@ -138,11 +141,14 @@ func (i *importer) able(w way) (bool, error) {
 	if err != nil {
 		return false, nil //nolint:nilerr // the sample does not fit: nothing shows that the token can
 	}
-	able, err := i.attempt(w, sample, func(v *template) []*pkcs11.Attribute {
-		v.token, v.id, v.label = false, NewID(), "hsmgate self-test"
-		return v.unwrapped()
-	})
-	return able, err
+	return i.attempt(w, sample, (*template).inSession)
+}
+
+// inSession is the template of what the material becomes, as an object of the session.
+func (t *template) inSession() []*pkcs11.Attribute {
+	v := *t
+	v.token, v.id, v.label = false, NewID(), "hsmgate self-test"
+	return v.unwrapped()
 }
 
 // attempt unwraps into an object that is destroyed at once; err where the token is gone.
@@ -157,8 +163,15 @@ func (i *importer) attempt(w way, wrapped []byte, list func(*template) []*pkcs11
 	return true, i.s.ctx.DestroyObject(i.s.h, h)
 }
 
-// refuse says what is wrong with material that the token does not take, by a way that works: the wrapping, or what is in it.
-func (i *importer) refuse(w way) error {
+// refuse says what is wrong with material that the token does not take, by a way that works: the wrapping, or what is in it, or nothing but that the
+// token does not store it (SoftHSM on a full disk), which failed says.
+func (i *importer) refuse(w way, failed error) error {
+	if good, err := i.attempt(w, i.wrapped, (*template).inSession); good || err != nil {
+		if err == nil {
+			err = failed
+		}
+		return err
+	}
 	opens, err := i.attempt(w, i.wrapped, func(*template) []*pkcs11.Attribute { return sessionSecret(pkcs11.CKK_GENERIC_SECRET, false) })
 	switch {
 	case err != nil:

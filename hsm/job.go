@@ -17,6 +17,7 @@ type job struct {
 	mech    mechanism
 	key     uint
 	in, out []byte // out: room for the answer, cut to it afterwards
+	small   []byte // out as it was before room needed more
 	gcm     gcm
 	bound   *binding // of the key
 	of      material // a secret key, which nothing but its check value can tell from another
@@ -76,10 +77,12 @@ func (j *job) free() {
 	clear(j.in)
 	clear(j.out[:cap(j.out)]) // plaintext, and what a failed decryption has left of it
 	j.bound, j.of = nil, nil
-	if cap(j.out) > maxOutput || cap(j.in) > keptInput || cap(j.gcm.aad) > keptInput {
-		return // a rare long one: kept, it would have every signature clear as much
+	if j.small != nil { // a long one, kept, would have every signature clear as much
+		j.out, j.small = j.small, nil
 	}
-	jobs.Put(j)
+	if cap(j.in) <= keptInput && cap(j.gcm.aad) <= keptInput {
+		jobs.Put(j)
+	}
 }
 
 // keptInput is the longest input whose buffer is used again.
@@ -88,7 +91,7 @@ const keptInput = 16 << 10
 // room makes out n bytes long.
 func (j *job) room(n int) {
 	if n > cap(j.out) {
-		j.out = make([]byte, n)
+		j.small, j.out = j.out, make([]byte, n)
 	}
 	j.out = j.out[:n]
 }

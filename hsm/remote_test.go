@@ -1,6 +1,7 @@
 package hsm_test
 
 import (
+	"bytes"
 	"crypto"
 	"errors"
 	"fmt"
@@ -150,4 +151,48 @@ func TestRemoteStopped(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A client library, which hands on some mechanisms and not others.
+func TestRemoteSecrets(t *testing.T) {
+	remoteModule(t)
+	if !hsmtest.Alone(t) {
+		return
+	}
+	_, c := newRemote(t)
+	hsmtest.TestSecrets(t, hsmtest.Open(t, c))
+}
+
+// Where a library makes another client of each C_GetFunctionList, everything goes through miekg/pkcs11.
+func TestSecretsWithoutFunctionList(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	c := hsmtest.NewToken(t)
+	if err := hsm.DropFunctionList(c.Module); err != nil {
+		t.Fatal(err)
+	}
+	tok := hsmtest.Open(t, c)
+	for _, spec := range hsm.SecretSpecs() {
+		s, key := known(t, tok, spec)
+		if spec != hsm.Symmetric {
+			if got, err := tok.MAC(ctx, s, []byte("a")); err != nil || !bytes.Equal(got, mac(bySecret[spec], key, []byte("a"))) {
+				t.Errorf("%s: %x, %v", spec, got, err)
+			}
+			continue
+		}
+		iv, ct, err := tok.EncryptGCM(ctx, s, []byte("a text"), []byte("aad"))
+		if err != nil || !hsm.OpensInGo(key, iv, ct, []byte("aad"), []byte("a text")) {
+			t.Errorf("%x %x, %v", iv, ct, err)
+		}
+	}
+	hsmtest.TestSecrets(t, tok)
+	if t.Failed() {
+		return
+	}
+	for _, a := range tok.Abilities() {
+		if a.State != hsm.Yes && a.Name != "ED25519_PH_SHA_512" {
+			t.Errorf("%+v", a)
+		}
+	}
 }

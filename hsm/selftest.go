@@ -73,7 +73,7 @@ func (t *Token) selfTest(g *generation) error {
 const selfTestLimit = time.Minute
 
 func (t *Token) runSelfTest(g *generation) (*selfTest, error) {
-	r := &trial{t: t, owner: g.owner, found: map[string]Ability{}, absent: map[uint]bool{}, raw: map[crypto.Hash]bool{}, types: map[KeySpec]uint{}}
+	r := &trial{t: t, owner: g.owner, found: map[string]Ability{}, absent: map[uint]bool{}, raw: map[crypto.Hash]bool{}, types: map[KeySpec]uint{}, made: map[bool]bool{}}
 	l := limits{selfTestLimit, selfTestLimit}
 	ec := make(chan error, 1)
 	go func() { // beside the RSA keys, which take longer than all of it
@@ -102,7 +102,7 @@ type trial struct {
 	absent map[uint]bool
 	raw    map[crypto.Hash]bool
 	types  map[KeySpec]uint
-	made   bool // the token made some session key
+	made   map[bool]bool // the token made some session key: a secret one, a pair
 }
 
 func (r *trial) set(name string, s State, detail, advice string) {
@@ -144,7 +144,7 @@ func (r *trial) make(s *session, m *template) (e *entry, ok bool, err error) {
 		return nil, false, r.failed(s, m, err)
 	}
 	r.mu.Lock()
-	r.made = true
+	r.made[secretKinds[m.spec] != nil] = true
 	r.mu.Unlock()
 	if why := s.unprotected(e.keys()[0]); why != "" {
 		r.set(string(m.spec), No, "the token makes keys that are not protected: "+why, adviceSpec)

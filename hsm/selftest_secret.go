@@ -36,9 +36,10 @@ func (r *trial) secrets(s *session) error {
 	return nil
 }
 
-// secret tries one spec by each key type that it may have, until one works.
+// secret tries one spec by each key type that it may have, until one works. What the first did wrong is told rather than that another
+// was not made.
 func (r *trial) secret(s *session, spec KeySpec) error {
-	kind := secretKinds[spec]
+	kind, why := secretKinds[spec], ""
 	for _, typ := range kind.types {
 		m := &template{spec: spec, use: kind.use, id: NewID(), label: "hsmgate self-test", omit: r.t.omitted(), keyType: typ}
 		e, ok, err := r.make(s, m)
@@ -48,16 +49,17 @@ func (r *trial) secret(s *session, spec KeySpec) error {
 		if !ok {
 			continue
 		}
-		why, err := r.works(s, e.secret[0], m)
+		more, err := r.works(s, e.secret[0], m)
 		_ = s.destroy(e)
 		if err != nil {
 			return err
 		}
-		if why == "" {
+		if why = more; why == "" {
 			r.types[spec] = typ
-			r.set(string(spec), Yes, "", "")
 			break
 		}
+	}
+	if why != "" {
 		r.set(string(spec), No, why, adviceSpec)
 	}
 	if kind.hash != 0 {

@@ -126,7 +126,7 @@ func (r *trial) result() *selfTest {
 			a = r.found[string(spec)]
 			a.Name = name
 		}
-		if a.State == Unknown && r.made {
+		if a.State == Unknown && r.made[secretKinds[spec] != nil] {
 			a.State = No // it makes other session keys, so it is this one that it refuses
 		}
 		if a.State == Unknown {

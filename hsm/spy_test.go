@@ -5,9 +5,11 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +88,41 @@ func TestHotPathCalls(t *testing.T) {
 	}, "C_SignInit", "C_Sign", "C_FindObjectsInit", "C_FindObjects", "C_GetAttributeValue", "C_OpenSession", "C_Login")
 	want := map[string]int{"C_SignInit": 1000, "C_Sign": 1000, "C_FindObjectsInit": 0, "C_FindObjects": 0, "C_GetAttributeValue": 0,
 		"C_OpenSession": 0, "C_Login": 0}
+	for name, n := range want {
+		if got[name] != n {
+			t.Errorf("%s: %d calls, want %d", name, got[name], n)
+		}
+	}
+}
+
+// The same of secret keys: two calls each.
+func TestHotPathCallsOfSecrets(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	s := newSpy(t)
+	tok := hsmtest.Open(t, hsmtest.TokenIn(t, s.module))
+	k, m := hsmtest.NewSecret(t, tok, hsm.Symmetric), hsmtest.NewSecret(t, tok, hsm.HMAC256)
+	use := func() {
+		iv, ct, err := tok.EncryptGCM(ctx, k, []byte("a"), []byte("aad"))
+		if err == nil {
+			_, err = tok.DecryptGCM(ctx, k, iv, ct, []byte("aad"))
+		}
+		if err == nil {
+			_, err = tok.MAC(ctx, m, []byte("a"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	use()
+	want := map[string]int{"C_EncryptInit": 500, "C_Encrypt": 500, "C_DecryptInit": 500, "C_Decrypt": 500, "C_SignInit": 500, "C_Sign": 500,
+		"C_FindObjectsInit": 0, "C_FindObjects": 0, "C_GetAttributeValue": 0, "C_OpenSession": 0, "C_Login": 0}
+	got := s.counts(func() {
+		for range 500 {
+			use()
+		}
+	}, slices.Collect(maps.Keys(want))...)
 	for name, n := range want {
 		if got[name] != n {
 			t.Errorf("%s: %d calls, want %d", name, got[name], n)

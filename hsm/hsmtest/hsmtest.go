@@ -145,6 +145,21 @@ func NewKey(t testing.TB, tok *hsm.Token, spec hsm.KeySpec, use hsm.Use) *hsm.Ke
 	return k
 }
 
+// NewSecret makes a secret key for the test.
+func NewSecret(t testing.TB, tok *hsm.Token, spec hsm.KeySpec) *hsm.Secret {
+	t.Helper()
+	id := hsm.NewID()
+	check, err := tok.GenerateSecret(context.Background(), spec, id, "test secret")
+	if err != nil {
+		t.Fatalf("make a key of type %s: %v", spec, err)
+	}
+	s, err := hsm.NewSecret(id, spec, check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Eventually polls until ok says yes, and fails the test after the bound; last is what ok said of itself.
 func Eventually(t testing.TB, bound time.Duration, what string, ok func() error) {
 	t.Helper()

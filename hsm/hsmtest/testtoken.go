@@ -69,6 +69,7 @@ func TestToken(t *testing.T, c hsm.Config) {
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
 		t.Run("OAEP_"+h.String(), func(t *testing.T) { testDecrypt(t, tok, h) })
 	}
+	TestSecrets(t, tok)
 	t.Run("import", func(t *testing.T) { testImports(t, tok) })
 	t.Run("missing", func(t *testing.T) { testMissing(t, tok) })
 }

@@ -8,9 +8,12 @@
 
 typedef unsigned long ul;
 typedef struct { ul type; void *value; ul len; } attr;
+typedef struct { ul type; void *param; ul len; } mech;
+typedef struct { unsigned char *iv; ul ivlen, ivbits; unsigned char *aad; ul aadlen, tagbits; } gcm;
 typedef struct { unsigned char major, minor; void *fn[68]; } list;
-enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, SIGN = 43, GENERATE_PAIR = 59 };
-enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
+enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, SIGN_INIT = 42, SIGN = 43,
+	GENERATE = 58, GENERATE_PAIR = 59, CREATE = 20, SET_ATTRIBUTE = 25, UNWRAP = 61, DERIVE = 62, RANDOM = 64 };
+enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_WRAP = 0x106, CKA_VALUE_LEN = 0x161, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
 
 static list *real, mine;
 
@@ -71,6 +74,97 @@ static ul generate(ul s, void *m, attr *pub, ul npub, attr *priv, ul npriv, ul *
 	return rv;
 }
 
+static ul twins[2]; // the two secret keys made last
+
+static ul generate_secret(ul s, void *m, attr *a, ul n, ul *h) {
+	ul (*next)(ul, void *, attr *, ul, ul *) = real->fn[GENERATE];
+	static unsigned char yes = 1;
+	attr copy[64];
+	int token = is(find(a, n, CKA_TOKEN), 1);
+	if (n > 64) return 5;
+	memcpy(copy, a, n * sizeof *a);
+	if (!token && fault("no-session-keys")) return 0xD1;
+	if (token && fault("extractable")) find(copy, n, CKA_EXTRACTABLE)->value = &yes;
+	if (token && fault("decrypts")) find(copy, n, CKA_DECRYPT)->value = &yes;
+	if (token && fault("wraps")) find(copy, n, CKA_WRAP)->value = &yes;
+	ul rv = next(s, m, copy, n, h);
+	if (rv == 0 && token) { twins[0] = twins[1]; twins[1] = *h; }
+	if (rv == 0 && token && fault("fails-after")) return 6;
+	if (rv == 0 && token && fault("slow-generate")) while (fault("slow-generate")) usleep(2000);
+	return rv;
+}
+
+// With "swapped", the sessions that were open are dead, and in new ones the handles of the two secret keys made last have changed places.
+static ul swapped(ul s, ul h, ul *other) {
+	static ul since;
+	*other = h;
+	if (!fault("swapped")) return since = 0;
+	if (since == 0) since = newest;
+	if (s <= since) return 0xB3; // CKR_SESSION_HANDLE_INVALID
+	if (h == twins[0]) *other = twins[1];
+	if (h == twins[1]) *other = twins[0];
+	return 0;
+}
+
+static ul sign_init(ul s, void *m, ul h) {
+	ul other, rv = swapped(s, h, &other);
+	return rv ? rv : ((ul (*)(ul, void *, ul))real->fn[SIGN_INIT])(s, m, other);
+}
+
+static ul decrypt_init(ul s, void *m, ul h) {
+	ul other, rv = swapped(s, h, &other);
+	return rv ? rv : ((ul (*)(ul, void *, ul))real->fn[DECRYPT_INIT])(s, m, other);
+}
+
+// Who makes the IV of AES-GCM: with "writes-iv" the token writes it over the caller's zeros, as CloudHSM; with "appends-iv" it takes none and puts it
+// behind the ciphertext, as Luna; with "ignores-iv" it makes its own whatever it is given.
+static unsigned char made_iv[16];
+static ul appends;
+
+static ul encrypt_init(ul s, mech *m, ul h) {
+	ul other, rv = swapped(s, h, &other);
+	ul (*next)(ul, mech *, ul) = real->fn[ENCRYPT_INIT];
+	gcm *p = m->param;
+	if (rv) return rv;
+	appends = 0;
+	((ul (*)(ul, unsigned char *, ul))real->fn[RANDOM])(s, made_iv, sizeof made_iv);
+	if (fault("writes-iv")) {
+		for (ul i = 0; i < p->ivlen; i++) if (p->iv[i]) return 0x71; // CKR_MECHANISM_PARAM_INVALID
+		memcpy(p->iv, made_iv, p->ivlen);
+	}
+	if (fault("ignores-iv")) memcpy(p->iv, made_iv, p->ivlen);
+	if (fault("appends-iv")) {
+		if (p->ivlen) return 0x71;
+		gcm with = *p;
+		with.iv = made_iv; with.ivlen = 16; with.ivbits = 128;
+		mech own = { m->type, &with, sizeof with };
+		appends = 16;
+		return next(s, &own, other);
+	}
+	return next(s, m, other);
+}
+
+static ul encrypt(ul s, unsigned char *in, ul n, unsigned char *out, ul *len) {
+	ul rv = ((ul (*)(ul, unsigned char *, ul, unsigned char *, ul *))real->fn[ENCRYPT])(s, in, n, out, len);
+	if (rv == 0 && out && appends) {
+		memcpy(out + *len, made_iv, appends);
+		*len += appends;
+	}
+	return rv;
+}
+
+static ul derive(ul s, void *m, ul key, attr *a, ul n, ul *h) {
+	ul (*next)(ul, void *, ul, attr *, ul, ul *) = real->fn[DERIVE];
+	return fault("no-length") && find(a, n, CKA_VALUE_LEN) ? 0xD1 : next(s, m, key, a, n, h);
+}
+
+static ul random_bytes(ul s, unsigned char *out, ul n) {
+	ul rv = ((ul (*)(ul, unsigned char *, ul))real->fn[RANDOM])(s, out, n);
+	if (n < 8 || n > 1024) return 7; // CKR_ARGUMENTS_BAD, as kmsp11
+	if (fault("zero-random")) memset(out, 0, n);
+	return rv;
+}
+
 static ul login(ul s, ul user, unsigned char *pin, ul n) {
 	ul (*next)(ul, ul, unsigned char *, ul) = real->fn[LOGIN];
 	ul rv = next(s, user, pin, n);
@@ -97,6 +191,33 @@ static ul sign(ul s, unsigned char *in, ul n, unsigned char *out, ul *len) {
 	return rv;
 }
 
+// What comes from outside: C_CreateObject and C_UnwrapKey.
+static ul import(ul s, void *m, ul key, unsigned char *in, ul inlen, attr *a, ul n, ul *h) {
+	static unsigned char yes = 1, no = 0;
+	attr copy[64], *class = find(a, n, 0);
+	int token = is(find(a, n, CKA_TOKEN), 1), public = class && *(ul *)class->value == 2;
+	if (n > 64) return 5;
+	memcpy(copy, a, n * sizeof *a);
+	if (public && fault("public-fails")) return 6;
+	if (token && !public && (fault("opens") || fault("opens-for-good"))) {
+		find(copy, n, CKA_SENSITIVE)->value = &no;
+		find(copy, n, CKA_EXTRACTABLE)->value = &yes;
+	}
+	ul rv = m ? ((ul (*)(ul, void *, ul, unsigned char *, ul, attr *, ul, ul *))real->fn[UNWRAP])(s, m, key, in, inlen, copy, n, h)
+	          : ((ul (*)(ul, attr *, ul, ul *))real->fn[CREATE])(s, copy, n, h);
+	if (rv == 0 && token && fault("fails-after")) return 6;
+	if (rv == 0 && token && fault("slow-generate")) while (fault("slow-generate")) usleep(2000);
+	return rv;
+}
+
+static ul create(ul s, attr *a, ul n, ul *h) { return import(s, NULL, 0, NULL, 0, a, n, h); }
+
+static ul unwrap(ul s, void *m, ul key, unsigned char *in, ul inlen, attr *a, ul n, ul *h) { return import(s, m, key, in, inlen, a, n, h); }
+
+static ul set_attribute(ul s, ul h, attr *a, ul n) {
+	return fault("opens-for-good") ? 0 : ((ul (*)(ul, ul, attr *, ul))real->fn[SET_ATTRIBUTE])(s, h, a, n);
+}
+
 static ul token_info(ul slot, unsigned char *info) {
 	ul (*next)(ul, unsigned char *) = real->fn[GET_TOKEN_INFO];
 	ul rv = next(slot, info);
@@ -117,7 +238,17 @@ ul C_GetFunctionList(list **out) {
 		mine.fn[GET_SESSION_INFO] = session_info;
 		mine.fn[FIND_INIT] = find_init;
 		mine.fn[LOGIN] = login;
+		mine.fn[GENERATE] = generate_secret;
 		mine.fn[GENERATE_PAIR] = generate;
+		mine.fn[SIGN_INIT] = sign_init;
+		mine.fn[ENCRYPT_INIT] = encrypt_init;
+		mine.fn[ENCRYPT] = encrypt;
+		mine.fn[DECRYPT_INIT] = decrypt_init;
+		mine.fn[DERIVE] = derive;
+		mine.fn[RANDOM] = random_bytes;
+		mine.fn[CREATE] = create;
+		mine.fn[UNWRAP] = unwrap;
+		mine.fn[SET_ATTRIBUTE] = set_attribute;
 		mine.fn[GET_ATTRIBUTE] = get_attribute;
 		mine.fn[SIGN] = sign;
 		mine.fn[GET_TOKEN_INFO] = token_info;
