@@ -11,21 +11,24 @@ import (
 // way is one way to unwrap inside the token: key is the handle of the wrapping key, list the template of what comes out.
 type way func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error)
 
-// ways are those of the algorithm. RSA_AES_KEY_WRAP is one mechanism, or its two steps: the AES key, as a session object that unwraps and does nothing
-// else, and the material. CKM_AES_KEY_WRAP_PAD is RFC 5649 in some modules; in others it refuses what RFC 5649 wrapped.
+// ways are those of the algorithm. RSA_AES_KEY_WRAP goes in its two steps: the AES key, as a session object that unwraps and does nothing else, and the
+// material; CKM_AES_KEY_WRAP_PAD is RFC 5649 in some modules, and in others it refuses what RFC 5649 wrapped. Or it goes by the one mechanism for both.
 func (i *importer) ways() []way {
-	if !wrapAES[i.how] {
+	switch {
+	case !wrapAES[i.how]:
 		return []way{(*importer).unwrapOAEP}
+	case !i.s.unwrapsAES():
+		return nil
 	}
 	return []way{
-		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
-			return i.s.unwrapRSAAES(i.key, i.hash, wrapped, list)
-		},
 		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
 			return i.unwrapSteps(ckmAESKeyWrapKWP, wrapped, list)
 		},
 		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
 			return i.unwrapSteps(ckmAESKeyWrapPad, wrapped, list)
+		},
+		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+			return i.s.unwrapRSAAES(i.key, i.hash, wrapped, list)
 		},
 	}
 }
@@ -76,25 +79,20 @@ func (t *template) unwrapped() []*pkcs11.Attribute {
 // inside has the token unwrap the material by the first way that works. Whether a refusal is one of the way or of the material no return value says
 // reliably, so the token is then given material that is known to be good.
 func (i *importer) inside() error {
-	ways := i.ways()
-	refusals := make([]error, len(ways))
-	for n, w := range ways {
+	for _, w := range i.ways() {
 		h, err := i.place(func(v *template) (pkcs11.ObjectHandle, error) { return w(i, i.wrapped, v.unwrapped()) }, true)
 		if err == nil {
-			return i.finish(h, nil)
+			return i.finish(h, nil, false)
 		}
 		if stops(err) {
 			return err
 		}
-		refusals[n] = err
-	}
-	for n, w := range ways {
-		able, err := i.able(w)
-		if err != nil {
-			return err
+		able, gone := i.able(w)
+		if gone != nil {
+			return gone
 		}
 		if able {
-			return i.refuse(w, refusals[n])
+			return i.refuse(w, err)
 		}
 	}
 	return cannot("it has no mechanism for that, or not for such a key")

@@ -166,7 +166,8 @@ func testImport(t *testing.T, tok *hsm.Token, w *hsm.Key, pub string, how hsm.Wr
 	}
 	t.Logf("unwrapped in the token: %v", in.InToken)
 	find(t, tok, id, func(o hsm.Object) {
-		if !o.Protected || o.Why != "" || o.Spec != m.Spec || o.Label != "imported" {
+		untold := o.Spec == "" && m.Public == nil && !in.InToken // opencryptoki does not tell the length of a secret that was given to it
+		if !o.Protected || o.Why != "" || o.Spec != m.Spec && !untold || o.Label != "imported" {
 			t.Errorf("the token shows %+v", o)
 		}
 	})
