@@ -136,6 +136,52 @@ func TestBadPeers(t *testing.T) {
 	}
 }
 
+// Another private key under the CKA_ID, where the token shows no public key to compare: found out before a secret leaves.
+func TestAgreeByAnotherKey(t *testing.T) {
+	t.Parallel()
+	c := hsmtest.NewToken(t)
+	tok := hsmtest.Open(t, c)
+	k, other := hsmtest.NewKey(t, tok, hsm.NISTP256, hsm.UseAgree), hsmtest.NewKey(t, tok, hsm.NISTP256, hsm.UseAgree)
+	info, err := tok.Info(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := pkcs11.New(c.Module)
+	s, err := module.OpenSession(info.Slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer module.CloseSession(s)
+	if err := module.FindObjectsInit(s, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY)}); err != nil {
+		t.Fatal(err)
+	}
+	public, _, err := module.FindObjects(s, 10)
+	if err != nil || len(public) != 2 || module.FindObjectsFinal(s) != nil {
+		t.Fatal(public, err)
+	}
+	for _, h := range public {
+		if err := module.DestroyObject(s, h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tok = hsmtest.Open(t, c) // lists the objects anew
+	der, err := other.SPKI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := hsm.NewKey(k.ID(), hsm.NISTP256, der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, want := peerOf(t, k)
+	if got, err := tok.Agree(ctx, wrong, spki); !errors.Is(err, hsm.ErrKeyMissing) || got != nil {
+		t.Errorf("another key: %x, %v", got, err)
+	}
+	if got, err := tok.Agree(ctx, k, spki); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the right one: %x, %v", got, err)
+	}
+}
+
 // No shared secret stays in the token, as an object of a session or otherwise.
 func TestAgreeLeavesNothing(t *testing.T) {
 	t.Parallel()

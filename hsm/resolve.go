@@ -73,6 +73,10 @@ func (t *Token) seek(ctx context.Context, g *generation, k *ref) (*entry, error)
 		g.index.put(id, e)
 		return e, nil
 	}
+	if len(e.keys()) > 0 { // a pair where a secret key should be, or the other way round
+		g.index.put(id, e)
+		return nil, otherKey("key", id)
+	}
 	if g.index.lost(id) {
 		t.search.again()
 		t.twice.Store(true)

@@ -111,9 +111,11 @@ func TestOtherModules(t *testing.T) {
 	f.set("no-length")
 	tok := hsmtest.Open(t, hsmtest.TokenIn(t, f.module))
 	k := hsmtest.NewKey(t, tok, hsm.NISTP521, hsm.UseAgree)
-	spki, want := peerOf(t, k)
-	if got, err := tok.Agree(ctx, k, spki); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%x, %v", got, err)
+	for range 12 { // half of the secrets of P-521 begin with a zero
+		spki, want := peerOf(t, k)
+		if got, err := tok.Agree(ctx, k, spki); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%x, %v", got, err)
+		}
 	}
 	f.set("zero-random")
 	for _, n := range []int{1, 16, 3000} {

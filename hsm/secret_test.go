@@ -275,6 +275,16 @@ func TestWrongSecrets(t *testing.T) {
 		}
 	}
 	pair := hsmtest.NewKey(t, tok, hsm.NISTP256, hsm.UseSign)
+	noPair, err := hsm.NewSecret(pair.ID(), hsm.HMAC256, make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := use(tok, noPair); !errors.Is(err, hsm.ErrKeyMissing) {
+		t.Errorf("a pair for a secret key: %v", err)
+	}
+	if _, err := tok.Sign(ctx, pair, p256, digest(crypto.SHA256, "a")); err != nil {
+		t.Errorf("the pair afterwards: %v", err)
+	}
 	put(t, tok, pair.ID(), hsm.Symmetric, make([]byte, 32), false)
 	if _, err := hsmtest.Open(t, c).Sign(ctx, pair, p256, digest(crypto.SHA256, "a")); !errors.Is(err, hsm.ErrInvalid) {
 		t.Errorf("a pair beside a secret key: %v", err)

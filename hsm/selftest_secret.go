@@ -84,7 +84,7 @@ func (r *trial) works(s *session, h pkcs11.ObjectHandle, m *template) (why strin
 	given.omit = withAttribute(withAttribute(m.omit, pkcs11.CKA_VALUE_LEN), pkcs11.CKA_ALLOWED_MECHANISMS)
 	known, err := s.ctx.CreateObject(s.h, append(given.secret(), pkcs11.NewAttribute(pkcs11.CKA_VALUE, value)))
 	if err != nil {
-		return "", nil //nolint:nilerr // many HSMs take no key from outside, which is no fault
+		return "", nil // many HSMs take no key from outside, which is no fault
 	}
 	defer func() { _ = s.ctx.DestroyObject(s.h, known) }()
 	return try(s, uint(known), m.spec, value)
@@ -114,18 +114,13 @@ func (r *trial) seals(s *session, key uint, _ KeySpec, value []byte) (why string
 	text, aad := bytes.Repeat([]byte{0xA5}, 100), []byte(checkText)
 	iv, ct, err := r.seal(s, key, text, aad)
 	if err != nil {
-		e := asError(callError("self-test", err))
-		if c := classify(e.RV); c == classLost || c == classSession {
-			return "", pkcs11.Error(e.RV)
-		}
-		why = "AES-GCM: " + e.Detail
-		if e.RV != pkcs11.CKR_OK {
-			why = "the token answers " + rvName(e.RV) + " to AES-GCM"
-		}
-		return why, nil
+		return notSealed(err)
 	}
 	again, _, err := r.seal(s, key, text, aad)
-	if err != nil || bytes.Equal(iv, again) {
+	if err != nil {
+		return notSealed(err)
+	}
+	if bytes.Equal(iv, again) {
 		return "AES-GCM: the token does not make a new IV each time", nil
 	}
 	if got, _, _ := s.openIn(key, iv, ct, aad); !bytes.Equal(got, text) {
@@ -142,6 +137,18 @@ func (r *trial) seals(s *session, key uint, _ KeySpec, value []byte) (why string
 		return "AES-GCM: the token does not check the tag", nil
 	}
 	return "", nil
+}
+
+// notSealed says why the token did not encrypt; err where it is gone.
+func notSealed(cause error) (why string, err error) {
+	e := asError(callError("self-test", cause))
+	switch c := classify(e.RV); {
+	case c == classLost || c == classSession:
+		return "", pkcs11.Error(e.RV)
+	case c != classOK:
+		return "the token answers " + rvName(e.RV) + " to AES-GCM", nil
+	}
+	return "AES-GCM: " + e.Detail, nil
 }
 
 // seal encrypts. Where the token is to make the IV, it finds out how it wants to be asked.

@@ -13,7 +13,7 @@ typedef struct { unsigned char *iv; ul ivlen, ivbits; unsigned char *aad; ul aad
 typedef struct { unsigned char major, minor; void *fn[68]; } list;
 enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, SIGN_INIT = 42, SIGN = 43,
 	GENERATE = 58, GENERATE_PAIR = 59, CREATE = 20, SET_ATTRIBUTE = 25, UNWRAP = 61, DERIVE = 62, RANDOM = 64 };
-enum { CKA_TOKEN = 1, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_WRAP = 0x106, CKA_VALUE_LEN = 0x161, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
+enum { CKA_TOKEN = 1, CKA_VALUE = 0x11, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_WRAP = 0x106, CKA_VALUE_LEN = 0x161, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
 
 static list *real, mine;
 
@@ -174,7 +174,12 @@ static ul login(ul s, ul user, unsigned char *pin, ul n) {
 static ul get_attribute(ul s, ul h, attr *a, ul n) {
 	ul (*next)(ul, ul, attr *, ul) = real->fn[GET_ATTRIBUTE];
 	if (find(a, n, CKA_SENSITIVE) && fault("blind")) return 0x12; // CKR_ATTRIBUTE_TYPE_INVALID
-	return next(s, h, a, n);
+	ul rv = next(s, h, a, n);
+	if (rv == 0 && n == 1 && a->type == CKA_VALUE && a->value && fault("no-length")) { // and no leading zeros
+		unsigned char *v = a->value;
+		while (a->len > 1 && *v == 0) memmove(v, v + 1, --a->len);
+	}
+	return rv;
 }
 
 static ul sign(ul s, unsigned char *in, ul n, unsigned char *out, ul *len) {
