@@ -309,3 +309,25 @@ func TestImportThroughMemoryIsAllowedFirst(t *testing.T) {
 	}
 	leftNothing(t, tok, 1)
 }
+
+// Where a library makes another client of each C_GetFunctionList, everything goes through miekg/pkcs11.
+func TestImportWithoutFunctionList(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	openssl(t)
+	c := hsmtest.NewToken(t)
+	if err := hsm.DropFunctionList(c.Module); err != nil {
+		t.Fatal(err)
+	}
+	tok := hsmtest.Open(t, c)
+	w, pub := hsmtest.WrappingKey(t, tok, 2048)
+	for _, how := range []hsm.WrapAlgorithm{hsm.WrapAESSHA1, hsm.WrapAESSHA256} {
+		for _, m := range []hsmtest.Material{hsmtest.MaterialOf(t, hsm.RSA2048, hsm.UseSign), hsmtest.MaterialOf(t, hsm.Symmetric, hsm.UseCipher)} {
+			in, err := tok.Import(ctx, w, how, hsmtest.Wrap(t, pub, how, m.Value), m.Spec, m.Use, hsm.NewID(), "no list", true)
+			if err != nil || !bytes.Equal(in.Public, m.Public) {
+				t.Errorf("%s, %s: %v", how, m.Spec, err)
+			}
+		}
+	}
+}
