@@ -30,7 +30,7 @@ const (
 	mlkem512CryptSize = mlkem512.CiphertextSize
 )
 
-// parameterSet is what PKCS#11, RFC 9881 and RFC 9935 call a spec, and its sizes in bytes.
+// parameterSet is what PKCS#11, RFC 9881 and RFC 9935 call a spec, and the size of what comes of it, in bytes.
 type parameterSet struct {
 	keyType, number, generator, mechanism uint
 	oid                                   asn1.ObjectIdentifier
