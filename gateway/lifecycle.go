@@ -94,12 +94,17 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 			}
 		case <-tick.C:
 			if s.able() == nil {
-				s.expireDue(ctx)
-				s.destroyDue(ctx)
-				s.rotateDue(ctx)
+				s.round(ctx)
 			}
 		}
 	}
+}
+
+// round does what is due.
+func (s *Service) round(ctx context.Context) {
+	s.expireDue(ctx)
+	s.destroyDue(ctx)
+	s.rotateDue(ctx)
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody
