@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,17 +36,14 @@ func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 // and the store do not agree on. It never guesses: an object that the store
 // does not know is left alone.
 func (s *Service) Start(ctx context.Context) error {
-	for _, k := range s.store.Creating() {
-		s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
-		if err := s.store.DeleteKey(ctx, k.Region, k.ID); err != nil {
-			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
-		}
+	err := s.dropIntents(ctx, s.store.Creating())
+	if err != nil {
+		return err
 	}
-	var err error
 	if s.uses.since, err = s.store.UsesSince(ctx); err != nil {
 		return err
 	}
-	s.doomPending(ctx)
+	s.doomPending(ctx, true)
 	s.startKeyStores(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
@@ -53,6 +51,25 @@ func (s *Service) Start(ctx context.Context) error {
 		s.log.Warn("the configuration names no token that holds keys of the store", zap.String("token", name), zap.Int("keys", keys))
 	}
 	return s.report(ctx, DefaultToken, s.token)
+}
+
+// dropIntents makes tombstones of keys whose creation was not finished.
+func (s *Service) dropIntents(ctx context.Context, intents []*store.Key) error {
+	for _, k := range intents {
+		s.log.Warn("a key whose creation was not finished is removed", logKey(k.ID, nil)...)
+		if err := s.store.DeleteKey(ctx, k.Region, k.ID); err != nil {
+			return fmt.Errorf("key %s, whose creation was not finished, cannot be removed: %w", k.ID, err)
+		}
+	}
+	return nil
+}
+
+// dropAbandoned is dropIntents for those that no process can still be working on.
+func (s *Service) dropAbandoned(ctx context.Context) {
+	old := slices.DeleteFunc(s.store.Creating(), func(k *store.Key) bool { return s.now().Sub(k.CreatedAt) < abandonedAfter })
+	if err := s.dropIntents(ctx, old); err != nil {
+		s.log.Error("what was not finished stays", zap.Error(err))
+	}
 }
 
 // report logs what a token and the store do not agree on.
@@ -102,6 +119,8 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 
 // round does what is due.
 func (s *Service) round(ctx context.Context) {
+	s.dropAbandoned(ctx)
+	s.doomPending(ctx, false)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.rotateDue(ctx)
@@ -208,9 +227,15 @@ func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
 		if err := token.Destroy(ctx, v.ObjectID); err != nil {
 			return err
 		}
-		s.keys.Delete(string(v.ObjectID))
+		s.forgetObject(v.ObjectID)
 	}
 	return nil
+}
+
+// forgetObject drops what memory holds of a token object that is gone.
+func (s *Service) forgetObject(id []byte) {
+	s.keys.Delete(string(id))
+	s.counted.blocks.Delete(string(id))
 }
 
 // NotReady says why calls are not served. What may be told to anybody; Cause is

@@ -20,6 +20,7 @@ func (s *Service) createExternal(ctx context.Context, c *Call, k *store.Key) (*a
 		return nil, err
 	}
 	if err := s.store.InsertKey(ctx, k); err != nil {
+		s.unmake(k) // it may be written all the same
 		return nil, internal(c.RequestID, err)
 	}
 	c.undo = func() { s.unmake(k) }
@@ -53,6 +54,7 @@ func (s *Service) GetParametersForImport(ctx context.Context, c *Call, in *api.G
 		return nil, err
 	}
 	if err := s.store.PendObject(ctx, s.pendingObject(k, p.ObjectID, 0)); err != nil {
+		s.discard(token, p.ObjectID) // the note may be written all the same
 		return nil, s.importError(c, err)
 	}
 	var cause error
@@ -162,6 +164,7 @@ func (s *Service) newMaterial(c *Call, in *api.ImportKeyMaterialRequest) (int, *
 func (i *importing) run(ctx context.Context) (store.Version, *api.Error) {
 	s, k := i.s, i.c.key
 	if err := s.store.PendObject(ctx, s.pendingObject(k, i.object, i.number)); err != nil {
+		s.discard(i.token, i.object) // the note may be written all the same
 		return store.Version{}, s.importError(i.c, err)
 	}
 	var cause error
@@ -283,7 +286,7 @@ func (s *Service) takeMaterial(ctx context.Context, k *store.Key, v store.Versio
 	if err != nil || v.ObjectID == nil {
 		return err
 	}
-	s.keys.Delete(string(v.ObjectID))
+	s.forgetObject(v.ObjectID)
 	if token, missing := s.tokenOf(k); missing == nil {
 		s.discard(token, v.ObjectID)
 	}

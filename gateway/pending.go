@@ -19,11 +19,11 @@ import (
 // none takes so long.
 const abandonedAfter = time.Hour
 
-// doomPending gives up the objects that an earlier life of this process was
-// making, and those of others that nobody can still be making.
-func (s *Service) doomPending(ctx context.Context) {
+// doomPending gives up the objects that nobody can still be making. At a start those
+// that an earlier life of this process was making are among them.
+func (s *Service) doomPending(ctx context.Context, start bool) {
 	for _, o := range s.store.Pending() {
-		if o.Doomed || o.Owner != s.name && s.now().Sub(o.Since) < abandonedAfter {
+		if o.Doomed || !(start && o.Owner == s.name) && s.now().Sub(o.Since) < abandonedAfter {
 			continue
 		}
 		s.log.Warn("an object that was not finished is removed", zap.String("object", hex.EncodeToString(o.ObjectID)), zap.String("keyId", o.KeyID))
@@ -67,7 +67,7 @@ func (s *Service) destroyPending(ctx context.Context, o *store.PendingObject) er
 	if err := s.finish(ctx, c, start, s.destroyObject(ctx, c, o)); err != nil {
 		return err
 	}
-	s.keys.Delete(string(o.ObjectID))
+	s.forgetObject(o.ObjectID)
 	return s.store.SettleObject(ctx, o.ObjectID)
 }
 

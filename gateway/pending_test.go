@@ -240,7 +240,7 @@ func TestRunSettlesDoomedObjects(t *testing.T) {
 	g := gatewaytest.New(t)
 	go g.Service.Run(t.Context(), 5*time.Millisecond)
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
-	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: time.Now().Add(-2 * time.Hour)})
+	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: time.Now()})
 	id := pend(t, g, store.PendingObject{KeyID: key, Number: 3, Since: time.Now()})
 	object, err := hex.DecodeString(id)
 	if err == nil {

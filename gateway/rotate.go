@@ -54,6 +54,7 @@ func (s *Service) rotate(ctx context.Context, c *Call, kind api.RotationType, fr
 		return v, err
 	}
 	if err := s.claim(ctx, k, v); err != nil {
+		s.discard(token, v.ObjectID) // the claim may be written all the same
 		return v, s.rotationError(c, err)
 	}
 	v, cause := makeMaterial(ctx, token, k, v)
@@ -105,13 +106,15 @@ func (s *Service) rotationError(c *Call, cause error) *api.Error {
 }
 
 // discard destroys a noted object that no version names. What cannot be destroyed
-// now stays noted, and [Service.Run] takes it up.
+// now stays noted, and [Service.Run] takes it up: at once if it is doomed, otherwise
+// when nobody can be making it any more.
 func (s *Service) discard(token *hsm.Token, object []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	doomed, err := s.store.DoomObject(ctx, object)
 	if err == nil && doomed {
 		if err = token.Destroy(ctx, object); err == nil {
+			s.forgetObject(object)
 			err = s.store.SettleObject(ctx, object)
 		}
 	}

@@ -25,6 +25,7 @@ type walked struct {
 	prepare func(w *world, key string) string
 	run     func(w *world, key string) *api.Error
 	ends    bool // what it begins, the next start ends
+	starts  bool // it is a start, after whose failure no process goes on
 }
 
 // does is an operation that a caller asks for.
@@ -62,7 +63,7 @@ func externalOf(in api.CreateKeyRequest) api.CreateKeyRequest {
 func due(in api.CreateKeyRequest) func(*world, string) string {
 	return func(w *world, _ string) string {
 		key := w.create(in)
-		w.ok(w.store.SetRotation(w.t.Context(), key, 90, time.Now()))
+		w.ok(w.store.SetRotation(w.t.Context(), key, 90, w.now()))
 		return key
 	}
 }
@@ -71,7 +72,7 @@ func due(in api.CreateKeyRequest) func(*world, string) string {
 func doomed(w *world, _ string) string {
 	key := w.create(mac)
 	must[api.RotateKeyOnDemandResponse](w, "RotateKeyOnDemand", key, nil)
-	w.ok(w.store.SetKeyState(w.t.Context(), gatewaytest.Region, key, store.StatePendingDeletion, time.Now()))
+	w.ok(w.store.SetKeyState(w.t.Context(), gatewaytest.Region, key, store.StatePendingDeletion, w.now()))
 	return key
 }
 
@@ -110,7 +111,7 @@ func (i *imports) taken(w *world, key string) string {
 func (i *imports) expired(w *world, key string) string {
 	key = i.full(w, key)
 	k, _ := w.store.Key(gatewaytest.Region, key)
-	w.ok(w.store.ReplaceMaterial(w.t.Context(), key, 1, k.Versions[0].ObjectID, func(v *store.Version) { v.ExpiresAt = time.Now() }, time.Now().Add(-time.Second)))
+	w.ok(w.store.ReplaceMaterial(w.t.Context(), key, 1, k.Versions[0].ObjectID, func(v *store.Version) { v.ExpiresAt = w.now() }, w.now().Add(-time.Second)))
 	return key
 }
 
@@ -153,14 +154,14 @@ func crashed(w *world, _ string) string {
 	key := w.create(signing)
 	intents := []*store.Key{}
 	for range 2 {
-		k := &store.Key{Region: gatewaytest.Region, ID: uuid.NewString(), State: store.StateCreating, CreatedAt: time.Now(), Line: store.Line{
+		k := &store.Key{Region: gatewaytest.Region, ID: uuid.NewString(), State: store.StateCreating, CreatedAt: w.now(), Line: store.Line{
 			Spec: string(api.P256), Usage: string(api.SignVerify), Origin: "AWS_KMS",
-			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: time.Now()}}}}
+			Versions: []store.Version{{Number: 1, ObjectID: hsm.NewID(), CreatedAt: w.now()}}}}
 		w.ok(w.store.InsertKey(ctx, k))
 		intents = append(intents, k)
 	}
 	object := hsm.NewID()
-	w.ok(w.store.PendObject(ctx, store.PendingObject{ObjectID: object, KeyID: key, Number: 2, Since: time.Now()}))
+	w.ok(w.store.PendObject(ctx, store.PendingObject{ObjectID: object, KeyID: key, Number: 2, Since: w.now()}))
 	for _, id := range [][]byte{intents[0].Versions[0].ObjectID, object} {
 		if _, err := w.token.Generate(ctx, hsm.NISTP256, hsm.UseSign, id, key); err != nil {
 			t.Fatal(err)
@@ -197,12 +198,12 @@ func everyWalk(t *testing.T) []walked {
 		{name: "expiry of material", prepare: secret.expired, run: round, ends: true},
 		{name: "deletion of a key", prepare: doomed, run: round, ends: true},
 		{name: "ReplicateKey", prepare: fresh(multi), run: does("ReplicateKey", api.ReplicateKeyRequest{ReplicaRegion: west})},
-		{name: "a start after a crash", prepare: crashed, run: starts, ends: true},
+		{name: "a start after a crash", prepare: crashed, run: starts, ends: true, starts: true},
 	}
 }
 
-// walkThrough makes each step fail in turn, in each manner, starts the process anew, and
-// looks at what there is: all that was, or all that was to be.
+// walkThrough makes each step fail in turn, in each manner, starts the process anew or
+// lets it go on, and looks at what there is: all that was, or all that was to be.
 func walkThrough(t *testing.T, p part) {
 	if !hsmtest.Alone(t) {
 		return
@@ -221,7 +222,10 @@ func walkThrough(t *testing.T, p part) {
 			w.whole("without a fault")
 			var counts []string
 			for _, how := range []manner{failed, failedButDone, gone} {
-				steps := o.each(w, &key, p, how, before, after)
+				steps := o.each(w, &key, p, how, w.restart, before, after)
+				if p == ofStore && !o.starts { // of which the process has a copy, and notes of what it is about to do
+					o.each(w, &key, p, how, w.goOn, before, after)
+				}
 				counts = append(counts, fmt.Sprintf("%d %s", steps, how))
 			}
 			t.Logf("each %s: %v", p, counts)
@@ -245,8 +249,9 @@ func (o walked) next(w *world, last string) string {
 	return key
 }
 
-// each makes the first step fail, then the second, until there are no more.
-func (o walked) each(w *world, key *string, p part, how manner, before, after string) (steps int) {
+// each makes the first step fail, then the second, until there are no more, and has
+// the process go on, or the next one begin.
+func (o walked) each(w *world, key *string, p part, how manner, next func(), before, after string) (steps int) {
 	w.t.Helper()
 	for n := 1; ; n++ {
 		what := fmt.Sprintf("%s %d %s", p, n, how)
@@ -259,7 +264,7 @@ func (o walked) each(w *world, key *string, p part, how manner, before, after st
 		proofs := w.proofs()
 		var err *api.Error
 		met := w.faults.during(p, how, n, func() { err = o.run(w, *key) })
-		w.restart()
+		next()
 		switch got := w.view(); {
 		case got != after && got != before, o.ends && got != after:
 			w.t.Errorf("%s: it is neither as before nor as after: %s; before %s; after %s", what, got, before, after)

@@ -40,6 +40,7 @@ type world struct {
 	token   *hsm.Token
 	logPath string
 	before  map[string]bool // ids of keys that a step is not about
+	ahead   time.Duration   // of the clock
 
 	store   *store.Store
 	log     *audit.Log
@@ -71,7 +72,7 @@ func (w *world) begin() {
 	}
 	w.service = gateway.New(gateway.Config{
 		Names: gateway.Names{Account: gatewaytest.Account, Region: gatewaytest.Region}, Regions: []string{west},
-		Store: w.store, Token: w.token, Audit: w.log, Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Imports: inMemory.Imports,
+		Store: w.store, Token: w.token, Audit: w.log, Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Imports: inMemory.Imports, Now: w.now,
 	})
 }
 
@@ -92,6 +93,15 @@ func (w *world) restart() {
 	}
 	w.service.Round(w.t.Context())
 }
+
+// goOn lets the process live on: what it could not do it does later.
+func (w *world) goOn() {
+	w.service.Round(w.t.Context())
+	w.ahead += 61 * time.Minute
+	w.service.Round(w.t.Context())
+}
+
+func (w *world) now() time.Time { return time.Now().Add(w.ahead) }
 
 // call performs an operation as an administrator.
 func (w *world) call(name, key string, in any) (any, *api.Error) {
@@ -147,7 +157,7 @@ func (w *world) subjects() []*store.Key {
 // view says in words all that a step may change of its keys.
 func (w *world) view() string {
 	var text []string
-	now := time.Now()
+	now := w.now()
 	for _, k := range w.subjects() {
 		text = append(text, fmt.Sprintf("%s %s", k.Region, k.StateAt(now)))
 		for _, v := range k.Versions {
@@ -171,7 +181,7 @@ type proof struct {
 func (w *world) proofs() (all []proof) {
 	w.t.Helper()
 	for _, k := range w.subjects() {
-		if k.Region != gatewaytest.Region || k.StateAt(time.Now()) != store.StateEnabled {
+		if k.Region != gatewaytest.Region || k.StateAt(w.now()) != store.StateEnabled {
 			continue
 		}
 		switch api.KeySpec(k.Spec) {
@@ -194,7 +204,7 @@ func (w *world) hold(what string, all []proof) {
 	w.t.Helper()
 	for _, p := range all {
 		k, ok := w.store.Key(gatewaytest.Region, p.key)
-		if !ok || k.StateAt(time.Now()) != store.StateEnabled {
+		if !ok || k.StateAt(w.now()) != store.StateEnabled {
 			continue
 		}
 		if v, ok := k.Version(p.version); !ok || v.ObjectID == nil {

@@ -17,20 +17,22 @@ import (
 // writes are all writes of a Store; each succeeds on what filled makes.
 func writes(ctx context.Context, s *Store) map[string]func() error {
 	return map[string]func() error{
-		"InsertKey":      func() error { return s.InsertKey(ctx, aKey("new")) },
-		"ActivateKey":    func() error { return s.ActivateKey(ctx, home, "intent", aKey("intent").Versions[0]) },
-		"SetKeyState":    func() error { return s.SetKeyState(ctx, home, "key-000", StateDisabled, time.Time{}) },
-		"DeleteKey":      func() error { return s.DeleteKey(ctx, home, "key-000") },
-		"DeleteDueKey":   func() error { return s.DeleteDueKey(ctx, home, "key-001", t0) },
-		"MarkDestroyed":  func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
-		"InsertReplica":  func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
-		"AwaitReplicas":  func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
-		"SetDescription": func() error { return s.SetDescription(ctx, home, "key-000", "new") },
-		"SetTags":        func() error { return s.SetTags(ctx, home, "key-000", []Tag{{"a", "b"}}) },
-		"AddVersion":     func() error { return s.AddVersion(ctx, "key-000", aVersion("new", 2), t0) },
-		"DropVersion":    func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0) },
-		"SetVersion":     func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
-		"AddMaterial":    func() error { return s.AddMaterial(ctx, "external", aVersion("new", 2), t0) },
+		"InsertKey":     func() error { return s.InsertKey(ctx, aKey("new")) },
+		"ActivateKey":   func() error { return s.ActivateKey(ctx, home, "intent", aKey("intent").Versions[0]) },
+		"SetKeyState":   func() error { return s.SetKeyState(ctx, home, "key-000", StateDisabled, time.Time{}) },
+		"DeleteKey":     func() error { return s.DeleteKey(ctx, home, "key-000") },
+		"DeleteDueKey":  func() error { return s.DeleteDueKey(ctx, home, "key-001", t0) },
+		"MarkDestroyed": func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
+		"InsertReplica": func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
+		"AwaitReplicas": func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
+		"ChangeDescription": func() error {
+			return s.ChangeDescription(ctx, home, "key-000", func(string) (string, error) { return "new", nil })
+		},
+		"ChangeTags":  func() error { return s.ChangeTags(ctx, home, "key-000", tagged("a", "b")) },
+		"AddVersion":  func() error { return s.AddVersion(ctx, "key-000", aVersion("new", 2), t0) },
+		"DropVersion": func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0) },
+		"SetVersion":  func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
+		"AddMaterial": func() error { return s.AddMaterial(ctx, "external", aVersion("new", 2), t0) },
 		"ReplaceMaterial": func() error {
 			return s.ReplaceMaterial(ctx, "external", 1, []byte("imported"), func(v *Version) { v.ObjectID = nil }, t0)
 		},

@@ -49,9 +49,9 @@ func (s *Store) write(ctx context.Context, c change) error {
 		return fmt.Errorf("store: %w", typed(err))
 	}
 	if err := tx.Commit(); err != nil {
-		// It may have been written all the same: read the file again.
+		// It may have been written all the same: the file is read again, now or, where that fails, later.
 		s.version = -1
-		return fmt.Errorf("store: commit: %w", typed(err))
+		return fmt.Errorf("store: commit: %w", errors.Join(typed(err), s.reread(ctx)))
 	}
 	s.mu.Lock()
 	apply(s.mem)
@@ -91,7 +91,11 @@ func (s *Store) follow(ctx context.Context) error {
 	if err := s.inPlace(); err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
+	return s.reread(context.WithoutCancel(ctx))
+}
+
+// reread is follow for who has the right to write.
+func (s *Store) reread(ctx context.Context) error {
 	var version int64
 	if err := s.writer.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
 		return err
