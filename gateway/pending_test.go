@@ -201,9 +201,9 @@ func TestPendingObjectsAreSettled(t *testing.T) {
 	now := time.Now()
 	own1 := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: now})
 	old := pend(t, g, store.PendingObject{KeyID: key, Owner: "another", Since: now.Add(-2 * time.Hour)})
-	doomed := pend(t, g, store.PendingObject{KeyID: key, Owner: "another", Since: now, Doomed: true})
+	doomed := pend(t, g, store.PendingObject{KeyID: key, Since: now, Doomed: true})
 	made := pend(t, g, store.PendingObject{KeyID: key, Number: 3, Owner: "another", Since: now})
-	elsewhere := pend(t, g, store.PendingObject{KeyID: key, Token: "not here", Owner: "another", Since: now, Doomed: true})
+	elsewhere := pend(t, g, store.PendingObject{KeyID: key, Token: "not here", Since: now, Doomed: true})
 	start(t, g)
 	for name, there := range map[string]bool{own1: false, old: false, doomed: false, made: true, elsewhere: true} {
 		if inToken(t, g, name) != there {
@@ -241,7 +241,7 @@ func TestRunSettlesDoomedObjects(t *testing.T) {
 	g := gatewaytest.New(t)
 	go g.Service.Run(t.Context(), 5*time.Millisecond)
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
-	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: time.Now().Add(-2 * time.Hour)})
+	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: time.Now()})
 	id := pend(t, g, store.PendingObject{KeyID: key, Number: 3, Since: time.Now()})
 	object, err := hex.DecodeString(id)
 	if err == nil {
