@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -233,3 +234,7 @@ func (b *bench) verifies(t testing.TB, key string, a api.SigningAlgorithm, kind 
 	}
 	return r.status == 200
 }
+
+func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
