@@ -170,13 +170,20 @@ func (b *bench) external(t testing.TB, spec api.KeySpec, usage api.KeyUsage) str
 // wrapping are import parameters with the public key in a file.
 type wrapping struct {
 	api.GetParametersForImportResponse
+	how api.WrappingAlgorithm
 	pem string
 }
 
+// wrapping is by an algorithm that SoftHSM unwraps for itself.
 func (b *bench) wrapping(t testing.TB, key string) wrapping {
 	t.Helper()
-	var w wrapping
-	b.do(t, "GetParametersForImport", key, api.GetParametersForImportRequest{WrappingAlgorithm: api.WrapRSAAESSHA1, WrappingKeySpec: api.WrappingRSA2048}, &w.GetParametersForImportResponse)
+	return b.wrappingBy(t, key, api.WrapRSAAESSHA1)
+}
+
+func (b *bench) wrappingBy(t testing.TB, key string, how api.WrappingAlgorithm) wrapping {
+	t.Helper()
+	w := wrapping{how: how}
+	b.do(t, "GetParametersForImport", key, api.GetParametersForImportRequest{WrappingAlgorithm: how, WrappingKeySpec: api.WrappingRSA2048}, &w.GetParametersForImportResponse)
 	w.pem = filepath.Join(t.TempDir(), "wrapping.pem")
 	must(t, os.WriteFile(w.pem, hsmtest.OpenSSL(t, w.PublicKey, "pkey", "-pubin", "-inform", "DER"), 0o600))
 	return w
@@ -186,7 +193,7 @@ func (b *bench) wrapping(t testing.TB, key string) wrapping {
 func (w wrapping) request(t testing.TB, material []byte) api.ImportKeyMaterialRequest {
 	t.Helper()
 	return api.ImportKeyMaterialRequest{ImportToken: w.ImportToken, ExpirationModel: api.KeyMaterialDoesNotExpire,
-		EncryptedKeyMaterial: hsmtest.Wrap(t, w.pem, hsm.WrapAESSHA1, material)}
+		EncryptedKeyMaterial: hsmtest.Wrap(t, w.pem, hsm.WrapAlgorithm(w.how), material)}
 }
 
 // imported makes a key of this material.
