@@ -222,7 +222,7 @@ func (f forger) pss(mgf func() hash.Hash, digest, salt []byte) []byte {
 		db[i] ^= mask[i]
 	}
 	db[0] &= 0xff >> (8*size - bits)
-	return append(append(db, sum...), 0xbc)
+	return bytes.Join([][]byte{db, sum, {0xbc}}, nil)
 }
 
 func mgf1(hash func() hash.Hash, seed []byte, size int) (out []byte) {
