@@ -152,9 +152,13 @@ func fitted(v vector) []byte {
 // TestKnownMACs imports the keys of RFC 4231; the token's MACs are the RFC's.
 func TestKnownMACs(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	b, keys := newBench(t), map[string]string{}
 	for _, v := range vectorsOf(t, "hmac.json") {
-		key := b.imported(t, v.Spec, api.GenerateVerifyMac, fitted(v))
+		id := string(v.Spec) + string(v.Key)
+		if keys[id] == "" {
+			keys[id] = b.imported(t, v.Spec, api.GenerateVerifyMac, fitted(v))
+		}
+		key := keys[id]
 		var out api.GenerateMacResponse
 		b.do(t, "GenerateMac", key, api.GenerateMacRequest{Message: v.Message, MacAlgorithm: api.MacAlgorithm(v.Algorithm)}, &out)
 		if !bytes.Equal(out.Mac, v.MAC) {
