@@ -91,8 +91,22 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Imports: c.Import,
+		Name: processName(c.Audit.Path),
 	})
 	return d, d.service.Start(ctx)
+}
+
+// processName tells this daemon from others on its database, in all its lives: each
+// has an audit log of its own, which no other can open.
+func processName(log string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "" // on one host, the path is enough
+	}
+	if whole, err := filepath.Abs(log); err == nil {
+		log = whole
+	}
+	return host + ":" + log
 }
 
 // keyStores are the further tokens by name, which the service opens.
