@@ -46,6 +46,13 @@ func (s *Service) CountUses(block, most uint64) { s.counted.block, s.counted.mos
 // Round is one round of what Run does.
 func (s *Service) Round(ctx context.Context) { s.round(ctx) }
 
+// Remembers says whether memory holds anything of a token object.
+func (s *Service) Remembers(object []byte) bool {
+	_, key := s.keys.Load(string(object))
+	_, uses := s.counted.blocks.Load(string(object))
+	return key || uses
+}
+
 // Worn is what the rotation of keys asks.
 func (s *Service) Worn(k *store.Key) bool { return s.worn(k) }
 

@@ -25,7 +25,10 @@ func addVersion(t testing.TB, g *gatewaytest.Gateway, key string) []byte {
 	t.Helper()
 	k, _ := g.Store.Key(gatewaytest.Region, key)
 	v := store.Version{Number: len(k.Versions) + 1, ObjectID: hsm.NewID(), CreatedAt: time.Now(), CurrentAt: time.Now()}
-	var err error
+	err := g.Store.PendObject(t.Context(), store.PendingObject{ObjectID: v.ObjectID, KeyID: key, Since: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if v.PublicKey, err = g.Token.Generate(t.Context(), hsm.KeySpec(k.Spec), hsm.UseSign, v.ObjectID, key); err == nil {
 		err = g.Store.AddVersion(t.Context(), key, v, time.Time{})
 	}
@@ -279,6 +282,9 @@ func TestImportPairsAreNoStrangers(t *testing.T) {
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
 	id := hsm.NewID()
 	public, err := g.Token.Generate(t.Context(), hsm.RSA2048, hsm.UseDecrypt, id, "import")
+	if err == nil {
+		err = g.Store.PendObject(t.Context(), store.PendingObject{ObjectID: id, KeyID: key, Since: time.Now()})
+	}
 	if err == nil {
 		err = g.Store.InsertImportKey(t.Context(), &store.ImportKey{ID: "i", Region: gatewaytest.Region, KeyID: key, ObjectID: id, PublicKey: public, ExpiresAt: time.Now().Add(day)})
 	}

@@ -98,7 +98,7 @@ func lastVersion(k *store.Key) int {
 
 func (s *Service) rotationError(c *Call, cause error) *api.Error {
 	switch {
-	case errors.Is(cause, store.ErrExists):
+	case errors.Is(cause, store.ErrExists), errors.Is(cause, store.ErrState):
 		return api.Errorf(api.Conflict, "A rotation of %s is under way already.", c.record.KeyARN)
 	case errors.Is(cause, store.ErrNotFound):
 		return api.Errorf(api.NotFound, "Key '%s' does not exist", c.record.KeyARN)

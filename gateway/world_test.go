@@ -142,7 +142,7 @@ func (w *world) material(key string, material []byte) api.ImportKeyMaterialReque
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, public.(*rsa.PublicKey), material, nil) //nolint:gosec // the one that SoftHSM has
+	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, public.(*rsa.PublicKey), material, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

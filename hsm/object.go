@@ -113,12 +113,15 @@ func (s *session) unprotected(h pkcs11.ObjectHandle) (why string, err error) {
 		good func([]byte) bool
 		why  string
 	}{{pkcs11.CKA_SENSITIVE, isTrue, "it is not CKA_SENSITIVE"}, {pkcs11.CKA_EXTRACTABLE, isFalse, "it is CKA_EXTRACTABLE"}} {
-		b, err := s.attribute(h, a.typ)
-		if err != nil && classify(rvOf(err)) != classUnsupported {
-			return "", err
-		}
-		if err != nil || !a.good(b) {
+		switch b, err := s.attribute(h, a.typ); classify(rvOf(err)) {
+		case classOK:
+			if !a.good(b) {
+				return a.why, nil
+			}
+		case classUnsupported:
 			return a.why, nil
+		default:
+			return "", err
 		}
 	}
 	return "", nil

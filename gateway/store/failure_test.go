@@ -31,10 +31,10 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 			return s.ChangeDescription(ctx, home, "key-000", func(string) (string, error) { return "new", nil })
 		},
 		"ChangeTags":  func() error { return s.ChangeTags(ctx, home, "key-000", tagged("a", "b")) },
-		"AddVersion":  func() error { return s.AddVersion(ctx, "key-000", aVersion("new", 2), t0) },
+		"AddVersion":  func() error { return s.AddVersion(ctx, "key-000", aVersion("noted", 2), t0) },
 		"DropVersion": func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0) },
 		"SetVersion":  func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
-		"AddMaterial": func() error { return s.AddMaterial(ctx, "external", aVersion("new", 2), t0) },
+		"AddMaterial": func() error { return s.AddMaterial(ctx, "external", aVersion("noted", 2), t0) },
 		"ReplaceMaterial": func() error {
 			return s.ReplaceMaterial(ctx, "external", 1, []byte("imported"), func(v *Version) { v.ObjectID = nil }, t0)
 		},
@@ -85,6 +85,7 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.InsertKey(t.Context(), anIntent("tombstone")))
 	ok(t, s.DeleteKey(t.Context(), home, "tombstone"))
 	ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
+	claim(t, s, "second", "imported", "wrapping import", "wrapping new", "noted")
 	ok(t, s.AddVersion(t.Context(), "key-001", aVersion("second", 2), time.Time{}))
 	multi := aKey("multi")
 	multi.MultiRegion, multi.PrimaryRegion = true, "elsewhere"

@@ -96,3 +96,28 @@ func TestChangesOfTwoProcesses(t *testing.T) {
 	is(t, s.ChangeDescription(ctx, home, "k", func(string) (string, error) { return "lost", refusal }), refusal)
 	equal(t, openStore(t, placeOf(s)).AllKeys()[0], k)
 }
+
+// claim notes objects that are about to be made.
+func claim(t testing.TB, s *Store, objects ...string) {
+	t.Helper()
+	for _, o := range objects {
+		ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte(o), Since: t0}))
+	}
+}
+
+// TestNoVersionOfAnObjectThatWasGivenUp: another process may have destroyed it.
+func TestNoVersionOfAnObjectThatWasGivenUp(t *testing.T) {
+	t.Parallel()
+	s := filled(t)
+	ctx := t.Context()
+	_, err := s.DoomObject(ctx, []byte("noted"))
+	ok(t, err)
+	for range 2 { // doomed, then settled
+		is(t, s.AddVersion(ctx, "key-000", aVersion("noted", 2), t0), ErrState)
+		is(t, s.AddMaterial(ctx, "external", aVersion("noted", 2), t0), ErrState)
+		is(t, s.ReplaceMaterial(ctx, "external", 1, []byte("imported"), func(v *Version) { v.ObjectID = []byte("noted") }, t0), ErrState)
+		ok(t, s.SettleObject(ctx, []byte("noted")))
+	}
+	is(t, s.InsertImportKey(ctx, anImportKey("given up")), ErrState)
+	likeFile(t, s)
+}

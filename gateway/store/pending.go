@@ -79,6 +79,16 @@ func (s *Store) SettleObject(ctx context.Context, id []byte) error {
 	})
 }
 
+// settleClaim ends the claim of an object that is named from now on. ErrState when
+// nothing claims it any more, or it is doomed: another process has given it up, and
+// may have destroyed it.
+func (s *Store) settleClaim(ctx context.Context, tx *sql.Tx, id []byte) error {
+	if o, ok := s.mem.pending.rows[string(id)]; !ok || o.Doomed {
+		return fmt.Errorf("object %x is claimed by nobody: %w", id, ErrState)
+	}
+	return settle(ctx, tx, id)
+}
+
 func settle(ctx context.Context, tx *sql.Tx, id []byte) error {
 	_, err := tx.ExecContext(ctx, "DELETE FROM pending_objects WHERE object_id = ?", id)
 	return err

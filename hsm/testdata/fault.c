@@ -28,26 +28,28 @@ static int fault(const char *name) {
 }
 
 // With "step HOW N ID", the N-th of the calls that touch objects since the file said so fails: HOW is "failed"; "done", where it is done all the same; or
-// "gone", where every later one fails too. Of "done" only those count that change something. ID is new each time. A file beside it tells that it came to that.
+// "gone", where every later one fails too. Of "done" only those count that change something, of "gone" none that reads an attribute. ID is new each time.
+// A file beside it tells that it came to that.
 static ul stepped(int fn, void *inner, ul a, ul b, ul c, ul d, ul e, ul f, ul g, ul h) {
 	ul (*next)(ul, ul, ul, ul, ul, ul, ul, ul) = inner;
-	static int now = 0, count = 0;
-	char how[8] = "", told[512];
-	int n = 0, id = 0, at;
+	static int now, count;
+	char how[8] = "", met[512];
+	int n = 0, id = 0, changes = fn == 20 || fn == 21 || fn == 22 || fn == 25 || fn == 58 || fn == 59 || fn == 61 || fn == 62;
 	const char *path = getenv("HSM_FAULT_FILE");
 	FILE *file = path ? fopen(path, "r") : NULL;
 	if (file != NULL) {
 		if (fscanf(file, "step %7s %d %d", how, &n, &id) != 3) n = 0;
 		fclose(file);
 	}
-	int changes = fn <= 25 && fn != 24 ? 1 : fn >= 58 && fn != 60; // the others are not done by failing
-	if (n == 0 || (!changes && strcmp(how, "done") == 0)) return next(a, b, c, d, e, f, g, h);
+	int done = strcmp(how, "done") == 0, gone = strcmp(how, "gone") == 0;
+	if (n == 0) return next(a, b, c, d, e, f, g, h);
 	if (now != id) { now = id; count = 0; }
-	at = __sync_add_and_fetch(&count, 1);
-	if (at < n || (at > n && strcmp(how, "gone") != 0)) return next(a, b, c, d, e, f, g, h);
-	snprintf(told, sizeof told, "%s.met", path);
-	if ((file = fopen(told, "w")) != NULL) fclose(file);
-	if (strcmp(how, "done") == 0) next(a, b, c, d, e, f, g, h);
+	int counts = done ? changes : !(gone && fn == GET_ATTRIBUTE);
+	int at = counts ? __sync_add_and_fetch(&count, 1) : 0;
+	if (at != n && !(gone && count >= n)) return next(a, b, c, d, e, f, g, h);
+	snprintf(met, sizeof met, "%s.met", path);
+	if ((file = fopen(met, "w")) != NULL) fclose(file);
+	if (done) next(a, b, c, d, e, f, g, h);
 	return 6; // CKR_FUNCTION_FAILED
 }
 
