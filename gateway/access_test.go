@@ -425,3 +425,35 @@ func (a *asked) grant(key string, in map[string]any) (out api.CreateGrantRespons
 	a.Call("POST", "/v1/keys/"+key+"/grants", in, &out)
 	return out
 }
+
+// TestAccessChangesAreTakenBack when their record cannot be kept.
+func TestAccessChangesAreTakenBack(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{})
+	before := document(byAccount, statement("Allow", a.user.ARN, "kms:Sign"))
+	path := "/v1/keys/" + a.signing
+	a.Call("PUT", path+"/policy", map[string]any{"Policy": before}, nil)
+	grant := map[string]any{"GranteePrincipal": a.other.ARN, "Operations": []string{"Sign"}}
+	g := a.grant(a.signing, grant)
+	for what, call := range map[string]func() gatewaytest.Answer{
+		"a policy": func() gatewaytest.Answer {
+			return a.Send(a.Admin.Token, "PUT", path+"/policy", map[string]any{"Policy": document(byAccount)})
+		},
+		"a grant": func() gatewaytest.Answer { return a.Send(a.Admin.Token, "POST", path+"/grants", grant) },
+		"an end": func() gatewaytest.Answer {
+			return a.Send(a.Admin.Token, "POST", path+"/revoke-grant", map[string]any{"GrantId": g.GrantId})
+		},
+		"a retreat": func() gatewaytest.Answer {
+			return a.Send(a.Admin.Token, "POST", "/v1/grants/retire", map[string]any{"GrantToken": g.GrantToken})
+		},
+	} {
+		withoutRecord(t, a.Gateway, call)
+		var now api.GetKeyPolicyResponse
+		a.Call("GET", path+"/policy", nil, &now)
+		var grants api.ListGrantsResponse
+		a.Call("GET", path+"/grants", nil, &grants)
+		if now.Policy != before || len(grants.Grants) != 1 || grants.Grants[0].GrantId != g.GrantId {
+			t.Errorf("%s is not taken back: %s %+v", what, now.Policy, grants)
+		}
+	}
+}

@@ -28,6 +28,9 @@ type Grant struct {
 // path sorts the grants of a key together.
 func (g *Grant) path() string { return path(g.Region, g.KeyID) + "/" + g.ID }
 
+// regional names a key of a region; to find one by it costs no allocation.
+type regional struct{ region, id string }
+
 // grantee names those grants on one key that are for one principal.
 type grantee struct{ region, key, arn string }
 
@@ -82,7 +85,7 @@ func (s *Store) grantsFrom(prefix, after string, limit int, want func(*Grant) bo
 func (s *Store) Access(region, id, principal string) (*policy.Key, []policy.Grant) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	key := s.mem.views[path(region, id)]
+	key := s.mem.views[regional{region, id}]
 	switch {
 	case len(s.mem.granted) == 0:
 		return key, nil
@@ -249,7 +252,7 @@ func (m *memory) view(k *Key) {
 	for _, t := range k.Tags {
 		v.Tags[t.Name] = t.Value
 	}
-	m.views[k.path()] = v
+	m.views[regional{k.Region, k.ID}] = v
 }
 
 // viewOf does the same for a key by its path, if callers can see it.

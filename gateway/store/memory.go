@@ -25,7 +25,7 @@ type memory struct {
 	grants       table[Grant]               // sorted by key
 	grantsByID   map[string]*Grant          //
 	granted      map[grantee][]policy.Grant // by key and grantee
-	views        map[string]*policy.Key     // what conditions may ask of the keys that callers can see, by path
+	views        map[regional]*policy.Key   // what conditions may ask of the keys that callers can see
 }
 
 func newMemory() *memory {
@@ -46,7 +46,7 @@ func newMemory() *memory {
 		grants:       newTable((*Grant).path),
 		grantsByID:   map[string]*Grant{},
 		granted:      map[grantee][]policy.Grant{},
-		views:        map[string]*policy.Key{},
+		views:        map[regional]*policy.Key{},
 	}
 }
 
@@ -68,7 +68,7 @@ func (m *memory) putKey(k *Key) {
 	m.lines[k.ID] = list
 	if k.State == StateCreating || k.State == StateDeleted {
 		m.keys.remove(k.path())
-		delete(m.views, k.path())
+		delete(m.views, regional{k.Region, k.ID})
 		m.hidden[k.path()] = k
 		return
 	}
