@@ -38,7 +38,7 @@ func header(keyID string, version int) []byte {
 	if _, err := hex.Decode(h[1:17], []byte(strings.ReplaceAll(id, "-", ""))); err != nil {
 		return nil
 	}
-	binary.BigEndian.PutUint32(h[17:], uint32(version)) //nolint:gosec // versions count from 1
+	binary.BigEndian.PutUint32(h[17:], uint32(version))
 	return h
 }
 
@@ -80,5 +80,5 @@ func additional(keyID string, version int, context map[string]string) []byte {
 }
 
 func prefixed(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) //nolint:gosec // a request is far shorter
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }

@@ -91,7 +91,8 @@ func isSecret(spec api.KeySpec) bool { return slices.Contains(hsm.SecretSpecs(),
 
 // makeMaterial makes what a version names in the token, and completes the version.
 func makeMaterial(ctx context.Context, token *hsm.Token, k *store.Key, v store.Version) (store.Version, error) {
-	spec, err := api.KeySpec(k.Spec), error(nil)
+	spec := api.KeySpec(k.Spec)
+	var err error
 	if isSecret(spec) {
 		v.Check, err = token.GenerateSecret(ctx, hsm.KeySpec(spec), v.ObjectID, k.ID)
 	} else {

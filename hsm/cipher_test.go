@@ -77,16 +77,19 @@ func TestUnpadOAEP(t *testing.T) {
 	}
 }
 
+// rawRSA is RSA without padding.
+func rawRSA(pub *rsa.PublicKey, em []byte) []byte {
+	c := new(big.Int).Exp(new(big.Int).SetBytes(em), big.NewInt(int64(pub.E)), pub.N)
+	return c.FillBytes(make([]byte, pub.Size()))
+}
+
 // Every bad ciphertext gets one and the same answer, to the letter, whichever way the token decrypts (Manger's attack).
 func TestBadCiphertexts(t *testing.T) {
 	t.Parallel()
 	tok := hsmtest.Open(t, hsmtest.NewToken(t))
 	k := hsmtest.NewKey(t, tok, hsm.RSA2048, hsm.UseDecrypt)
 	pub := k.Public().(*rsa.PublicKey)
-	raw := func(em []byte) []byte {
-		c := new(big.Int).Exp(new(big.Int).SetBytes(em), big.NewInt(int64(pub.E)), pub.N)
-		return c.FillBytes(make([]byte, pub.Size()))
-	}
+	raw := func(em []byte) []byte { return rawRSA(pub, em) }
 	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA256} { // by the token's OAEP, and by CKM_RSA_X_509
 		bad := map[string][]byte{
 			"empty":          nil,

@@ -2,7 +2,8 @@
 //
 // Use Open to get a Token, Token.Generate to make a key pair, NewKey to name one that exists, then Token.Sign, Token.Decrypt or Token.Agree.
 // What needs only the public key (Key.Verify, Key.Encrypt) runs in Go and never asks the token. For secret keys it is Token.GenerateSecret,
-// NewSecret, then Token.EncryptGCM and Token.DecryptGCM, or Token.MAC and Token.VerifyMAC. Token.Random gives random numbers.
+// NewSecret, then Token.EncryptGCM and Token.DecryptGCM, or Token.MAC and Token.VerifyMAC. ML-KEM has Key.Encapsulate and Token.Decapsulate. Token.Random
+// gives random numbers. Token.GenerateWrapping and Token.Import take keys in that were made elsewhere.
 //
 // A Token heals itself. Each life of the module (C_Initialize until C_Finalize) is a generation with its own sessions and its own index of
 // handles; when the token goes away and comes back, a new generation is made and every Key finds its new handle. A handle of one generation

@@ -89,3 +89,24 @@ func ForgetSelfTests() { selfTests.Clear() }
 
 // OpensInGo decrypts in Go and compares.
 func OpensInGo(key, iv, ct, aad, want []byte) bool { return opensInGo(key, iv, ct, aad, want) }
+
+// KWPWrap is kwpWrap.
+func KWPWrap(kek, material []byte) ([]byte, error) { return kwpWrap(kek, material) }
+
+// KWPUnwrap is kwpUnwrap.
+func KWPUnwrap(kek, wrapped []byte) ([]byte, bool) { return kwpUnwrap(kek, wrapped) }
+
+// Candidates is candidates.
+func Candidates(spec KeySpec, digest, sig []byte) []crypto.PublicKey {
+	return candidates(spec, digest, sig)
+}
+
+// ParsePrivate gives the public key of the private key in PKCS#8.
+func ParsePrivate(der []byte) (crypto.PublicKey, error) {
+	k, err := parsePrivate(der)
+	if err != nil {
+		return nil, err
+	}
+	k.clear()
+	return k.pub, nil
+}

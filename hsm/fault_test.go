@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +151,9 @@ func TestNoSessionKeys(t *testing.T) {
 	for _, a := range tok.Abilities() {
 		if a.Name == "RANDOM" {
 			continue // needs no key
+		}
+		if a.State == hsm.No && strings.Contains(a.Name, "ML_") {
+			continue // SoftHSM lists nothing of it
 		}
 		if a.State != hsm.Unknown || a.Detail == "" {
 			t.Errorf("%+v", a)

@@ -160,13 +160,14 @@ func (i *importer) run() (err error) {
 	return i.outside()
 }
 
-// finish protects the new key, completes a pair with its public key, and proves that it works. pub is nil where the token has to show it.
-func (i *importer) finish(h pkcs11.ObjectHandle, pub crypto.PublicKey) (err error) {
+// finish protects the new key, completes a pair with its public key, and proves that it works. pub is nil where the token has to show it, seen
+// is whether the material was: then its length is right.
+func (i *importer) finish(h pkcs11.ObjectHandle, pub crypto.PublicKey, seen bool) (err error) {
 	if err := i.protect(h); err != nil {
 		return err
 	}
 	if secretKinds[i.m.spec] != nil {
-		return i.finishSecret(h)
+		return i.finishSecret(h, seen)
 	}
 	if pub == nil {
 		if pub, err = i.learn(h); err != nil {
@@ -196,16 +197,15 @@ func (i *importer) finish(h pkcs11.ObjectHandle, pub crypto.PublicKey) (err erro
 	return nil
 }
 
-func (i *importer) finishSecret(h pkcs11.ObjectHandle) error {
+func (i *importer) finishSecret(h pkcs11.ObjectHandle, seen bool) error {
 	size, err := i.s.attribute(h, pkcs11.CKA_VALUE_LEN)
 	switch c := classify(rvOf(err)); {
 	case c == classLost || c == classSession || c == classKeyGone:
 		return err
-	case ulong(size) == 0: // SoftHSM: it would not be known for what it is, nor that the material has the right length
+	case ulong(size) == 0 && !seen: // SoftHSM: nobody would know whether the material has the right length
 		return cannot("it does not tell how long a secret is that it unwrapped")
-	}
-	if want := secretKinds[i.m.spec].size; int(ulong(size)) != want {
-		return i.invalid("the material has %d bytes; %s takes %d", ulong(size), i.m.spec, want)
+	case ulong(size) != 0 && int(ulong(size)) != secretKinds[i.m.spec].size:
+		return i.invalid("the material has %d bytes; %s takes %d", ulong(size), i.m.spec, secretKinds[i.m.spec].size)
 	}
 	e, err := i.s.lookUp(i.m.id)
 	if err != nil {
@@ -283,18 +283,25 @@ func (i *importer) prove(h uint, pub crypto.PublicKey) error {
 	return nil
 }
 
-// createPublic makes the public object of the pair.
+// createPublic makes the public object of the pair. Its point is the DER of an OCTET STRING, or as it is: opencryptoki wants that of Ed25519.
 func (i *importer) createPublic(pub crypto.PublicKey) error {
-	m := i.m
-	_, err := i.place(func(v *template) (pkcs11.ObjectHandle, error) {
-		m.edParam = v.edParam
-		return i.s.create(m.publicObject(pub))
-	}, false)
+	point := pointBytes(pub)
+	forms := [][]byte{mustDER(point), point}
+	if point == nil {
+		forms = [][]byte{nil} // RSA
+	}
+	var err error
+	for _, form := range forms {
+		_, err = i.place(func(v *template) (pkcs11.ObjectHandle, error) { return i.s.create(v.publicObject(pub, form)) }, false)
+		if err == nil || stops(err) {
+			return err
+		}
+	}
 	return err
 }
 
 // publicObject is the template of a public key that exists.
-func (t *template) publicObject(pub crypto.PublicKey) []*pkcs11.Attribute {
+func (t *template) publicObject(pub crypto.PublicKey, point []byte) []*pkcs11.Attribute {
 	a := []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, pkcs11.CKO_PUBLIC_KEY), pkcs11.NewAttribute(pkcs11.CKA_KEY_TYPE, t.pairType())}
 	for _, x := range t.public() {
 		if x.Type != pkcs11.CKA_MODULUS_BITS && x.Type != pkcs11.CKA_PUBLIC_EXPONENT {
@@ -304,7 +311,7 @@ func (t *template) publicObject(pub crypto.PublicKey) []*pkcs11.Attribute {
 	if k, ok := pub.(*rsa.PublicKey); ok {
 		return append(a, pkcs11.NewAttribute(pkcs11.CKA_MODULUS, k.N.Bytes()), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, exponent(k)))
 	}
-	return append(a, pkcs11.NewAttribute(pkcs11.CKA_EC_POINT, mustDER(pointBytes(pub))))
+	return append(a, pkcs11.NewAttribute(pkcs11.CKA_EC_POINT, point))
 }
 
 // pairType is the CKA_KEY_TYPE of a pair that can be imported.

@@ -11,21 +11,24 @@ import (
 // way is one way to unwrap inside the token: key is the handle of the wrapping key, list the template of what comes out.
 type way func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error)
 
-// ways are those of the algorithm. RSA_AES_KEY_WRAP is one mechanism, or its two steps: the AES key, as a session object that unwraps and does nothing
-// else, and the material. CKM_AES_KEY_WRAP_PAD is RFC 5649 in some modules; in others it refuses what RFC 5649 wrapped.
+// ways are those of the algorithm. RSA_AES_KEY_WRAP goes in its two steps: the AES key, as a session object that unwraps and does nothing else, and the
+// material; CKM_AES_KEY_WRAP_PAD is RFC 5649 in some modules, and in others it refuses what RFC 5649 wrapped. Or it goes by the one mechanism for both.
 func (i *importer) ways() []way {
-	if !wrapAES[i.how] {
+	switch {
+	case !wrapAES[i.how]:
 		return []way{(*importer).unwrapOAEP}
+	case !i.s.unwrapsAES():
+		return nil
 	}
 	return []way{
-		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
-			return i.s.unwrapRSAAES(i.key, i.hash, wrapped, list)
-		},
 		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
 			return i.unwrapSteps(ckmAESKeyWrapKWP, wrapped, list)
 		},
 		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
 			return i.unwrapSteps(ckmAESKeyWrapPad, wrapped, list)
+		},
+		func(i *importer, wrapped []byte, list []*pkcs11.Attribute) (pkcs11.ObjectHandle, error) {
+			return i.s.unwrapRSAAES(i.key, i.hash, wrapped, list)
 		},
 	}
 }
@@ -79,19 +82,17 @@ func (i *importer) inside() error {
 	for _, w := range i.ways() {
 		h, err := i.place(func(v *template) (pkcs11.ObjectHandle, error) { return w(i, i.wrapped, v.unwrapped()) }, true)
 		if err == nil {
-			return i.finish(h, nil)
+			return i.finish(h, nil, false)
 		}
 		if stops(err) {
 			return err
 		}
-	}
-	for _, w := range i.ways() {
-		able, err := i.able(w)
-		if err != nil {
-			return err
+		able, gone := i.able(w)
+		if gone != nil {
+			return gone
 		}
 		if able {
-			return i.refuse(w)
+			return i.refuse(w, err)
 		}
 	}
 	return cannot("it has no mechanism for that, or not for such a key")
@@ -138,11 +139,14 @@ func (i *importer) able(w way) (bool, error) {
 	if err != nil {
 		return false, nil //nolint:nilerr // the sample does not fit: nothing shows that the token can
 	}
-	able, err := i.attempt(w, sample, func(v *template) []*pkcs11.Attribute {
-		v.token, v.id, v.label = false, NewID(), "hsmgate self-test"
-		return v.unwrapped()
-	})
-	return able, err
+	return i.attempt(w, sample, (*template).inSession)
+}
+
+// inSession is the template of what the material becomes, as an object of the session.
+func (t *template) inSession() []*pkcs11.Attribute {
+	v := *t
+	v.token, v.id, v.label = false, NewID(), "hsmgate self-test"
+	return v.unwrapped()
 }
 
 // attempt unwraps into an object that is destroyed at once; err where the token is gone.
@@ -157,8 +161,15 @@ func (i *importer) attempt(w way, wrapped []byte, list func(*template) []*pkcs11
 	return true, i.s.ctx.DestroyObject(i.s.h, h)
 }
 
-// refuse says what is wrong with material that the token does not take, by a way that works: the wrapping, or what is in it.
-func (i *importer) refuse(w way) error {
+// refuse says what is wrong with material that the token does not take, by a way that works: the wrapping, or what is in it, or nothing but that the
+// token does not store it (SoftHSM on a full disk), which failed says.
+func (i *importer) refuse(w way, failed error) error {
+	if good, err := i.attempt(w, i.wrapped, (*template).inSession); good || err != nil {
+		if err == nil {
+			err = failed
+		}
+		return err
+	}
 	opens, err := i.attempt(w, i.wrapped, func(*template) []*pkcs11.Attribute { return sessionSecret(pkcs11.CKK_GENERIC_SECRET, false) })
 	switch {
 	case err != nil:

@@ -47,7 +47,7 @@ func (i *importer) put(value *pkcs11.Attribute) error {
 	if err != nil {
 		return err
 	}
-	return i.finish(h, nil)
+	return i.finish(h, nil, true)
 }
 
 func (i *importer) putPair(k *privateKey) error {
@@ -64,7 +64,7 @@ func (i *importer) putPair(k *privateKey) error {
 	if err != nil {
 		return err
 	}
-	return i.finish(h, k.pub)
+	return i.finish(h, k.pub, true)
 }
 
 // unwrapHere gives the material; everything that can be wrong with the wrapping is errMaterial.

@@ -27,24 +27,23 @@ const (
 	maxSignature      = mldsa.MLDSA87SignatureSize
 	muSize            = 64 // FIPS 204, algorithm 7
 	sharedSize        = mlkem.SharedKeySize
-	mlkem512KeySize   = mlkem512.PublicKeySize
 	mlkem512CryptSize = mlkem512.CiphertextSize
 )
 
-// parameterSet is what PKCS#11, RFC 9881 and RFC 9935 call a spec, and its sizes in bytes.
+// parameterSet is what PKCS#11, RFC 9881 and RFC 9935 call a spec, and the size of what comes of it, in bytes.
 type parameterSet struct {
 	keyType, number, generator, mechanism uint
 	oid                                   asn1.ObjectIdentifier
-	public, output                        int // output: the signature, or the ciphertext
+	output                                int // the signature, or the ciphertext
 }
 
 var parameterSets = map[KeySpec]*parameterSet{
-	MLDSA44:   {ckkMLDSA, 1, ckmMLDSAKeyGen, ckmMLDSA, nistSig(17), mldsa.MLDSA44PublicKeySize, mldsa.MLDSA44SignatureSize},
-	MLDSA65:   {ckkMLDSA, 2, ckmMLDSAKeyGen, ckmMLDSA, nistSig(18), mldsa.MLDSA65PublicKeySize, mldsa.MLDSA65SignatureSize},
-	MLDSA87:   {ckkMLDSA, 3, ckmMLDSAKeyGen, ckmMLDSA, nistSig(19), mldsa.MLDSA87PublicKeySize, mldsa.MLDSA87SignatureSize},
-	MLKEM512:  {ckkMLKEM, 1, ckmMLKEMKeyGen, ckmMLKEM, nistKEM(1), mlkem512KeySize, mlkem512CryptSize},
-	MLKEM768:  {ckkMLKEM, 2, ckmMLKEMKeyGen, ckmMLKEM, nistKEM(2), mlkem.EncapsulationKeySize768, mlkem.CiphertextSize768},
-	MLKEM1024: {ckkMLKEM, 3, ckmMLKEMKeyGen, ckmMLKEM, nistKEM(3), mlkem.EncapsulationKeySize1024, mlkem.CiphertextSize1024},
+	MLDSA44:   {ckkMLDSA, 1, ckmMLDSAKeyGen, ckmMLDSA, nistSig(17), mldsa.MLDSA44SignatureSize},
+	MLDSA65:   {ckkMLDSA, 2, ckmMLDSAKeyGen, ckmMLDSA, nistSig(18), mldsa.MLDSA65SignatureSize},
+	MLDSA87:   {ckkMLDSA, 3, ckmMLDSAKeyGen, ckmMLDSA, nistSig(19), mldsa.MLDSA87SignatureSize},
+	MLKEM512:  {ckkMLKEM, 1, ckmMLKEMKeyGen, ckmMLKEM, nistKEM(1), mlkem512CryptSize},
+	MLKEM768:  {ckkMLKEM, 2, ckmMLKEMKeyGen, ckmMLKEM, nistKEM(2), mlkem.CiphertextSize768},
+	MLKEM1024: {ckkMLKEM, 3, ckmMLKEMKeyGen, ckmMLKEM, nistKEM(3), mlkem.CiphertextSize1024},
 }
 
 func nistSig(n int) asn1.ObjectIdentifier {
@@ -107,25 +106,26 @@ func externalMu(op string, mu []byte) error {
 // latticePublic reads the public key of ML-DSA or ML-KEM from the public object; nil: it is none. The private object is never asked for
 // CKA_VALUE, which is the private key there.
 func (s *session) latticePublic(e *entry) (crypto.PublicKey, error) {
-	for _, h := range e.public {
-		typ, err := s.attribute(h, pkcs11.CKA_KEY_TYPE)
-		if c := classify(rvOf(err)); c == classLost || c == classSession || c == classKeyGone {
-			return nil, err
-		}
-		if latticeNames[ulong(typ)] == "" {
-			return nil, nil
-		}
-		set, err := s.attribute(h, ckaParameterSet)
-		if err != nil {
-			return nil, err
-		}
-		raw, err := s.attribute(h, pkcs11.CKA_VALUE)
-		if err != nil {
-			return nil, err
-		}
-		return latticeKey(latticeSpec(ulong(typ), ulong(set)), raw)
+	if len(e.public) == 0 {
+		return nil, nil
 	}
-	return nil, nil
+	h := e.public[0]
+	typ, err := s.attribute(h, pkcs11.CKA_KEY_TYPE)
+	if c := classify(rvOf(err)); c == classLost || c == classSession || c == classKeyGone {
+		return nil, err
+	}
+	if latticeNames[ulong(typ)] == "" {
+		return nil, nil
+	}
+	set, err := s.attribute(h, ckaParameterSet)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := s.attribute(h, pkcs11.CKA_VALUE)
+	if err != nil {
+		return nil, err
+	}
+	return latticeKey(latticeSpec(ulong(typ), ulong(set)), raw)
 }
 
 // latticeKey makes a public key of its encoding in FIPS 203 or 204.

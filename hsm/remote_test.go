@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -191,7 +192,7 @@ func TestSecretsWithoutFunctionList(t *testing.T) {
 		return
 	}
 	for _, a := range tok.Abilities() {
-		if a.State != hsm.Yes && a.Name != "ED25519_PH_SHA_512" {
+		if a.State != hsm.Yes && a.Name != "ED25519_PH_SHA_512" && !strings.Contains(a.Name, "ML_") { // which SoftHSM does not have
 			t.Errorf("%+v", a)
 		}
 	}

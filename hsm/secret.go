@@ -105,7 +105,7 @@ func (t *Token) makeSecret(g *generation, s *session, m *template) (check []byte
 func (t *Token) checkValue(s *session, h pkcs11.ObjectHandle, m *template) ([]byte, error) {
 	typ, errT := s.attribute(h, pkcs11.CKA_KEY_TYPE)
 	size, errS := s.attribute(h, pkcs11.CKA_VALUE_LEN)
-	if _, made := secretType(ulong(typ), ulong(size)); errT == nil && errS == nil && made != m.spec {
+	if _, made := secretType(ulong(typ), ulong(size)); errT == nil && errS == nil && ulong(size) != 0 && made != m.spec { // 0: opencryptoki, of a key that was imported
 		return nil, &Error{Kind: ErrFailed, Op: "generate", Detail: fmt.Sprintf("the token made a key of %d bytes and type 0x%X", ulong(size), ulong(typ))}
 	}
 	if kind := secretKinds[m.spec]; kind.hash != 0 {

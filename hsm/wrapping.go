@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"strings"
+
+	"github.com/miekg/pkcs11"
 )
 
 // WrapAlgorithm is how key material is wrapped for Import, in the words of the KMS API.
@@ -35,7 +38,8 @@ const (
 
 // GenerateWrapping makes an RSA key pair of 2048, 3072 or 4096 bits that unwraps what Import is given and does nothing else, and returns its public
 // key (DER of SubjectPublicKeyInfo); hsm.NewKey with RSA_2048 and so on names it. It is protected and read back like any other (Generate, with the
-// same errors). Where the token has no OAEP with SHA-256 of its own, the key may decrypt too: so can Import, where it is allowed to go through memory.
+// same errors). Where the token has no OAEP with SHA-256 of its own, or no AES key wrap, the key may decrypt too: Import needs that to go through memory,
+// where it is allowed to.
 func (t *Token) GenerateWrapping(ctx context.Context, bits int, id []byte, label string) (spki []byte, err error) {
 	spec := KeySpec(fmt.Sprintf("RSA_%d", bits))
 	if rsaBits[spec] == 0 {
@@ -47,6 +51,7 @@ func (t *Token) GenerateWrapping(ctx context.Context, bits int, id []byte, label
 	m := &template{spec: spec, use: useUnwrap, id: id, label: label, token: true, omit: t.omitted(), raw: t.oaep.sha256.Load()}
 	var made []byte // written by the worker; not touched here unless the call came to its end
 	err = t.create(ctx, id, label, func(g *generation, s *session) (err error) {
+		m.raw = m.raw || !s.unwrapsAES()
 		made, err = t.makeKey(g, s, m)
 		return err
 	})
@@ -59,4 +64,18 @@ func (t *Token) GenerateWrapping(ctx context.Context, bits int, id []byte, label
 // Importable reports whether Import takes keys of this spec; whether a token can use them is another question (Supports).
 func Importable(spec KeySpec) bool {
 	return secretKinds[spec] != nil || parameterSets[spec] == nil && spec != ""
+}
+
+// unwrapsAES reports whether the token lists a mechanism for AES key wrap. A list may lie about what is in it; what is not in it, no module has.
+// opencryptoki (3.27) has one that writes beyond its buffer when the material was tampered with, which ends the process: it is not used.
+func (s *session) unwrapsAES() bool {
+	if info, err := s.ctx.GetInfo(); err == nil && strings.HasPrefix(info.LibraryDescription, "openCryptoki") {
+		return false
+	}
+	for _, m := range []uint{ckmAESKeyWrapKWP, ckmAESKeyWrapPad, ckmRSAAESKeyWrap} {
+		if _, err := s.ctx.GetMechanismInfo(s.slot, []*pkcs11.Mechanism{pkcs11.NewMechanism(m, nil)}); err == nil {
+			return true
+		}
+	}
+	return false
 }

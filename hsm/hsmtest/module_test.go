@@ -27,12 +27,19 @@ func TestModule(t *testing.T) {
 	if *module == "" {
 		t.Skip("no -module given")
 	}
-	TestToken(t, hsm.Config{Module: *module, InitArgs: *initArgs, Label: *label, Serial: *serial, PINFile: *pinFile, NoLogin: *noLogin})
+	both(t, hsm.Config{Module: *module, InitArgs: *initArgs, Label: *label, Serial: *serial, PINFile: *pinFile, NoLogin: *noLogin})
+}
+
+// both runs the two parts of the kit.
+func both(t *testing.T, c hsm.Config) {
+	t.Helper()
+	TestToken(t, c)
+	t.Run("import", func(t *testing.T) { TestImport(t, c) })
 }
 
 func TestSoftHSM(t *testing.T) {
 	t.Parallel()
-	TestToken(t, NewToken(t))
+	both(t, NewToken(t))
 }
 
 // first returns the first of the paths that exists.
@@ -52,7 +59,7 @@ func TestNSS(t *testing.T) {
 	t.Parallel()
 	lib := first(t, "NSS is not installed: apt-get install libnss3 libnss3-tools", "/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
 		"/usr/lib/aarch64-linux-gnu/libsoftokn3.so", "/usr/lib64/libsoftokn3.so")
-	TestToken(t, NSSToken(t, lib))
+	both(t, NSSToken(t, lib))
 }
 
 // A newer NSS, which has ML-DSA and ML-KEM. In a process of its own: the system's libnssutil3 and the newer one do not go together.
@@ -62,7 +69,7 @@ func TestNewNSS(t *testing.T) {
 		return
 	}
 	c := NSSToken(t, lib)
-	TestToken(t, c)
+	both(t, c)
 	tok := Open(t, c)
 	for _, spec := range []hsm.KeySpec{hsm.MLDSA44, hsm.MLDSA65, hsm.MLDSA87} {
 		if err := tok.Supports(spec, hsm.UseSign); err != nil {

@@ -104,8 +104,10 @@ func ecArgs(curve string) []string {
 	return []string{"EC", "-pkeyopt", "ec_paramgen_curve:" + curve, "-pkeyopt", "ec_param_enc:named_curve"}
 }
 
-// testImports imports material of each kind by each algorithm, and logs how each went in.
-func testImports(t *testing.T, tok *hsm.Token) {
+// TestImport is the part of the conformance kit about Import: material of each kind, wrapped by OpenSSL by each algorithm, and what was tampered with. It
+// logs which of it the token unwrapped by itself, and leaves no key behind.
+func TestImport(t *testing.T, c hsm.Config) {
+	tok := Open(t, c)
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("openssl is not installed")
 	}
@@ -136,14 +138,14 @@ func testImports(t *testing.T, tok *hsm.Token) {
 			if _, isRSA := rsaBits[m.Spec]; isRSA && (how == hsm.WrapOAEPSHA1 || how == hsm.WrapOAEPSHA256) {
 				continue
 			}
-			t.Run(string(how)+"/"+string(m.Spec)+"_"+strconv.Itoa(int(m.Use)), func(t *testing.T) { testImport(t, tok, w, pub, how, m) })
+			t.Run(string(how)+"/"+string(m.Spec)+"_"+strconv.Itoa(int(m.Use)), func(t *testing.T) { importOne(t, tok, w, pub, how, m) })
 		}
 	}
 }
 
 var rsaBits = map[hsm.KeySpec]int{hsm.RSA2048: 2048, hsm.RSA3072: 3072, hsm.RSA4096: 4096}
 
-func testImport(t *testing.T, tok *hsm.Token, w *hsm.Key, pub string, how hsm.WrapAlgorithm, m Material) {
+func importOne(t *testing.T, tok *hsm.Token, w *hsm.Key, pub string, how hsm.WrapAlgorithm, m Material) {
 	if err := tok.Supports(m.Spec, m.Use); err != nil {
 		t.Skip(err)
 	}
@@ -166,7 +168,8 @@ func testImport(t *testing.T, tok *hsm.Token, w *hsm.Key, pub string, how hsm.Wr
 	}
 	t.Logf("unwrapped in the token: %v", in.InToken)
 	find(t, tok, id, func(o hsm.Object) {
-		if !o.Protected || o.NeverExtractable || o.Why != "" || o.Spec != m.Spec || o.Label != "imported" {
+		untold := o.Spec == "" && m.Public == nil && !in.InToken // opencryptoki does not tell the length of a secret that was given to it
+		if !o.Protected || o.NeverExtractable || o.Why != "" || o.Spec != m.Spec && !untold || o.Label != "imported" {
 			t.Errorf("the token shows %+v", o)
 		}
 	})

@@ -44,7 +44,7 @@ func input(m hsm.SignMechanism) []byte {
 }
 
 // TestToken runs the conformance kit on the token that c opens: every key spec and mechanism that the token says it has, the protection of
-// the keys it makes, import, destruction, and the answers to what it cannot do. Whatever it leaves out is a skipped subtest that says why. It leaves
+// the keys it makes, destruction, and the answers to what it cannot do. Whatever it leaves out is a skipped subtest that says why. It leaves
 // no key behind.
 func TestToken(t *testing.T, c hsm.Config) {
 	tok := Open(t, c)
@@ -70,7 +70,6 @@ func TestToken(t *testing.T, c hsm.Config) {
 		t.Run("OAEP_"+h.String(), func(t *testing.T) { testDecrypt(t, tok, h) })
 	}
 	TestSecrets(t, tok)
-	t.Run("import", func(t *testing.T) { testImports(t, tok) })
 	t.Run("missing", func(t *testing.T) { testMissing(t, tok) })
 }
 

@@ -12,7 +12,7 @@ typedef struct { ul type; void *param; ul len; } mech;
 typedef struct { unsigned char *iv; ul ivlen, ivbits; unsigned char *aad; ul aadlen, tagbits; } gcm;
 typedef struct { unsigned char major, minor; void *fn[68]; } list;
 enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, SIGN_INIT = 42, SIGN = 43,
-	GENERATE = 58, GENERATE_PAIR = 59, DERIVE = 62, RANDOM = 64 };
+	GENERATE = 58, GENERATE_PAIR = 59, CREATE = 20, SET_ATTRIBUTE = 25, UNWRAP = 61, DERIVE = 62, RANDOM = 64 };
 enum { CKA_TOKEN = 1, CKA_VALUE = 0x11, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_WRAP = 0x106, CKA_VALUE_LEN = 0x161, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
 
 static list *real, mine;
@@ -196,6 +196,33 @@ static ul sign(ul s, unsigned char *in, ul n, unsigned char *out, ul *len) {
 	return rv;
 }
 
+// What comes from outside: C_CreateObject and C_UnwrapKey.
+static ul import(ul s, void *m, ul key, unsigned char *in, ul inlen, attr *a, ul n, ul *h) {
+	static unsigned char yes = 1, no = 0;
+	attr copy[64], *class = find(a, n, 0);
+	int token = is(find(a, n, CKA_TOKEN), 1), public = class && *(ul *)class->value == 2;
+	if (n > 64) return 5;
+	memcpy(copy, a, n * sizeof *a);
+	if (public && fault("public-fails")) return 6;
+	if (token && !public && (fault("opens") || fault("opens-for-good"))) {
+		find(copy, n, CKA_SENSITIVE)->value = &no;
+		find(copy, n, CKA_EXTRACTABLE)->value = &yes;
+	}
+	ul rv = m ? ((ul (*)(ul, void *, ul, unsigned char *, ul, attr *, ul, ul *))real->fn[UNWRAP])(s, m, key, in, inlen, copy, n, h)
+	          : ((ul (*)(ul, attr *, ul, ul *))real->fn[CREATE])(s, copy, n, h);
+	if (rv == 0 && token && fault("fails-after")) return 6;
+	if (rv == 0 && token && fault("slow-generate")) while (fault("slow-generate")) usleep(2000);
+	return rv;
+}
+
+static ul create(ul s, attr *a, ul n, ul *h) { return import(s, NULL, 0, NULL, 0, a, n, h); }
+
+static ul unwrap(ul s, void *m, ul key, unsigned char *in, ul inlen, attr *a, ul n, ul *h) { return import(s, m, key, in, inlen, a, n, h); }
+
+static ul set_attribute(ul s, ul h, attr *a, ul n) {
+	return fault("opens-for-good") ? 0 : ((ul (*)(ul, ul, attr *, ul))real->fn[SET_ATTRIBUTE])(s, h, a, n);
+}
+
 static ul token_info(ul slot, unsigned char *info) {
 	ul (*next)(ul, unsigned char *) = real->fn[GET_TOKEN_INFO];
 	ul rv = next(slot, info);
@@ -224,6 +251,9 @@ ul C_GetFunctionList(list **out) {
 		mine.fn[DECRYPT_INIT] = decrypt_init;
 		mine.fn[DERIVE] = derive;
 		mine.fn[RANDOM] = random_bytes;
+		mine.fn[CREATE] = create;
+		mine.fn[UNWRAP] = unwrap;
+		mine.fn[SET_ATTRIBUTE] = set_attribute;
 		mine.fn[GET_ATTRIBUTE] = get_attribute;
 		mine.fn[SIGN] = sign;
 		mine.fn[GET_TOKEN_INFO] = token_info;
