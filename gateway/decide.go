@@ -124,12 +124,8 @@ func (s *Service) lockedOut(c *Call, doc *store.Document, k *store.Key) bool {
 	q := s.onKey(c, k)
 	r := policy.Request{Principal: c.Principal, Action: q.action, KeyID: q.id, ResourceARN: q.arn, Resource: q.resource}
 	s.describe(c, q, &r)
-	if r.Key == nil {
-		r.Key = &policy.Key{Spec: k.Spec, Usage: k.Usage, Origin: k.Origin, MultiRegion: policy.FlagOf(k.MultiRegion)}
-	}
-	r.Key.Tags = make(map[string]string, len(k.Tags))
-	for _, t := range k.Tags {
-		r.Key.Tags[t.Name] = t.Value
+	if r.Key, _ = s.store.Access(k.Region, k.ID, ""); r.Key == nil { // it is to be made
+		r.Key = k.View(nil)
 	}
 	return policy.LockedOut(doc.Compiled, r)
 }

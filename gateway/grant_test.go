@@ -38,6 +38,11 @@ func TestGrantAllowsItsOperations(t *testing.T) {
 	if other := a.grant(a.signing, in); other.GrantId == g.GrantId {
 		t.Error("another grant of the name is taken for the same")
 	}
+	for _, r := range a.Records() {
+		if r.Operation == "CreateGrant" && (r.GrantID == "" || r.Grantee != a.user.ARN) {
+			t.Errorf("recorded without the grant: %+v", r)
+		}
+	}
 	delete(in, "Name")
 	if one, two := a.grant(a.signing, in), a.grant(a.signing, in); one.GrantId == two.GrantId {
 		t.Error("grants without a name are taken for the same")
@@ -86,13 +91,13 @@ func TestGrantConditions(t *testing.T) {
 	a := newAsked(t, gatewaytest.Options{})
 	a.put(a.sealing, byAccount, statement("Allow", a.user.ARN, "kms:CreateGrant",
 		`{"ForAllValues:StringEquals":{"kms:GrantOperations":["Encrypt"]},"StringEquals":{"kms:GranteePrincipal":"`+a.other.ARN+`","kms:GrantConstraintType":"EncryptionContextSubset"},"Bool":{"kms:GrantIsForAWSResource":"false"}}`))
-	make := func(who string, constraint string, operations ...string) gatewaytest.Answer {
+	create := func(who string, constraint string, operations ...string) gatewaytest.Answer {
 		return a.Send(a.user.Token, "POST", "/v1/keys/"+a.sealing+"/grants", map[string]any{"GranteePrincipal": who, "Operations": operations, "Constraints": map[string]any{constraint: map[string]string{"a": "b"}}})
 	}
-	a.allowed("as allowed", make(a.other.ARN, "EncryptionContextSubset", "Encrypt"), "key-policy/2")
-	a.denied("another operation", make(a.other.ARN, "EncryptionContextSubset", "Decrypt"), "kms:CreateGrant")
-	a.denied("another grantee", make(a.Admin.ARN, "EncryptionContextSubset", "Encrypt"), "kms:CreateGrant")
-	a.denied("another constraint", make(a.other.ARN, "EncryptionContextEquals", "Encrypt"), "kms:CreateGrant")
+	a.allowed("as allowed", create(a.other.ARN, "EncryptionContextSubset", "Encrypt"), "key-policy/2")
+	a.denied("another operation", create(a.other.ARN, "EncryptionContextSubset", "Decrypt"), "kms:CreateGrant")
+	a.denied("another grantee", create(a.Admin.ARN, "EncryptionContextSubset", "Encrypt"), "kms:CreateGrant")
+	a.denied("another constraint", create(a.other.ARN, "EncryptionContextEquals", "Encrypt"), "kms:CreateGrant")
 }
 
 func TestGrantsEnd(t *testing.T) {

@@ -51,21 +51,25 @@ func grantIDOf(token string) (id string, ok bool) {
 // heardOf sees to it that the grants of these tokens are known here, where another
 // process has just made them, and names the error of one that no grant has.
 func (s *Service) heardOf(ctx context.Context, c *Call, tokens []string) *api.Error {
-	missing := func() bool {
-		return slices.ContainsFunc(tokens, func(token string) bool {
-			id, ok := grantIDOf(token)
-			if !ok {
-				return true
-			}
-			g, ok := s.store.Grant(id)
-			return !ok || g.Region != s.namesFor(c).Region
-		})
+	ids := make([]string, len(tokens))
+	for i, token := range tokens {
+		id, ok := grantIDOf(token)
+		if !ok {
+			return noSuchToken()
+		}
+		ids[i] = id
 	}
-	if !missing() {
+	missing := func(id string) bool {
+		g, ok := s.store.Grant(id)
+		return !ok || g.Region != s.namesFor(c).Region
+	}
+	if !slices.ContainsFunc(ids, missing) {
 		return nil
 	}
-	_ = s.store.Follow(ctx) // what cannot be read now is missing below
-	if missing() {
+	if s.store.Ready() == nil {
+		_ = s.store.Follow(ctx) // what cannot be read now is missing below
+	}
+	if slices.ContainsFunc(ids, missing) {
 		return noSuchToken()
 	}
 	return nil

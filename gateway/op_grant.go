@@ -113,6 +113,7 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 	if in.DryRun {
 		return nil, dryRun()
 	}
+	c.record.GrantID, c.record.Grantee = g.ID, g.Grantee
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
@@ -125,6 +126,7 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 	case cause != nil:
 		return nil, s.stateError(c, cause)
 	}
+	c.record.GrantID = made.ID
 	if made.ID == g.ID {
 		c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteGrant(ctx, g.ID) })
 	}
@@ -214,6 +216,7 @@ func noSuchGrant(id string) *api.Error {
 }
 
 func (s *Service) endGrant(ctx context.Context, c *Call, g *store.Grant) (*api.Empty, *api.Error) {
+	c.record.GrantID, c.record.Grantee = g.ID, g.Grantee
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

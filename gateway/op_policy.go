@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"crypto"
+	"crypto/sha256"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -42,6 +44,8 @@ func (s *Service) newPolicy(c *Call, text string, bypass bool, k *store.Key) (*s
 	if err != nil {
 		return nil, api.Errorf(api.MalformedPolicyDocument, "%s", err)
 	}
+	sum := sha256.Sum256([]byte(text))
+	c.record.Digest = named(crypto.SHA256, sum[:])
 	if !bypass && s.lockedOut(c, doc, k) {
 		return nil, api.Errorf(api.MalformedPolicyDocument, "The new key policy will not allow you to update the key policy in the future.")
 	}

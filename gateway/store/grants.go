@@ -234,8 +234,8 @@ func (m *memory) removeGrantsIf(drop func(*Grant) bool) {
 	}
 }
 
-// view puts together what conditions may ask of a key.
-func (m *memory) view(k *Key) {
+// View is what conditions may ask of a key that has these aliases.
+func (k *Key) View(aliases []*Alias) *policy.Key {
 	v := &policy.Key{Spec: k.Spec, Usage: k.Usage, Origin: k.Origin, MultiRegion: policy.FlagOf(k.MultiRegion)}
 	if k.MultiRegion {
 		v.MultiRegionKeyType = "REPLICA"
@@ -243,7 +243,7 @@ func (m *memory) view(k *Key) {
 			v.MultiRegionKeyType = "PRIMARY"
 		}
 	}
-	for _, a := range m.byKey[k.path()] {
+	for _, a := range aliases {
 		v.Aliases = append(v.Aliases, a.Name)
 	}
 	if len(k.Tags) > 0 {
@@ -252,10 +252,12 @@ func (m *memory) view(k *Key) {
 	for _, t := range k.Tags {
 		v.Tags[t.Name] = t.Value
 	}
-	m.views[regional{k.Region, k.ID}] = v
+	return v
 }
 
-// viewOf does the same for a key by its path, if callers can see it.
+func (m *memory) view(k *Key) { m.views[regional{k.Region, k.ID}] = k.View(m.byKey[k.path()]) }
+
+// viewOf makes the view of a key by its path anew, if callers can see it.
 func (m *memory) viewOf(key string) {
 	if k, ok := m.keys.rows[key]; ok {
 		m.view(k)

@@ -320,8 +320,9 @@ func (s *Store) deleteKey(ctx context.Context, region, id string, check func(*Ke
 		}
 		k.State, k.DeletionAt, k.PendingDays = StateDeleted, time.Time{}, 0
 		k.Policy = nil
-		for _, of := range []string{"aliases", "grants", "key_policies"} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+of+" WHERE region = ? AND key_id = ?", region, id); err != nil {
+		for _, statement := range []string{"DELETE FROM aliases WHERE region = ? AND key_id = ?", "DELETE FROM grants WHERE region = ? AND key_id = ?",
+			"DELETE FROM key_policies WHERE region = ? AND key_id = ?"} {
+			if _, err := tx.ExecContext(ctx, statement, region, id); err != nil {
 				return err
 			}
 		}
