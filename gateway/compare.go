@@ -11,7 +11,7 @@ import (
 
 // Difference is something that the token and the store do not agree on.
 type Difference struct {
-	KeyMissing bool // a key of the store cannot be used; otherwise only an object that is left alone
+	KeyMissing bool // a key of the store cannot be used; otherwise it can, or it is only an object that is left alone
 	text       string
 }
 
@@ -45,6 +45,8 @@ func Compare(ctx context.Context, s *store.Store, name string, token *hsm.Token)
 				differences = append(differences, Difference{true, fmt.Sprintf("%s: the token has no private key with CKA_ID %x", name, v.ObjectID)})
 			case !o.Protected:
 				differences = append(differences, Difference{true, fmt.Sprintf("%s: the token's private key with CKA_ID %x is not used: %s", name, v.ObjectID, o.Why)})
+			case k.Origin != store.OriginExternal && !o.NeverExtractable && token.KeepsNeverExtractable():
+				differences = append(differences, Difference{false, fmt.Sprintf("%s: the material with CKA_ID %x was once extractable or imported, though the token was to make it", name, v.ObjectID)})
 			}
 		}
 	}

@@ -43,6 +43,16 @@ func (s *Service) Unrecorded(ctx context.Context, name string, k *store.Key, in 
 // version may make, so that a test comes to the end of them.
 func (s *Service) CountUses(block, most uint64) { s.counted.block, s.counted.most = block, most }
 
+// Round is one round of what Run does.
+func (s *Service) Round(ctx context.Context) { s.round(ctx) }
+
+// Remembers says whether memory holds anything of a token object.
+func (s *Service) Remembers(object []byte) bool {
+	_, key := s.keys.Load(string(object))
+	_, uses := s.counted.blocks.Load(string(object))
+	return key || uses
+}
+
 // Worn is what the rotation of keys asks.
 func (s *Service) Worn(k *store.Key) bool { return s.worn(k) }
 

@@ -36,10 +36,10 @@ func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 // and the store do not agree on. It never guesses: an object that the store
 // does not know is left alone, and what another process has begun is its own.
 func (s *Service) Start(ctx context.Context) error {
-	if err := s.abandon(ctx); err != nil {
+	err := s.abandon(ctx)
+	if err != nil {
 		return err
 	}
-	var err error
 	if s.uses.since, err = s.store.UsesSince(ctx); err != nil {
 		return err
 	}
@@ -112,12 +112,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 			}
 		case <-tick.C:
 			if s.able(false) == nil {
-				if err := s.abandon(ctx); err != nil {
-					s.log.Error("what is left of a creation stays", zap.Error(err))
-				}
-				s.expireDue(ctx)
-				s.destroyDue(ctx)
-				s.rotateDue(ctx)
+				s.round(ctx)
 			}
 		}
 	}
@@ -134,6 +129,17 @@ func (s *Service) logStore(before bool) (followed bool) {
 		s.log.Info("the database is back")
 	}
 	return err == nil
+}
+
+// round does what is due.
+func (s *Service) round(ctx context.Context) {
+	if err := s.abandon(ctx); err != nil {
+		s.log.Error("what is left of a creation stays", zap.Error(err))
+	}
+	s.doomPending(ctx)
+	s.expireDue(ctx)
+	s.destroyDue(ctx)
+	s.rotateDue(ctx)
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody
@@ -248,9 +254,15 @@ func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
 		if err := token.Destroy(ctx, v.ObjectID); err != nil {
 			return err
 		}
-		s.keys.Delete(string(v.ObjectID))
+		s.forgetObject(v.ObjectID)
 	}
 	return nil
+}
+
+// forgetObject drops what memory holds of a token object that is gone.
+func (s *Service) forgetObject(id []byte) {
+	s.keys.Delete(string(id))
+	s.counted.blocks.Delete(string(id))
 }
 
 // NotReady says why calls are not served. What may be told to anybody; Cause is

@@ -20,6 +20,7 @@ func (s *Service) createExternal(ctx context.Context, c *Call, k *store.Key) (*a
 		return nil, err
 	}
 	if err := s.store.InsertKey(ctx, k); err != nil {
+		s.unmake(k) // it may be written all the same
 		return nil, internal(c.RequestID, err)
 	}
 	c.undo = func() { s.unmake(k) }
@@ -52,10 +53,12 @@ func (s *Service) GetParametersForImport(ctx context.Context, c *Call, in *api.G
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := s.store.PendObject(ctx, s.pendingObject(k, p.ObjectID, 0)); err != nil {
-		return nil, s.importError(c, err)
+	done, cause := s.pend(ctx, k, p.ObjectID, 0)
+	defer done()
+	if cause != nil {
+		s.discard(token, p.ObjectID) // the note may be written all the same
+		return nil, s.importError(c, cause)
 	}
-	var cause error
 	if p.PublicKey, cause = token.GenerateWrapping(ctx, wrappingBits[in.WrappingKeySpec], p.ObjectID, k.ID+" import"); cause != nil {
 		s.discard(token, p.ObjectID)
 		return nil, s.tokenError(c, cause)
@@ -67,11 +70,6 @@ func (s *Service) GetParametersForImport(ctx context.Context, c *Call, in *api.G
 	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteImportKey(ctx, p.ID, s.now()) })
 	s.dropOldest(ctx, k)
 	return &api.GetParametersForImportResponse{KeyId: c.record.KeyARN, ImportToken: importToken, PublicKey: p.PublicKey, ParametersValidTo: api.NewTime(p.ExpiresAt)}, nil
-}
-
-// pendingObject is the note of an object that is about to be made for a key.
-func (s *Service) pendingObject(k *store.Key, object []byte, number int) store.PendingObject {
-	return store.PendingObject{ObjectID: object, Token: k.Token, KeyID: k.ID, Number: number, Owner: s.name, Since: s.now()}
 }
 
 // ImportKeyMaterial brings material into the token. What a crash at each step
@@ -161,10 +159,12 @@ func (s *Service) newMaterial(c *Call, in *api.ImportKeyMaterialRequest) (int, *
 // run imports, and has it undone when its record cannot be kept.
 func (i *importing) run(ctx context.Context) (store.Version, *api.Error) {
 	s, k := i.s, i.c.key
-	if err := s.store.PendObject(ctx, s.pendingObject(k, i.object, i.number)); err != nil {
-		return store.Version{}, s.importError(i.c, err)
+	done, cause := s.pend(ctx, k, i.object, i.number)
+	defer done()
+	if cause != nil {
+		s.discard(i.token, i.object) // the note may be written all the same
+		return store.Version{}, s.importError(i.c, cause)
 	}
-	var cause error
 	i.made, cause = i.token.Import(ctx, i.wrapping, hsm.WrapAlgorithm(i.params.Algorithm), i.in.EncryptedKeyMaterial,
 		hsm.KeySpec(k.Spec), hsmUse(api.KeySpec(k.Spec), api.KeyUsage(k.Usage)), i.object, k.ID, s.imports.AllowInMemory)
 	if cause != nil {
@@ -283,7 +283,7 @@ func (s *Service) takeMaterial(ctx context.Context, k *store.Key, v store.Versio
 	if err != nil || v.ObjectID == nil {
 		return err
 	}
-	s.keys.Delete(string(v.ObjectID))
+	s.forgetObject(v.ObjectID)
 	if token, missing := s.tokenOf(k); missing == nil {
 		s.discard(token, v.ObjectID)
 	}

@@ -68,6 +68,7 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	s.creating.Store(k.ID, true)
 	defer s.creating.Delete(k.ID)
 	if err := s.store.InsertKey(ctx, k); err != nil {
+		s.unmake(k) // it may be written all the same
 		if errors.Is(err, store.ErrInvalid) {
 			return nil, api.Errorf(api.Validation, "The description holds a character that cannot be stored: U+0000.")
 		}
@@ -93,6 +94,9 @@ func (s *Service) unmake(k *store.Key) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	err := s.store.DeleteKey(ctx, k.Region, k.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return // it was never written
+	}
 	if err == nil {
 		err = s.destroyObjects(ctx, k)
 	}
@@ -187,17 +191,27 @@ func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyR
 	return out, nil
 }
 
-// UpdateKeyDescription gives a key another description.
+// UpdateKeyDescription gives a key another description. Taken back is only its own.
 func (s *Service) UpdateKeyDescription(ctx context.Context, c *Call, in *api.UpdateKeyDescriptionRequest) (*api.Empty, *api.Error) {
-	old := c.key
+	k, own := c.key, *in.Description
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := s.store.SetDescription(ctx, old.Region, old.ID, *in.Description); err != nil {
+	var before string
+	err := s.store.ChangeDescription(ctx, k.Region, k.ID, func(old string) (string, error) {
+		before = old
+		return own, nil
+	})
+	if err != nil {
 		return nil, s.stateError(c, err)
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		return s.store.SetDescription(ctx, old.Region, old.ID, old.Description)
+		return s.store.ChangeDescription(ctx, k.Region, k.ID, func(now string) (string, error) {
+			if now != own { // another process changed it meanwhile
+				return now, nil
+			}
+			return before, nil
+		})
 	})
 	return &api.Empty{}, nil
 }

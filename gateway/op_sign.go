@@ -77,15 +77,18 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 	if err != nil {
 		return nil, err
 	}
-	if in.DryRun {
-		return nil, dryRun()
-	}
 	for _, v := range versions {
 		key, err := s.pair(c, v)
 		if err != nil {
 			return nil, err
 		}
-		if key.Verify(mechanism, input, in.Signature) == nil {
+		cause := key.Verify(mechanism, input, in.Signature)
+		switch {
+		case errors.Is(cause, hsm.ErrUnsupported): // the signature may be good: nothing here can tell
+			return nil, s.tokenError(c, cause)
+		case in.DryRun:
+			return nil, dryRun()
+		case cause == nil:
 			c.record.KeyVersion = v.Number
 			return &api.VerifyResponse{KeyId: c.record.KeyARN, SignatureValid: true, SigningAlgorithm: in.SigningAlgorithm, KeyVersion: v.Number}, nil
 		}

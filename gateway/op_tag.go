@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,32 +42,79 @@ func (s *Service) newTags(old []store.Tag, in []api.Tag) ([]store.Tag, *api.Erro
 
 // TagResource puts tags on a key.
 func (s *Service) TagResource(ctx context.Context, c *Call, in *api.TagResourceRequest) (*api.Empty, *api.Error) {
-	tags, err := s.newTags(c.key.Tags, in.Tags)
-	if err != nil {
+	change := func(old []store.Tag) ([]store.Tag, *api.Error) { return s.newTags(old, in.Tags) }
+	if _, err := change(c.key.Tags); err != nil { // before anything is recorded as begun
 		return nil, err
 	}
-	return s.setTags(ctx, c, tags)
+	return s.changeTags(ctx, c, change)
 }
 
 // UntagResource takes tags off a key. A name that it does not have is no error.
 func (s *Service) UntagResource(ctx context.Context, c *Call, in *api.UntagResourceRequest) (*api.Empty, *api.Error) {
-	return s.setTags(ctx, c, slices.DeleteFunc(slices.Clone(c.key.Tags), func(t store.Tag) bool {
-		return slices.Contains(in.TagKeys, t.Name)
-	}))
+	return s.changeTags(ctx, c, func(old []store.Tag) ([]store.Tag, *api.Error) {
+		return slices.DeleteFunc(old, func(t store.Tag) bool { return slices.Contains(in.TagKeys, t.Name) }), nil
+	})
 }
 
-// setTags replaces the tags of the call's key, and puts the old ones back when
-// its record cannot be kept.
-func (s *Service) setTags(ctx context.Context, c *Call, tags []store.Tag) (*api.Empty, *api.Error) {
-	old := c.key
+// changeTags changes the tags that the call's key has at that moment, and takes the
+// change back when its record cannot be kept.
+func (s *Service) changeTags(ctx context.Context, c *Call, change func([]store.Tag) ([]store.Tag, *api.Error)) (*api.Empty, *api.Error) {
+	k := c.key
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := s.store.SetTags(ctx, old.Region, old.ID, tags); err != nil {
+	var before, after []store.Tag
+	err := s.store.ChangeTags(ctx, k.Region, k.ID, func(old []store.Tag) ([]store.Tag, error) {
+		before = slices.Clone(old)
+		now, refused := change(old)
+		if refused != nil {
+			return nil, refused
+		}
+		after = now
+		return now, nil
+	})
+	var refused *api.Error
+	switch {
+	case errors.As(err, &refused):
+		return nil, refused
+	case err != nil:
 		return nil, s.stateError(c, err)
 	}
-	c.undoBy(s, func(ctx context.Context) error { return s.store.SetTags(ctx, old.Region, old.ID, old.Tags) })
+	c.undoBy(s, func(ctx context.Context) error {
+		return s.store.ChangeTags(ctx, k.Region, k.ID, func(now []store.Tag) ([]store.Tag, error) { return withoutChange(now, before, after), nil })
+	})
 	return &api.Empty{}, nil
+}
+
+// withoutChange takes back what a change made of the tags before, and leaves what
+// another process has changed since.
+func withoutChange(now, before, after []store.Tag) []store.Tag {
+	type value struct {
+		text  string
+		there bool
+	}
+	of := func(tags []store.Tag, name string) value {
+		at := slices.IndexFunc(tags, func(t store.Tag) bool { return t.Name == name })
+		if at < 0 {
+			return value{}
+		}
+		return value{tags[at].Value, true}
+	}
+	var kept []store.Tag
+	ours := func(name string) bool {
+		return of(before, name) != of(after, name) && of(now, name) == of(after, name)
+	}
+	for _, t := range now {
+		if !ours(t.Name) {
+			kept = append(kept, t)
+		}
+	}
+	for _, t := range before {
+		if ours(t.Name) {
+			kept = append(kept, t)
+		}
+	}
+	return kept
 }
 
 // ListResourceTags lists the tags of a key by name; the marker holds the last

@@ -15,15 +15,20 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
-// abandonedAfter is when an object that some process began to make is given up:
-// none takes so long.
-const abandonedAfter = time.Hour
+// pend notes an object that is about to be made for a key, as a version of that
+// number or, with 0, as none. This process is at it until done is called; after
+// that the object is a version's, or given up.
+func (s *Service) pend(ctx context.Context, k *store.Key, object []byte, number int) (done func(), err error) {
+	s.atWork.Store(string(object), true)
+	done = func() { s.atWork.Delete(string(object)) }
+	return done, s.store.PendObject(ctx, store.PendingObject{ObjectID: object, Token: k.Token, KeyID: k.ID, Number: number, Owner: s.name, Since: s.now()})
+}
 
-// doomPending gives up the objects that an earlier life of this process was
-// making, and those of others that nobody can still be making.
+// doomPending gives up the objects that nobody is making any more: those that this
+// process began and is not at, and those of others that have had their time.
 func (s *Service) doomPending(ctx context.Context) {
 	for _, o := range s.store.Pending() {
-		if o.Doomed || o.Owner != s.name && s.now().Sub(o.Since) < abandonedAfter {
+		if _, atWork := s.atWork.Load(string(o.ObjectID)); atWork || o.Doomed || o.Owner != s.name && s.now().Sub(o.Since) < store.ClaimFor {
 			continue
 		}
 		s.log.Warn("an object that was not finished is removed", zap.String("object", hex.EncodeToString(o.ObjectID)), zap.String("keyId", o.KeyID))
@@ -58,6 +63,13 @@ func (s *Service) destroyPending(ctx context.Context, o *store.PendingObject) er
 	if s.inUse(o.ObjectID) {
 		return errInUse
 	}
+	err := s.store.ClaimObject(ctx, o.ObjectID, s.name, s.now())
+	if errors.Is(err, store.ErrClaimed) || errors.Is(err, store.ErrNotFound) { // another process does it, or has done it
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "DestroyObject"}}
 	c.record.KeyID, c.record.Resource = o.KeyID, hex.EncodeToString(o.ObjectID)
 	if err := s.recordStart(ctx, c); err != nil {
@@ -67,7 +79,7 @@ func (s *Service) destroyPending(ctx context.Context, o *store.PendingObject) er
 	if err := s.finish(ctx, c, start, s.destroyObject(ctx, c, o)); err != nil {
 		return err
 	}
-	s.keys.Delete(string(o.ObjectID))
+	s.forgetObject(o.ObjectID)
 	return s.store.SettleObject(ctx, o.ObjectID)
 }
 

@@ -25,7 +25,10 @@ func addVersion(t testing.TB, g *gatewaytest.Gateway, key string) []byte {
 	t.Helper()
 	k, _ := g.Store.Key(gatewaytest.Region, key)
 	v := store.Version{Number: len(k.Versions) + 1, ObjectID: hsm.NewID(), CreatedAt: time.Now(), CurrentAt: time.Now()}
-	var err error
+	err := g.Store.PendObject(t.Context(), store.PendingObject{ObjectID: v.ObjectID, KeyID: key, Since: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if v.PublicKey, err = g.Token.Generate(t.Context(), hsm.KeySpec(k.Spec), hsm.UseSign, v.ObjectID, key); err == nil {
 		err = g.Store.AddVersion(t.Context(), key, v, time.Time{})
 	}
@@ -201,9 +204,9 @@ func TestPendingObjectsAreSettled(t *testing.T) {
 	now := time.Now()
 	own1 := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: now})
 	old := pend(t, g, store.PendingObject{KeyID: key, Owner: "another", Since: now.Add(-2 * time.Hour)})
-	doomed := pend(t, g, store.PendingObject{KeyID: key, Owner: "another", Since: now, Doomed: true})
+	doomed := pend(t, g, store.PendingObject{KeyID: key, Since: now, Doomed: true})
 	made := pend(t, g, store.PendingObject{KeyID: key, Number: 3, Owner: "another", Since: now})
-	elsewhere := pend(t, g, store.PendingObject{KeyID: key, Token: "not here", Owner: "another", Since: now, Doomed: true})
+	elsewhere := pend(t, g, store.PendingObject{KeyID: key, Token: "not here", Since: now, Doomed: true})
 	start(t, g)
 	for name, there := range map[string]bool{own1: false, old: false, doomed: false, made: true, elsewhere: true} {
 		if inToken(t, g, name) != there {
@@ -241,7 +244,7 @@ func TestRunSettlesDoomedObjects(t *testing.T) {
 	g := gatewaytest.New(t)
 	go g.Service.Run(t.Context(), 5*time.Millisecond)
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
-	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: time.Now().Add(-2 * time.Hour)})
+	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: time.Now()})
 	id := pend(t, g, store.PendingObject{KeyID: key, Number: 3, Since: time.Now()})
 	object, err := hex.DecodeString(id)
 	if err == nil {
@@ -279,6 +282,9 @@ func TestImportPairsAreNoStrangers(t *testing.T) {
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
 	id := hsm.NewID()
 	public, err := g.Token.Generate(t.Context(), hsm.RSA2048, hsm.UseDecrypt, id, "import")
+	if err == nil {
+		err = g.Store.PendObject(t.Context(), store.PendingObject{ObjectID: id, KeyID: key, Since: time.Now()})
+	}
 	if err == nil {
 		err = g.Store.InsertImportKey(t.Context(), &store.ImportKey{ID: "i", Region: gatewaytest.Region, KeyID: key, ObjectID: id, PublicKey: public, ExpiresAt: time.Now().Add(day)})
 	}

@@ -37,9 +37,9 @@ func (s *Service) overlap(k *store.Key) time.Duration {
 }
 
 // rotate gives the call's key a new version, which is used from a time on. What a
-// crash at each step leaves behind: after the 'started' record, nothing; after
-// PendObject, an object that may be there or not, which [Service.Start]
-// destroys; after AddVersion, the whole rotation. PendObject and AddVersion
+// crash at each step leaves behind: after the claim and the 'started' record, an
+// object that may be there or not, which [Service.Start] destroys; after
+// AddVersion, the whole rotation. PendObject and AddVersion
 // refuse a number that another process takes, so that there is one new version,
 // however many begin.
 func (s *Service) rotate(ctx context.Context, c *Call, kind api.RotationType, from, next time.Time) (store.Version, *api.Error) {
@@ -50,14 +50,17 @@ func (s *Service) rotate(ctx context.Context, c *Call, kind api.RotationType, fr
 	}
 	v := store.Version{Number: lastVersion(k) + 1, ObjectID: hsm.NewID(), CreatedAt: s.now(), CurrentAt: from, Rotation: string(kind)}
 	c.record.KeyVersion = v.Number
+	done, cause := s.claim(ctx, k, v)
+	defer done()
+	if cause != nil {
+		s.discard(token, v.ObjectID) // the claim may be written all the same
+		return v, s.rotationError(c, cause)
+	}
 	if err := s.recordStart(ctx, c); err != nil {
+		s.discard(token, v.ObjectID)
 		return v, err
 	}
-	if err := s.claim(ctx, k, v); err != nil {
-		return v, s.rotationError(c, err)
-	}
-	v, cause := makeMaterial(ctx, token, k, v)
-	if cause != nil {
+	if v, cause = makeMaterial(ctx, token, k, v); cause != nil {
 		s.discard(token, v.ObjectID)
 		return v, s.tokenError(c, cause)
 	}
@@ -76,15 +79,14 @@ func (s *Service) rotate(ctx context.Context, c *Call, kind api.RotationType, fr
 
 // claim notes the object of a version that is to be made. The note takes in what
 // other processes wrote, so that a version that one of them has made meanwhile is seen.
-func (s *Service) claim(ctx context.Context, k *store.Key, v store.Version) error {
-	err := s.store.PendObject(ctx, store.PendingObject{ObjectID: v.ObjectID, Token: k.Token, KeyID: k.ID, Number: v.Number, Owner: s.name, Since: s.now()})
-	if err != nil {
-		return err
+func (s *Service) claim(ctx context.Context, k *store.Key, v store.Version) (done func(), err error) {
+	if done, err = s.pend(ctx, k, v.ObjectID, v.Number); err != nil {
+		return done, err
 	}
 	if now, ok := s.store.Key(k.Region, k.ID); !ok || lastVersion(now) >= v.Number {
-		return errors.Join(store.ErrExists, s.store.SettleObject(ctx, v.ObjectID))
+		return done, errors.Join(store.ErrExists, s.store.SettleObject(ctx, v.ObjectID))
 	}
-	return nil
+	return done, nil
 }
 
 func lastVersion(k *store.Key) int {
@@ -96,7 +98,7 @@ func lastVersion(k *store.Key) int {
 
 func (s *Service) rotationError(c *Call, cause error) *api.Error {
 	switch {
-	case errors.Is(cause, store.ErrExists):
+	case errors.Is(cause, store.ErrExists), errors.Is(cause, store.ErrState):
 		return api.Errorf(api.Conflict, "A rotation of %s is under way already.", c.record.KeyARN)
 	case errors.Is(cause, store.ErrNotFound):
 		return api.Errorf(api.NotFound, "Key '%s' does not exist", c.record.KeyARN)
@@ -105,13 +107,15 @@ func (s *Service) rotationError(c *Call, cause error) *api.Error {
 }
 
 // discard destroys a noted object that no version names. What cannot be destroyed
-// now stays noted, and [Service.Run] takes it up.
+// now stays noted, and [Service.Run] takes it up: at once if it is doomed, otherwise
+// when nobody can be making it any more.
 func (s *Service) discard(token *hsm.Token, object []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	doomed, err := s.store.DoomObject(ctx, object)
 	if err == nil && doomed {
 		if err = token.Destroy(ctx, object); err == nil {
+			s.forgetObject(object)
 			err = s.store.SettleObject(ctx, object)
 		}
 	}

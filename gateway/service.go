@@ -72,6 +72,7 @@ type Service struct {
 	keys         sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
 	changes      sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
 	creating     sync.Map            // ids of keys whose creation is under way here
+	atWork       sync.Map            // ids of pending objects that are being made here
 	asking       singleflight.Group  // of Ready
 	regions      []string            // that are served, the home region first
 	keyStores    map[string]*keyStore

@@ -173,7 +173,10 @@ func addSecretVersion(t *testing.T, g *gatewaytest.Gateway, id string, spec hsm.
 	t.Helper()
 	k, _ := g.Store.Key(gatewaytest.Region, id)
 	v := store.Version{Number: len(k.Versions) + 1, ObjectID: hsm.NewID(), CreatedAt: time.Now(), CurrentAt: time.Now(), MaterialID: strings.Repeat("ab", 32)}
-	var err error
+	err := g.Store.PendObject(t.Context(), store.PendingObject{ObjectID: v.ObjectID, KeyID: id, Since: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if v.Check, err = g.Token.GenerateSecret(t.Context(), spec, v.ObjectID, id); err == nil {
 		err = g.Store.AddVersion(t.Context(), id, v, time.Time{})
 	}

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
 // TestUndo: what a call changed is as before when its record cannot be kept.
@@ -39,6 +42,32 @@ func TestUndo(t *testing.T) {
 		c.undo()
 		if after, _ := s.store.Key(testNames.Region, ownKey); !reflect.DeepEqual(after, before) {
 			t.Errorf("%s: %+v, before %+v", name, after, before)
+		}
+	}
+}
+
+// TestTagsOfAnotherStay: a change that is taken back leaves what another process
+// has changed since.
+func TestTagsOfAnotherStay(t *testing.T) {
+	t.Parallel()
+	tags := func(text ...string) (all []store.Tag) {
+		for _, t := range text {
+			all = append(all, store.Tag{Name: t[:1], Value: t[1:]})
+		}
+		return all
+	}
+	for what, c := range map[string]struct{ before, after, now, want []store.Tag }{
+		"nothing since":      {tags("a1", "b1"), tags("a2", "c1"), tags("a2", "c1"), tags("a1", "b1")},
+		"another tag":        {tags("a1"), tags("a2"), tags("a2", "x1"), tags("a1", "x1")},
+		"the same tag":       {tags("a1"), tags("a2"), tags("a3"), tags("a3")},
+		"it was taken away":  {tags("a1"), tags("a2"), nil, nil},
+		"it was put back":    {tags("a1"), nil, tags("a2"), tags("a2")},
+		"one left unchanged": {tags("a1", "b1"), tags("a1", "b2"), tags("b2"), tags("b1")},
+	} {
+		got := withoutChange(c.now, c.before, c.after)
+		slices.SortFunc(got, func(a, b store.Tag) int { return strings.Compare(a.Name, b.Name) })
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", what, got, c.want)
 		}
 	}
 }

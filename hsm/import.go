@@ -236,16 +236,16 @@ func (i *importer) protect(h pkcs11.ObjectHandle) error {
 	return i.t.readBack(i.s, h, &i.m)
 }
 
-// prove uses the key once.
+// prove uses the key once. What a token unwrapped nobody else has seen, so that material whose numbers do not go together is found out here.
 func (i *importer) prove(h uint, pub crypto.PublicKey) error {
-	wrong := &Error{Kind: ErrFailed, Op: "import", Detail: "what the imported key computes does not go with its public key"}
+	wrong := i.invalid("what the imported key computes does not go with its public key")
 	switch i.m.use {
 	case UseSign:
 		m := signMechanisms(i.m.spec)[0]
 		in := bytes.Repeat([]byte{0xA5}, inputSize(m))
 		sig, rv := i.s.trySign(h, signers[signerKey{i.m.spec, m}], in)
 		if rv != pkcs11.CKR_OK {
-			return pkcs11.Error(rv)
+			return i.unusable(pkcs11.Error(rv))
 		}
 		if m.Scheme == ECDSA {
 			sig = derSignature(sig)
@@ -264,7 +264,10 @@ func (i *importer) prove(h uint, pub crypto.PublicKey) error {
 			return err
 		}
 		got, err := i.t.openOAEP(i.s, h, hash, ct)
-		if err != nil || !bytes.Equal(got, want) {
+		if err != nil {
+			return i.unusable(err)
+		}
+		if !bytes.Equal(got, want) {
 			return wrong
 		}
 	case UseAgree:
@@ -274,13 +277,21 @@ func (i *importer) prove(h uint, pub crypto.PublicKey) error {
 		}
 		same, err := i.t.proveAgree(i.s, h, point)
 		if err != nil {
-			return err
+			return i.unusable(err)
 		}
 		if !same {
 			return wrong
 		}
 	}
 	return nil
+}
+
+// unusable is for a key that the token took and cannot use. A token that is gone has another cause.
+func (i *importer) unusable(err error) error {
+	if c := classify(rvOf(err)); c == classLost || c == classSession || c == classKeyGone {
+		return err
+	}
+	return i.invalid("the token cannot use the key that is in it (%v)", err)
 }
 
 // createPublic makes the public object of the pair. Its point is the DER of an OCTET STRING, or as it is: opencryptoki wants that of Ed25519.

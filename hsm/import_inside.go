@@ -227,7 +227,11 @@ func (i *importer) learnRSA(h pkcs11.ObjectHandle) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, cannot("it does not show the modulus of what it unwrapped")
 	}
-	return rsaPublic(n, []byte{1, 0, 1})
+	pub, err := rsaPublic(n, []byte{1, 0, 1})
+	if err != nil {
+		return nil, i.invalid("the material has no usable RSA modulus")
+	}
+	return pub, nil
 }
 
 // learnBySigning unwraps the key again, into a session object that signs: a key for ECDH alone does not show which of two points is its own.

@@ -7,6 +7,8 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +151,14 @@ func TestImportRefused(t *testing.T) {
 		{"a long CKA_ID", w, hsm.WrapAESSHA1, hsm.NISTP256, hsm.UseSign, long, hsm.ErrInvalid},
 		{"a CKA_ID in use", w, hsm.WrapAESSHA1, hsm.NISTP256, hsm.UseSign, ec.ID(), hsm.ErrInvalid},
 	} {
+		wrapped := wrapped
+		if c.key == signing { // below its own modulus, and not only below another
+			own := filepath.Join(t.TempDir(), "signing.pem")
+			if err := os.WriteFile(own, publicPEM(t, signing), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			wrapped = hsmtest.Wrap(t, own, hsm.WrapAESSHA1, m.Value)
+		}
 		if _, err := tok.Import(ctx, c.key, c.how, wrapped, c.spec, c.use, c.id, "refused", true); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -207,7 +217,7 @@ func TestFailedImportLeavesNothing(t *testing.T) {
 		for _, m := range kinds {
 			wrapped := hsmtest.Wrap(t, pub, how, m.Value)
 			for fault, want := range map[string]error{"opens-for-good": hsm.ErrUnprotected, "blind": hsm.ErrUnprotected, "public-fails": hsm.ErrFailed,
-				"fails-after": hsm.ErrFailed, "wrong-signature": hsm.ErrFailed} {
+				"fails-after": hsm.ErrFailed, "wrong-signature": hsm.ErrInvalid} {
 				if fault == "public-fails" && m.Public == nil || fault == "wrong-signature" && (m.Spec != hsm.RSA2048) {
 					continue
 				}

@@ -153,7 +153,11 @@ func (s *session) describe(h pkcs11.ObjectHandle) Object {
 		b, _ := s.attribute(h, typ) // what cannot be read is left empty; protection has its own rule
 		return b
 	}
-	o := Object{ID: read(pkcs11.CKA_ID), Label: string(read(pkcs11.CKA_LABEL)), Why: s.unprotected(h)}
+	o := Object{ID: read(pkcs11.CKA_ID), Label: string(read(pkcs11.CKA_LABEL))}
+	var err error
+	if o.Why, err = s.unprotected(h); err != nil {
+		o.Why = unread
+	}
 	o.Protected, o.NeverExtractable = o.Why == "", isTrue(read(pkcs11.CKA_NEVER_EXTRACTABLE))
 	switch typ := ulong(read(pkcs11.CKA_KEY_TYPE)); typ {
 	case pkcs11.CKK_RSA:

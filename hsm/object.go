@@ -63,7 +63,9 @@ func (s *session) lookUp(id []byte) (*entry, error) {
 		}
 		switch class, why := ulong(b), ""; class {
 		case pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_SECRET_KEY:
-			why = s.unprotected(h)
+			if why, err = s.unprotected(h); err != nil {
+				return nil, err
+			}
 			fallthrough
 		case pkcs11.CKO_PUBLIC_KEY:
 			e.add(class, h, why)
@@ -80,7 +82,8 @@ func (s *session) lookUp(id []byte) (*entry, error) {
 	return e, nil
 }
 
-// identify reads the CKA_ID and, of a private or secret key, why it is unprotected. One call where the module answers all at once.
+// identify reads the CKA_ID and, of a private or secret key, why it is unprotected. One call where the module answers all at once. A key whose
+// attributes cannot be read just now counts as unread, and is asked again when it is to be used.
 func (s *session) identify(class uint, h pkcs11.ObjectHandle) (id, why string, err error) {
 	if class != pkcs11.CKO_PUBLIC_KEY {
 		a, err := s.ctx.GetAttributeValue(s.h, h, []*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_ID, nil),
@@ -88,7 +91,9 @@ func (s *session) identify(class uint, h pkcs11.ObjectHandle) (id, why string, e
 		if err == nil && isTrue(a[1].Value) && isFalse(a[2].Value) {
 			return string(a[0].Value), "", nil
 		}
-		why = s.unprotected(h)
+		if why, err = s.unprotected(h); err != nil {
+			why = unread
+		}
 	}
 	b, err := s.attribute(h, pkcs11.CKA_ID)
 	if c := classify(rvOf(err)); c == classLost || c == classSession {
@@ -97,15 +102,29 @@ func (s *session) identify(class uint, h pkcs11.ObjectHandle) (id, why string, e
 	return string(b), why, nil // an object that went away meanwhile, or that has no CKA_ID, is nobody's key
 }
 
-// unprotected says why a private or secret key is not protected, from each attribute alone; what cannot be read protects nothing.
-func (s *session) unprotected(h pkcs11.ObjectHandle) string {
-	if b, err := s.attribute(h, pkcs11.CKA_SENSITIVE); err != nil || !isTrue(b) {
-		return "it is not CKA_SENSITIVE"
+// unread is why a key is not used whose attributes a call that failed did not show.
+const unread = "its protection cannot be read"
+
+// unprotected says why a private or secret key is not protected, from each attribute alone; what the token does not show protects nothing. A call that
+// failed for any other reason says nothing of the key: that is an error.
+func (s *session) unprotected(h pkcs11.ObjectHandle) (why string, err error) {
+	for _, a := range []struct {
+		typ  uint
+		good func([]byte) bool
+		why  string
+	}{{pkcs11.CKA_SENSITIVE, isTrue, "it is not CKA_SENSITIVE"}, {pkcs11.CKA_EXTRACTABLE, isFalse, "it is CKA_EXTRACTABLE"}} {
+		switch b, err := s.attribute(h, a.typ); classify(rvOf(err)) {
+		case classOK:
+			if !a.good(b) {
+				return a.why, nil
+			}
+		case classUnsupported:
+			return a.why, nil
+		default:
+			return "", err
+		}
 	}
-	if b, err := s.attribute(h, pkcs11.CKA_EXTRACTABLE); err != nil || !isFalse(b) {
-		return "it is CKA_EXTRACTABLE"
-	}
-	return ""
+	return "", nil
 }
 
 // attribute reads one attribute: GetAttributeValue drops all of a list when one fails.

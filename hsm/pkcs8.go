@@ -86,10 +86,8 @@ func parseRSA(der []byte) (*privateKey, error) {
 			return nil, errNoPKCS8
 		}
 	}
-	product := new(big.Int).Mul(k.P, k.Q)
-	defer clear(product.Bits())
-	if product.Cmp(k.N) != 0 {
-		return nil, errors.New("its modulus is not the product of its primes")
+	if err := k.consistent(); err != nil {
+		return nil, err
 	}
 	pub, err := rsaPublic(k.N.Bytes(), k.E.Bytes())
 	if err != nil {
@@ -101,6 +99,27 @@ func parseRSA(der []byte) (*privateKey, error) {
 	}
 	out.parts = append(out.parts, pkcs11.NewAttribute(pkcs11.CKA_MODULUS, k.N.Bytes()), pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, k.E.Bytes()))
 	return out, nil
+}
+
+// consistent checks the numbers against each other (RFC 8017, 3.2): some tokens sign with the wrong ones as if nothing was, until they do not.
+func (k *rsaPrivateKey) consistent() error {
+	one, t := big.NewInt(1), new(big.Int)
+	p1, q1 := new(big.Int).Sub(k.P, one), new(big.Int).Sub(k.Q, one)
+	defer func() {
+		for _, n := range []*big.Int{t, p1, q1} {
+			clear(n.Bits()[:cap(n.Bits())])
+		}
+	}()
+	is := func(x, y, m, want *big.Int) bool { return t.Mod(t.Mul(x, y), m).Cmp(want) == 0 }
+	switch {
+	case p1.Sign() == 0 || q1.Sign() == 0 || t.Mul(k.P, k.Q).Cmp(k.N) != 0:
+		return errors.New("its modulus is not the product of its primes")
+	case !is(k.D, k.E, p1, one) || !is(k.D, k.E, q1, one):
+		return errors.New("its private exponent does not go with its public one")
+	case !is(k.D, one, p1, k.DP) || !is(k.D, one, q1, k.DQ) || !is(k.QInv, k.Q, k.P, one):
+		return errors.New("its numbers for the Chinese remainder theorem do not go with its primes")
+	}
+	return nil
 }
 
 func parseEC(params, der []byte) (*privateKey, error) {

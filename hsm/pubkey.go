@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -51,8 +52,20 @@ func marshalPublic(pub crypto.PublicKey) ([]byte, error) {
 	})
 }
 
-// parsePublic reads the DER of SubjectPublicKeyInfo, secp256k1 and ML-KEM too.
+// parsePublic reads the DER of SubjectPublicKeyInfo, secp256k1 and ML-KEM too. Each key has one encoding, and no other is taken: encoding/asn1 passes over
+// what else stands at the end of a SEQUENCE.
 func parsePublic(spki []byte) (crypto.PublicKey, error) {
+	pub, err := parseAnyPublic(spki)
+	if err != nil {
+		return nil, err
+	}
+	if again, err := marshalPublic(pub); err != nil || !bytes.Equal(again, spki) {
+		return nil, errors.New("not the one DER of its SubjectPublicKeyInfo")
+	}
+	return pub, nil
+}
+
+func parseAnyPublic(spki []byte) (crypto.PublicKey, error) {
 	var info subjectPublicKeyInfo
 	rest, err := asn1.Unmarshal(spki, &info)
 	if err != nil || len(rest) != 0 {

@@ -81,3 +81,10 @@ func (t *Token) neverShown(typ uint) bool {
 	tests := t.tests.Load()
 	return tests != nil && tests.absent[typ]
 }
+
+// KeepsNeverExtractable: the self-test's own keys showed CKA_NEVER_EXTRACTABLE, all of them, so that a key which does not was once
+// extractable, or was imported. False where the self-test could make none.
+func (t *Token) KeepsNeverExtractable() bool {
+	tests := t.tests.Load()
+	return tests != nil && tests.shown[pkcs11.CKA_NEVER_EXTRACTABLE] && !tests.absent[pkcs11.CKA_NEVER_EXTRACTABLE]
+}

@@ -25,7 +25,7 @@ func (t *Token) resolve(ctx context.Context, g *generation, m material) (*bindin
 	if missed {
 		return nil, missing(k.id)
 	}
-	if len(e.held(k.secret)) == 0 {
+	if len(e.held(k.secret)) == 0 || e.unprotected == unread {
 		var err error
 		if e, err = t.seek(ctx, g, k); err != nil {
 			return nil, err

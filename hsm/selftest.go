@@ -17,6 +17,7 @@ type selfTest struct {
 	list      []Ability
 	byName    map[string]Ability
 	absent    map[uint]bool // CKA_LOCAL and the like that this module does not keep
+	shown     map[uint]bool // and those that some key of the test has shown
 	raw       map[crypto.Hash]bool
 	noAllowed bool
 	types     map[KeySpec]uint // the CKA_KEY_TYPE of secret keys
@@ -73,7 +74,7 @@ func (t *Token) selfTest(g *generation) error {
 const selfTestLimit = time.Minute
 
 func (t *Token) runSelfTest(g *generation) (*selfTest, error) {
-	r := &trial{t: t, owner: g.owner, found: map[string]Ability{}, absent: map[uint]bool{}, raw: map[crypto.Hash]bool{}, types: map[KeySpec]uint{}, made: map[bool]bool{}}
+	r := &trial{t: t, owner: g.owner, found: map[string]Ability{}, absent: map[uint]bool{}, shown: map[uint]bool{}, raw: map[crypto.Hash]bool{}, types: map[KeySpec]uint{}, made: map[bool]bool{}}
 	l := limits{selfTestLimit, selfTestLimit}
 	ec := make(chan error, 1)
 	go func() { // beside the RSA keys, which take longer than all of it
@@ -100,6 +101,7 @@ type trial struct {
 	mu     sync.Mutex
 	found  map[string]Ability
 	absent map[uint]bool
+	shown  map[uint]bool
 	raw    map[crypto.Hash]bool
 	types  map[KeySpec]uint
 	made   map[bool]bool // the token made some session key: a secret one, a pair
@@ -146,7 +148,7 @@ func (r *trial) make(s *session, m *template) (e *entry, ok bool, err error) {
 	r.mu.Lock()
 	r.made[secretKinds[m.spec] != nil] = true
 	r.mu.Unlock()
-	if why := s.unprotected(e.keys()[0]); why != "" {
+	if why := e.unprotected; why != "" {
 		r.set(string(m.spec), No, "the token makes keys that are not protected: "+why, adviceSpec)
 		return nil, false, s.destroy(e)
 	}
@@ -178,9 +180,10 @@ func (r *trial) origin(s *session, h pkcs11.ObjectHandle, m *template) {
 		if w.typ != pkcs11.CKA_ALWAYS_SENSITIVE && w.typ != pkcs11.CKA_NEVER_EXTRACTABLE && w.typ != pkcs11.CKA_LOCAL {
 			continue
 		}
-		if ok, _, err := s.shows(h, w); err == nil && !ok {
+		if ok, shown, err := s.shows(h, w); err == nil {
 			r.mu.Lock()
-			r.absent[w.typ] = true
+			r.absent[w.typ] = r.absent[w.typ] || !ok
+			r.shown[w.typ] = r.shown[w.typ] || ok && shown == ""
 			r.mu.Unlock()
 		}
 	}

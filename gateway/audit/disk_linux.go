@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -28,6 +29,25 @@ const (
 type failure struct {
 	err  error
 	part float64 // of the step that is really done before it fails: 0 failed, 1 failed but persisted
+}
+
+// Failing makes options of a log whose disk fails when a test says so: at is asked before each batch is written.
+// With done the batch is written and stays, since from then on the disk does nothing any more.
+func Failing(o Options, at func() (fail, done bool)) Options {
+	broken, dead := errors.New("the disk fails for a test"), false
+	o.fault = func(s step) failure {
+		if dead {
+			return failure{err: broken}
+		}
+		if s == stepWrite {
+			fail, done := at()
+			if dead = fail && done; fail && !done {
+				return failure{err: broken}
+			}
+		}
+		return failure{}
+	}
+	return o
 }
 
 // do runs a step of n bytes, or a step that is done whole if n is 0.

@@ -89,7 +89,7 @@ func tenThousandKeys(b *testing.B, s *Store) {
 	b.Run("follow another's SetDescription", func(b *testing.B) {
 		for n := 0; b.Loop(); n++ {
 			b.StopTimer()
-			ok(b, other.SetDescription(b.Context(), home, "key-05000", fmt.Sprint(n)))
+			ok(b, other.ChangeDescription(b.Context(), home, "key-05000", toText(fmt.Sprint(n))))
 			b.StartTimer()
 			ok(b, s.follow(b.Context()))
 		}

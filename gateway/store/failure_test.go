@@ -19,22 +19,24 @@ import (
 // writes are all writes of a Store; each succeeds on what filled makes.
 func writes(ctx context.Context, s *Store) map[string]func() error {
 	return map[string]func() error{
-		"InsertKey":      func() error { return s.InsertKey(ctx, aKey("new")) },
-		"ActivateKey":    func() error { return s.ActivateKey(ctx, home, "intent", aKey("intent").Versions[0]) },
-		"SetKeyState":    func() error { return s.SetKeyState(ctx, home, "key-000", StateDisabled, time.Time{}) },
-		"DeleteKey":      func() error { return s.DeleteKey(ctx, home, "key-000") },
-		"DeleteDueKey":   func() error { return s.DeleteDueKey(ctx, home, "key-001", t0) },
-		"MarkDestroyed":  func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
-		"InsertReplica":  func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
-		"Claim":          func() error { return s.Claim(ctx, "tombstone", "me", t0) },
-		"AbandonKey":     func() error { return s.AbandonKey(ctx, home, "intent", "me", t0) },
-		"AwaitReplicas":  func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
-		"SetDescription": func() error { return s.SetDescription(ctx, home, "key-000", "new") },
-		"SetTags":        func() error { return s.SetTags(ctx, home, "key-000", []Tag{{"a", "b"}}) },
-		"AddVersion":     func() error { return s.AddVersion(ctx, "key-000", aVersion("new", 2), t0) },
-		"DropVersion":    func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0) },
-		"SetVersion":     func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
-		"AddMaterial":    func() error { return s.AddMaterial(ctx, "external", aVersion("new", 2), t0) },
+		"InsertKey":     func() error { return s.InsertKey(ctx, aKey("new")) },
+		"ActivateKey":   func() error { return s.ActivateKey(ctx, home, "intent", aKey("intent").Versions[0]) },
+		"SetKeyState":   func() error { return s.SetKeyState(ctx, home, "key-000", StateDisabled, time.Time{}) },
+		"DeleteKey":     func() error { return s.DeleteKey(ctx, home, "key-000") },
+		"DeleteDueKey":  func() error { return s.DeleteDueKey(ctx, home, "key-001", t0) },
+		"MarkDestroyed": func() error { return s.MarkDestroyed(ctx, "tombstone", t0) },
+		"InsertReplica": func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
+		"Claim":         func() error { return s.Claim(ctx, "tombstone", "me", t0) },
+		"AbandonKey":    func() error { return s.AbandonKey(ctx, home, "intent", "me", t0) },
+		"AwaitReplicas": func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
+		"ChangeDescription": func() error {
+			return s.ChangeDescription(ctx, home, "key-000", func(string) (string, error) { return "new", nil })
+		},
+		"ChangeTags":  func() error { return s.ChangeTags(ctx, home, "key-000", tagged("a", "b")) },
+		"AddVersion":  func() error { return s.AddVersion(ctx, "key-000", aVersion("noted", 2), t0) },
+		"DropVersion": func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0) },
+		"SetVersion":  func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
+		"AddMaterial": func() error { return s.AddMaterial(ctx, "external", aVersion("noted", 2), t0) },
 		"ReplaceMaterial": func() error {
 			return s.ReplaceMaterial(ctx, "external", 1, []byte("imported"), func(v *Version) { v.ObjectID = nil }, t0)
 		},
@@ -44,6 +46,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"ReserveUses":      func() error { _, err := s.ReserveUses(ctx, "key-000", 1, 10, 20); return err },
 		"PendObject":       func() error { return s.PendObject(ctx, PendingObject{ObjectID: []byte("new"), Since: t0}) },
 		"DoomObject":       func() error { _, err := s.DoomObject(ctx, []byte("pending")); return err },
+		"ClaimObject":      func() error { return s.ClaimObject(ctx, []byte("doomed"), "me", t0) },
 		"SettleObject":     func() error { return s.SettleObject(ctx, []byte("pending")) },
 		"InsertImportKey":  func() error { return s.InsertImportKey(ctx, anImportKey("new")) },
 		"DeleteImportKey":  func() error { return s.DeleteImportKey(ctx, "import", t0) },
@@ -91,12 +94,14 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.InsertKey(t.Context(), anIntent("tombstone")))
 	ok(t, s.DeleteKey(t.Context(), home, "tombstone"))
 	ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
+	claim(t, s, "second", "imported", "wrapping import", "wrapping new", "noted")
 	ok(t, s.AddVersion(t.Context(), "key-001", aVersion("second", 2), time.Time{}))
 	multi := aKey("multi")
 	multi.MultiRegion, multi.PrimaryRegion = true, "elsewhere"
 	ok(t, s.InsertKey(t.Context(), multi))
 	ok(t, s.InsertKey(t.Context(), anExternalKey("external")))
 	ok(t, s.AddMaterial(t.Context(), "external", aVersion("imported", 1), t0))
+	ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte("doomed"), KeyID: "key-000", Since: t0, Doomed: true}))
 	ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte("pending"), KeyID: "key-000", Number: 2, Since: t0}))
 	ok(t, s.InsertImportKey(t.Context(), anImportKey("import")))
 	ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a", "key-000")))

@@ -37,7 +37,8 @@ func (s *Store) ImportKeys() []*ImportKey {
 }
 
 // InsertImportKey adds a wrapping pair and ends the claim that PendObject made
-// for its object. ErrNotFound when there is no such key.
+// for its object. ErrNotFound when there is no such key, ErrState when the object is
+// not claimed any more.
 func (s *Store) InsertImportKey(ctx context.Context, key *ImportKey) error {
 	i := *key
 	i.ObjectID, i.PublicKey, i.ExpiresAt = slices.Clone(i.ObjectID), slices.Clone(i.PublicKey), stored(i.ExpiresAt)
@@ -52,7 +53,7 @@ func (s *Store) InsertImportKey(ctx context.Context, key *ImportKey) error {
 		return func(m *memory) {
 			m.imports.put(&i)
 			m.pending.remove(string(i.ObjectID))
-		}, settle(ctx, tx, i.ObjectID)
+		}, s.settleClaim(ctx, tx, i.ObjectID)
 	})
 }
 

@@ -246,7 +246,7 @@ func (s *Store) SetKeyState(ctx context.Context, region, id, state string, delet
 		return fmt.Errorf("store: key %s: a deletion date goes with %s and no other state: %w", id, StatePendingDeletion, ErrInvalid)
 	}
 	if len(from) == 0 {
-		from = []string{StateEnabled, StateDisabled, StatePendingDeletion, StatePendingReplicaDeletion, StatePendingImport}
+		from = seen
 	}
 	return s.changeKey(ctx, region, id, from, func(_ context.Context, _ *sql.Tx, k *Key) error {
 		k.State, k.DeletionAt, k.PendingDays = state, stored(deletionAt), 0
@@ -255,25 +255,37 @@ func (s *Store) SetKeyState(ctx context.Context, region, id, state string, delet
 }
 
 // AwaitReplicas makes a key PendingReplicaDeletion: the waiting period of so
-// many days begins when its last replica is deleted.
+// many days begins when its last replica is deleted. from is as in SetKeyState.
 func (s *Store) AwaitReplicas(ctx context.Context, region, id string, days int, from ...string) error {
+	if len(from) == 0 {
+		from = seen
+	}
 	return s.changeKey(ctx, region, id, from, func(_ context.Context, _ *sql.Tx, k *Key) error {
 		k.State, k.DeletionAt, k.PendingDays = StatePendingReplicaDeletion, time.Time{}, days
 		return nil
 	})
 }
 
-// SetDescription changes what a key says of itself.
-func (s *Store) SetDescription(ctx context.Context, region, id, description string) error {
-	return s.changeKey(ctx, region, id, seen, func(_ context.Context, _ *sql.Tx, k *Key) error {
-		k.Description = description
-		return nil
+// ChangeDescription changes what a key says of itself to what change makes of it.
+// An error of change is the answer, and nothing is changed then.
+func (s *Store) ChangeDescription(ctx context.Context, region, id string, change func(old string) (string, error)) error {
+	return s.changeKey(ctx, region, id, seen, func(_ context.Context, _ *sql.Tx, k *Key) (err error) {
+		if k.Description, err = change(k.Description); err == nil {
+			err = storable(k)
+		}
+		return err
 	})
 }
 
-// SetTags replaces the tags of a key.
-func (s *Store) SetTags(ctx context.Context, region, id string, tags []Tag) error {
+// ChangeTags replaces the tags of a key by what change makes of them. Nobody else
+// changes them meanwhile, in no process: change sees what is in the file. An error of
+// change is the answer, and nothing is changed then.
+func (s *Store) ChangeTags(ctx context.Context, region, id string, change func(old []Tag) ([]Tag, error)) error {
 	return s.changeKey(ctx, region, id, seen, func(ctx context.Context, tx *sql.Tx, k *Key) error {
+		tags, err := change(slices.Clone(k.Tags))
+		if err != nil {
+			return err
+		}
 		k.Tags = sortedTags(tags)
 		if err := storable(k); err != nil {
 			return err

@@ -39,7 +39,7 @@ func insertVersion(ctx context.Context, tx *sql.Tx, id string, v Version) error 
 
 // AddVersion adds a version to a key, ends the claim that PendObject made for its
 // object, and notes when the next rotation is due. ErrExists when the number is
-// taken: another process was first.
+// taken: another process was first. ErrState when the object is not claimed any more.
 func (s *Store) AddVersion(ctx context.Context, id string, version Version, nextRotation time.Time) error {
 	v := version.stored()
 	return s.changeLine(ctx, id, func(ctx context.Context, tx *sql.Tx, l *Line) error {
@@ -49,7 +49,7 @@ func (s *Store) AddVersion(ctx context.Context, id string, version Version, next
 		l.Versions = append(l.Versions, v)
 		slices.SortFunc(l.Versions, byNumber)
 		l.NextRotation = stored(nextRotation)
-		return settle(ctx, tx, v.ObjectID)
+		return s.settleClaim(ctx, tx, v.ObjectID)
 	}, func(m *memory) { m.pending.remove(string(v.ObjectID)) })
 }
 

@@ -38,7 +38,8 @@ func (l *Line) following(state string, now time.Time) string {
 
 // AddMaterial adds a version of imported material to a key, and ends the claim
 // that PendObject made for its object. Keys that wait for material are Enabled by
-// material that is used from now on. ErrExists when its number is not the next one.
+// material that is used from now on. ErrExists when its number is not the next one,
+// ErrState when the object is not claimed any more.
 func (s *Store) AddMaterial(ctx context.Context, id string, version Version, now time.Time) error {
 	v := version.stored()
 	return s.changeMaterial(ctx, id, now, func(ctx context.Context, tx *sql.Tx, l *Line) (gone, came []byte, err error) {
@@ -132,9 +133,10 @@ func (s *Store) changeMaterial(ctx context.Context, id string, now time.Time, ed
 				return err
 			}
 		}
-		settled = came
-		if err := settle(ctx, tx, came); err != nil {
-			return err
+		if settled = came; came != nil {
+			if err := s.settleClaim(ctx, tx, came); err != nil {
+				return err
+			}
 		}
 		for _, k := range members {
 			state := l.followingImport(k.State, before, now)

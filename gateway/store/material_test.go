@@ -65,18 +65,22 @@ func TestMaterial(t *testing.T) {
 	ok(t, s.ReplaceMaterial(ctx, "k", 1, []byte("a"), func(v *Version) { v.ObjectID, v.ExpiresAt = nil, time.Time{} }, now))
 	doomed("a")
 	refused(s.ReplaceMaterial(ctx, "k", 1, []byte("a"), func(*Version) {}, now), ErrState)
+	claim(t, s, "c")
 	ok(t, s.ReplaceMaterial(ctx, "k", 1, nil, func(v *Version) { v.ObjectID = []byte("c") }, now))
 	state(StateEnabled)
 
 	ok(t, s.SetKeyState(ctx, home, "k", StateDisabled, time.Time{}))
+	claim(t, s, "d")
 	ok(t, s.ReplaceMaterial(ctx, "k", 1, []byte("c"), func(v *Version) { v.ObjectID = []byte("d") }, now))
 	state(StateDisabled) // only another date
 	ok(t, s.ReplaceMaterial(ctx, "k", 1, []byte("d"), func(v *Version) { v.ObjectID = nil }, now))
 	state(StatePendingImport)
+	claim(t, s, "e")
 	ok(t, s.ReplaceMaterial(ctx, "k", 1, nil, func(v *Version) { v.ObjectID = []byte("e") }, now))
 	state(StateEnabled)
 	doomed("a", "c", "d")
 
+	claim(t, s, "f")
 	ok(t, s.AddMaterial(ctx, "k", material("f", 2, time.Time{}, time.Time{}), now))
 	ok(t, s.ReplaceMaterial(ctx, "k", 1, []byte("e"), func(v *Version) { v.ObjectID = nil }, now))
 	state(StatePendingImport)
@@ -90,6 +94,7 @@ func TestMaterial(t *testing.T) {
 	doomed("a", "c", "d", "e", "f")
 
 	ok(t, s.SetKeyState(ctx, home, "k", StatePendingDeletion, now))
+	claim(t, s, "g")
 	ok(t, s.ReplaceMaterial(ctx, "k", 1, nil, func(v *Version) { v.ObjectID = []byte("g") }, now))
 	state(StatePendingDeletion)
 	ok(t, s.DeleteKey(ctx, home, "k"))

@@ -63,6 +63,6 @@ func TestMigrationFromTheFirstVersion(t *testing.T) {
 	access, _ := s.AccessKey("access")
 	equal(t, access, &AccessKey{ID: "access", SealedSecret: []byte{1}, PrincipalARN: "arn:q", CreatedAt: unix(1000), Disabled: true})
 	ok(t, s.DeletePrincipal(t.Context(), "arn:p"))
-	ok(t, s.SetTags(t.Context(), home, "a", []Tag{{"name", "value"}}))
+	ok(t, s.ChangeTags(t.Context(), home, "a", toTags([]Tag{{"name", "value"}})))
 	sound(t, s)
 }

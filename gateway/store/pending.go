@@ -53,11 +53,40 @@ func (s *Store) DoomObject(ctx context.Context, id []byte) (doomed bool, err err
 	return doomed && err == nil, err
 }
 
+// ClaimObject gives a process the right to destroy a doomed object, until
+// SettleObject. ErrClaimed while another process has it, ErrNotFound when it is
+// settled.
+func (s *Store) ClaimObject(ctx context.Context, id []byte, owner string, now time.Time) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		old, ok := s.mem.pending.rows[string(id)]
+		switch {
+		case !ok || !old.Doomed:
+			return nil, fmt.Errorf("object %x: %w", id, ErrNotFound)
+		case old.Owner != "" && old.Owner != owner && now.Sub(old.Since) < ClaimFor:
+			return nil, fmt.Errorf("object %x, by %s since %s: %w", id, old.Owner, old.Since.Format(time.RFC3339), ErrClaimed)
+		}
+		o := *old
+		o.Owner, o.Since = owner, stored(now)
+		_, err := tx.ExecContext(ctx, "UPDATE pending_objects SET owner = ?, since = ? WHERE object_id = ?", o.Owner, o.Since.UnixMicro(), id)
+		return func(m *memory) { m.pending.put(&o) }, err
+	})
+}
+
 // SettleObject notes that a pending object is gone from the token.
 func (s *Store) SettleObject(ctx context.Context, id []byte) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		return func(m *memory) { m.pending.remove(string(id)) }, settle(ctx, tx, id)
 	})
+}
+
+// settleClaim ends the claim of an object that is named from now on. ErrState when
+// nothing claims it any more, or it is doomed: another process has given it up, and
+// may have destroyed it.
+func (s *Store) settleClaim(ctx context.Context, tx *sql.Tx, id []byte) error {
+	if o, ok := s.mem.pending.rows[string(id)]; !ok || o.Doomed {
+		return fmt.Errorf("object %x is claimed by nobody: %w", id, ErrState)
+	}
+	return settle(ctx, tx, id)
 }
 
 func settle(ctx context.Context, tx *sql.Tx, id []byte) error {

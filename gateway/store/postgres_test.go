@@ -80,7 +80,7 @@ func TestFollowersThatAreFarBehind(t *testing.T) {
 		t.Helper()
 		other := openAgain(t, s)
 		before := other.mem
-		ok(t, s.SetDescription(t.Context(), home, "key-000", what))
+		ok(t, s.ChangeDescription(t.Context(), home, "key-000", toText(what)))
 		happens()
 		ok(t, other.follow(t.Context()))
 		if other.mem == before {
@@ -133,7 +133,7 @@ func TestFollowersAreTold(t *testing.T) {
 	var took []time.Duration
 	for i := range 30 {
 		want := fmt.Sprint(i)
-		ok(t, s.SetDescription(t.Context(), home, "key-000", want))
+		ok(t, s.ChangeDescription(t.Context(), home, "key-000", toText(want)))
 		start := time.Now()
 		until(t, "the follower sees it", func() bool { k, _ := other.Key(home, "key-000"); return k.Description == want })
 		took = append(took, time.Since(start))
@@ -329,10 +329,10 @@ func TestConnectionsAreCut(t *testing.T) {
 	other := openAgain(t, s)
 	for i := range 10 {
 		by(t, other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-		ok(t, other.SetDescription(t.Context(), home, "key-000", fmt.Sprint(i)))
+		ok(t, other.ChangeDescription(t.Context(), home, "key-000", toText(fmt.Sprint(i))))
 		until(t, "it is followed", func() bool { k, _ := s.Key(home, "key-000"); return k.Description == fmt.Sprint(i) })
 	}
-	until(t, "writes work", func() bool { return s.SetDescription(t.Context(), home, "key-000", "end") == nil })
+	until(t, "writes work", func() bool { return s.ChangeDescription(t.Context(), home, "key-000", toText("end")) == nil })
 	back(t, s)
 }
 

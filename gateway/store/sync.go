@@ -57,9 +57,9 @@ func (s *Store) write(ctx context.Context, c change) error {
 		return s.refused("", err)
 	}
 	if err := tx.Commit(); err != nil {
-		// It may have been written all the same: read the database again.
+		// It may have been written all the same: the database is read again, now or, where that fails, later.
 		s.version = unknown
-		return s.refused("commit: ", err)
+		return s.refused("commit: ", errors.Join(err, s.reread(ctx)))
 	}
 	s.mu.Lock()
 	apply(s.mem)
@@ -109,6 +109,11 @@ func (s *Store) follow(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	return s.reread(ctx)
+}
+
+// reread is follow for who has the right to write.
+func (s *Store) reread(ctx context.Context) error {
 	ctx, cancel := s.database.bound(ctx, followTimeout)
 	defer cancel()
 	tx, version, err := s.database.snapshot(ctx, s.version)

@@ -27,6 +27,32 @@ static int fault(const char *name) {
 	return strcmp(word, name) == 0;
 }
 
+// With "step HOW N ID", the N-th of the calls that touch objects since the file said so fails: HOW is "failed"; "done", where it is done all the same; or
+// "gone", where every later one fails too. Of "done" only those count that change something, of "gone" none that reads an attribute. ID is new each time.
+// A file beside it tells that it came to that.
+static ul stepped(int fn, void *inner, ul a, ul b, ul c, ul d, ul e, ul f, ul g, ul h) {
+	ul (*next)(ul, ul, ul, ul, ul, ul, ul, ul) = inner;
+	static int now, count;
+	char how[8] = "", met[512];
+	int n = 0, id = 0, changes = fn == 20 || fn == 21 || fn == 22 || fn == 25 || fn == 58 || fn == 59 || fn == 61 || fn == 62;
+	const char *path = getenv("HSM_FAULT_FILE");
+	FILE *file = path ? fopen(path, "r") : NULL;
+	if (file != NULL) {
+		if (fscanf(file, "step %7s %d %d", how, &n, &id) != 3) n = 0;
+		fclose(file);
+	}
+	int done = strcmp(how, "done") == 0, gone = strcmp(how, "gone") == 0;
+	if (n == 0) return next(a, b, c, d, e, f, g, h);
+	if (now != id) { now = id; count = 0; }
+	int counts = done ? changes : !(gone && fn == GET_ATTRIBUTE);
+	int at = counts ? __sync_add_and_fetch(&count, 1) : 0;
+	if (at != n && !(gone && count >= n)) return next(a, b, c, d, e, f, g, h);
+	snprintf(met, sizeof met, "%s.met", path);
+	if ((file = fopen(met, "w")) != NULL) fclose(file);
+	if (done) next(a, b, c, d, e, f, g, h);
+	return 6; // CKR_FUNCTION_FAILED
+}
+
 static attr *find(attr *a, ul n, ul type) {
 	for (ul i = 0; i < n; i++) if (a[i].type == type) return &a[i];
 	return NULL;
@@ -233,6 +259,12 @@ static ul token_info(ul slot, unsigned char *info) {
 	return rv;
 }
 
+// Each takes as many arguments as the one with the most: what is too much is not looked at.
+static void *inner[68];
+#define STEP(i) static ul step_##i(ul a, ul b, ul c, ul d, ul e, ul f, ul g, ul h) { return stepped(i, inner[i], a, b, c, d, e, f, g, h); }
+#define STEPS(X) X(20) X(21) X(22) X(24) X(25) X(26) X(27) X(29) X(30) X(33) X(34) X(42) X(43) X(58) X(59) X(60) X(61) X(62)
+STEPS(STEP)
+
 ul C_GetFunctionList(list **out) {
 	if (real == NULL) {
 		void *lib = dlopen(getenv("HSM_FAULT_MODULE"), RTLD_NOW);
@@ -257,6 +289,9 @@ ul C_GetFunctionList(list **out) {
 		mine.fn[GET_ATTRIBUTE] = get_attribute;
 		mine.fn[SIGN] = sign;
 		mine.fn[GET_TOKEN_INFO] = token_info;
+		memcpy(inner, mine.fn, sizeof inner);
+#define PUT(i) mine.fn[i] = step_##i;
+		STEPS(PUT)
 	}
 	*out = &mine;
 	return 0;

@@ -38,10 +38,11 @@ type Options struct {
 	AuditTimeout   time.Duration
 	SkipECDSACheck bool
 	GOMAXPROCS     int
-	LogLevel       string   // of the operations log
-	AuditFolder    string   // "" is audit in the state folder
-	StoreDSN       string   // of a PostgreSQL database; "" is a file in the state folder
-	Wrapper        []string // a command that the daemon's is appended to; it has to keep the process id
+	LogLevel       string        // of the operations log
+	Overlap        time.Duration // of rotations
+	AuditFolder    string        // "" is audit in the state folder
+	StoreDSN       string        // of a PostgreSQL database; "" is a file in the state folder
+	Wrapper        []string      // a command that the daemon's is appended to; it has to keep the process id
 }
 
 // State is a folder with everything that one daemon needs: token, configuration, database and audit log.
@@ -142,6 +143,9 @@ func (s *State) Configure() error {
 	}
 	if s.Options.LogLevel != "" {
 		config["log"] = map[string]any{"level": s.Options.LogLevel}
+	}
+	if s.Options.Overlap != 0 {
+		config["rotation"] = map[string]any{"overlap": s.Options.Overlap.String()}
 	}
 	if s.Options.GOMAXPROCS != 0 {
 		config["gomaxprocs"] = s.Options.GOMAXPROCS
