@@ -43,6 +43,20 @@ func cpu(b *testing.B) int64 {
 // BenchmarkDo is a P-256 signature through the pipeline, without a face.
 func BenchmarkDo(b *testing.B) {
 	g, key := benchGateway(b)
+	benchmarkDo(b, g, key)
+}
+
+// BenchmarkDoPolicy is the same, where a key policy with conditions decides.
+func BenchmarkDoPolicy(b *testing.B) {
+	g, key := benchGateway(b)
+	g.Call("PUT", "/v1/keys/"+key+"/policy", map[string]any{"Policy": document(byAccount,
+		statement("Deny", "*", "kms:*", `{"NotIpAddress":{"aws:SourceIp":"127.0.0.0/8"}}`),
+		statement("Allow", g.Admin.ARN, "kms:Sign", `{"StringEquals":{"kms:SigningAlgorithm":"ECDSA_SHA_256"},"DateGreaterThan":{"aws:CurrentTime":"2020-01-01T00:00:00Z"}}`))}, nil)
+	benchmarkDo(b, g, key)
+}
+
+func benchmarkDo(b *testing.B, g *gatewaytest.Gateway, key string) {
+	b.Helper()
 	op, _ := gateway.OpNamed("Sign")
 	admin := policy.Principal{ARN: g.Admin.ARN, Role: policy.RoleAdministrator}
 	digest := make([]byte, 32)

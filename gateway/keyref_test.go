@@ -96,6 +96,7 @@ func referenceService(t testing.TB) *Service {
 	for name, id := range map[string]string{"alias/own": ownKey, "alias/other": otherKey} {
 		k := &store.Key{Region: testNames.Region, ID: id, State: store.StateEnabled, CreatedAt: time.Now(), Line: store.Line{Spec: "ECC_NIST_P256", Usage: "SIGN_VERIFY",
 			Versions: []store.Version{{Number: 1, ObjectID: []byte(id), PublicKey: []byte("a public key"), CreatedAt: time.Now(), CurrentAt: time.Now()}}}}
+		k.Policy = referencePolicies[id]
 		if err := st.InsertKey(t.Context(), k); err != nil {
 			t.Fatal(err)
 		}
@@ -106,11 +107,50 @@ func referenceService(t testing.TB) *Service {
 	return &Service{names: testNames, store: st, now: time.Now}
 }
 
-var referenceUser = policy.Principal{ARN: "arn:aws:iam::111122223333:user/u", Role: policy.RoleUser, Keys: map[string]bool{ownKey: true}}
+// referenceUsers have the same key by a role, by an identity policy and by the
+// policy of the key. The other key's policy, which denies, is not to show.
+var referenceUsers = []policy.Principal{
+	{ARN: "arn:aws:iam::111122223333:user/u", Role: policy.RoleUser, Keys: map[string]bool{ownKey: true}},
+	{ARN: "arn:aws:iam::111122223333:user/v", Role: policy.RoleUser, Policies: []policy.Attached{attached(`{"Statement":{"Effect":"Allow","Action":"kms:*","Resource":"` + ownARN + `"}}`)}},
+	{ARN: "arn:aws:iam::111122223333:user/w", Role: policy.RoleUser},
+}
+
+var referencePolicies = map[string]*store.Document{
+	ownKey: keyPolicy(`{"Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Resource":"*"},
+		{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/w"},"Action":"kms:*","Resource":"` + ownARN + `"}]}`),
+	otherKey: keyPolicy(`{"Statement":{"Effect":"Deny","Principal":"*","Action":"kms:*","Resource":"*"}}`),
+}
+
+func attached(text string) policy.Attached {
+	doc, err := policy.Parse([]byte(text), policy.IdentityPolicy)
+	if err != nil {
+		panic(err)
+	}
+	a, err := policy.Attach("own", doc)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func keyPolicy(text string) *store.Document {
+	doc, err := store.NewDocument(text, policy.KeyPolicy)
+	if err != nil {
+		panic(err)
+	}
+	return doc
+}
 
 // checkReference shows for one reference and every operation on a key that a
 // user reaches his own key and no other, and learns nothing of others.
 func checkReference(t *testing.T, s *Service, ref string) {
+	t.Helper()
+	for _, user := range referenceUsers {
+		checkReferenceOf(t, s, user, ref)
+	}
+}
+
+func checkReferenceOf(t *testing.T, s *Service, user policy.Principal, ref string) {
 	t.Helper()
 	own := slices.Contains(ownSpellings, ref)
 	for _, name := range []string{"DescribeKey", "Sign", "Verify", "Encrypt", "Decrypt", "GetPublicKey", "GenerateDataKey", "GenerateMac", "VerifyMac", "DeriveSharedSecret", "Decapsulate"} {
@@ -120,11 +160,11 @@ func checkReference(t *testing.T, s *Service, ref string) {
 		op, _ := OpNamed(name)
 		in := op.New()
 		in.(interface{ SetKeyRef(string) }).SetKeyRef(ref)
-		c := &Call{Principal: referenceUser, op: op}
+		c := &Call{Principal: user, op: op}
 		err := s.authorize(c, in)
 		if own {
 			if err != nil || c.key == nil || c.key.ID != ownKey {
-				t.Fatalf("%s %q: his own key is refused: %v", name, ref, err)
+				t.Fatalf("%s %q of %s: his own key is refused: %v", name, ref, user.ARN, err)
 			}
 			continue
 		}
@@ -138,7 +178,7 @@ func checkReference(t *testing.T, s *Service, ref string) {
 		if parsed, bad := s.names.parse(ref); bad == nil {
 			named = parsed.arn
 		}
-		want := "User: arn:aws:iam::111122223333:user/u is not authorized to perform: kms:" + name + " on resource: " + named +
+		want := "User: " + user.ARN + " is not authorized to perform: kms:" + name + " on resource: " + named +
 			" because no identity-based policy allows the kms:" + name + " action"
 		if err.Message != want {
 			t.Fatalf("%s %q tells more or less than others:\n%s\n%s", name, ref, err.Message, want)

@@ -12,7 +12,7 @@ import (
 // the token.
 func (s *Service) DeriveSharedSecret(ctx context.Context, c *Call, in *api.DeriveSharedSecretRequest) (*api.DeriveSharedSecretResponse, *api.Error) {
 	c.record.Algorithm = string(in.KeyAgreementAlgorithm)
-	if err := s.prepareSecret(c, api.KeyAgreement, in.Recipient, in.GrantTokens); err != nil {
+	if err := s.prepareSecret(c, api.KeyAgreement, in.Recipient); err != nil {
 		return nil, err
 	}
 	token, key, err := s.currentPair(c)
@@ -44,7 +44,7 @@ func badPeer(c *Call) *api.Error {
 // token.
 func (s *Service) Encapsulate(_ context.Context, c *Call, in *api.EncapsulateRequest) (*api.EncapsulateResponse, *api.Error) {
 	c.record.Algorithm = string(in.EncapsulationAlgorithm)
-	if err := s.prepareSecret(c, api.EncapsulateDecapsulate, nil, in.GrantTokens); err != nil {
+	if err := s.prepareSecret(c, api.EncapsulateDecapsulate, nil); err != nil {
 		return nil, err
 	}
 	v, err := s.current(c)
@@ -71,7 +71,7 @@ func (s *Service) Encapsulate(_ context.Context, c *Call, in *api.EncapsulateReq
 // version can be tried: the one that is named, or the current one.
 func (s *Service) Decapsulate(ctx context.Context, c *Call, in *api.DecapsulateRequest) (*api.DecapsulateResponse, *api.Error) {
 	c.record.Algorithm = string(in.EncapsulationAlgorithm)
-	if err := s.prepareSecret(c, api.EncapsulateDecapsulate, nil, in.GrantTokens); err != nil {
+	if err := s.prepareSecret(c, api.EncapsulateDecapsulate, nil); err != nil {
 		return nil, err
 	}
 	v, err := s.published(c, in.KeyVersion)
@@ -101,10 +101,7 @@ func (s *Service) Decapsulate(ctx context.Context, c *Call, in *api.DecapsulateR
 
 // prepareSecret checks what the operations that give out a shared secret have in
 // common.
-func (s *Service) prepareSecret(c *Call, usage api.KeyUsage, recipient *api.RecipientInfo, grants []string) *api.Error {
-	if err := noGrants(grants); err != nil {
-		return err
-	}
+func (s *Service) prepareSecret(c *Call, usage api.KeyUsage, recipient *api.RecipientInfo) *api.Error {
 	if err := s.checkUsage(c, c.key, usage); err != nil {
 		return err
 	}

@@ -49,7 +49,13 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 	if !ok {
 		return nil, api.Errorf(api.NotFound, "Alias %s is not found.", s.namesFor(c).aliasARN(in.AliasName))
 	}
-	if old, ok := s.store.Key(alias.Region, alias.KeyID); ok && old.Usage != c.key.Usage {
+	old, ok := s.store.Key(alias.Region, alias.KeyID)
+	if ok && old.ID != c.key.ID {
+		if denied := s.decide(c, s.onKey(c, old)); denied != nil { // AWS KMS asks for the permission on both keys
+			return nil, denied
+		}
+	}
+	if ok && old.Usage != c.key.Usage {
 		return nil, api.Errorf(api.Validation, "Alias %s names a key with usage %s; it can only be pointed at another such key.", in.AliasName, old.Usage)
 	}
 	if alias.KeyID != c.key.ID {

@@ -32,7 +32,7 @@ func (s *Service) GenerateDataKey(ctx context.Context, c *Call, in *api.Generate
 // the key and not to use it yet.
 func (s *Service) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *Call, in *api.GenerateDataKeyWithoutPlaintextRequest) (*api.GenerateDataKeyWithoutPlaintextResponse, *api.Error) {
 	made, err := s.dataKey(ctx, c, &api.GenerateDataKeyRequest{
-		EncryptionContext: in.EncryptionContext, KeySpec: in.KeySpec, NumberOfBytes: in.NumberOfBytes, GrantTokens: in.GrantTokens, DryRun: in.DryRun,
+		EncryptionContext: in.EncryptionContext, KeySpec: in.KeySpec, NumberOfBytes: in.NumberOfBytes, DryRun: in.DryRun,
 	})
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (s *Service) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *Call, 
 func (s *Service) dataKey(ctx context.Context, c *Call, in *api.GenerateDataKeyRequest) (*dataKey, *api.Error) {
 	size, err := dataKeySize(in)
 	if err == nil {
-		err = s.prepareDataKey(c, in.EncryptionContext, in.GrantTokens)
+		err = s.prepareDataKey(c, in.EncryptionContext)
 	}
 	if err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func dataKeySize(in *api.GenerateDataKeyRequest) (int, *api.Error) {
 }
 
 // prepareDataKey checks what all operations that make data keys have in common.
-func (s *Service) prepareDataKey(c *Call, context map[string]string, grants []string) *api.Error {
-	_, err := s.prepareEncryption(c, api.SymmetricDefault, context, grants)
+func (s *Service) prepareDataKey(c *Call, context map[string]string) *api.Error {
+	_, err := s.prepareEncryption(c, api.SymmetricDefault, context)
 	return err
 }
 
@@ -114,7 +114,7 @@ func (s *Service) GenerateDataKeyPair(ctx context.Context, c *Call, in *api.Gene
 // to give the public half away, and to keep the private one for later.
 func (s *Service) GenerateDataKeyPairWithoutPlaintext(ctx context.Context, c *Call, in *api.GenerateDataKeyPairWithoutPlaintextRequest) (*api.GenerateDataKeyPairWithoutPlaintextResponse, *api.Error) {
 	made, err := s.dataKeyPair(ctx, c, &api.GenerateDataKeyPairRequest{
-		EncryptionContext: in.EncryptionContext, KeyPairSpec: in.KeyPairSpec, GrantTokens: in.GrantTokens, DryRun: in.DryRun,
+		EncryptionContext: in.EncryptionContext, KeyPairSpec: in.KeyPairSpec, DryRun: in.DryRun,
 	})
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (s *Service) GenerateDataKeyPairWithoutPlaintext(ctx context.Context, c *Ca
 }
 
 func (s *Service) dataKeyPair(ctx context.Context, c *Call, in *api.GenerateDataKeyPairRequest) (*dataKey, *api.Error) {
-	if err := s.prepareDataKey(c, in.EncryptionContext, in.GrantTokens); err != nil {
+	if err := s.prepareDataKey(c, in.EncryptionContext); err != nil {
 		return nil, err
 	}
 	if pairMakers[in.KeyPairSpec] == nil {

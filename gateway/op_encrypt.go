@@ -13,7 +13,7 @@ import (
 // Encrypt encrypts with a symmetric key in the token, or with a public key
 // outside it.
 func (s *Service) Encrypt(ctx context.Context, c *Call, in *api.EncryptRequest) (*api.EncryptResponse, *api.Error) {
-	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext, in.GrantTokens)
+	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (s *Service) Encrypt(ctx context.Context, c *Call, in *api.EncryptRequest) 
 
 // Decrypt decrypts inside the token.
 func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) (*api.DecryptResponse, *api.Error) {
-	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext, in.GrantTokens)
+	algorithm, err := s.prepareEncryption(c, in.EncryptionAlgorithm, in.EncryptionContext)
 	if err == nil {
 		err = noRecipient(in.Recipient)
 	}
@@ -55,11 +55,11 @@ func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) 
 // version of the same, without showing the plaintext.
 func (s *Service) ReEncrypt(ctx context.Context, c *Call, in *api.ReEncryptRequest) (*api.ReEncryptResponse, *api.Error) {
 	from := c.source
-	theirs, err := s.prepareEncryption(from, in.SourceEncryptionAlgorithm, in.SourceEncryptionContext, in.GrantTokens)
+	theirs, err := s.prepareEncryption(from, in.SourceEncryptionAlgorithm, in.SourceEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
-	ours, err := s.prepareEncryption(c, in.DestinationEncryptionAlgorithm, in.DestinationEncryptionContext, nil)
+	ours, err := s.prepareEncryption(c, in.DestinationEncryptionAlgorithm, in.DestinationEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -87,14 +87,11 @@ func (s *Service) ReEncrypt(ctx context.Context, c *Call, in *api.ReEncryptReque
 }
 
 // prepareEncryption checks what has to do with a key that encrypts.
-func (s *Service) prepareEncryption(c *Call, a api.EncryptionAlgorithm, context map[string]string, grants []string) (api.EncryptionAlgorithm, *api.Error) {
+func (s *Service) prepareEncryption(c *Call, a api.EncryptionAlgorithm, context map[string]string) (api.EncryptionAlgorithm, *api.Error) {
 	if a == "" {
 		a = api.SymmetricDefault
 	}
 	c.record.Algorithm = string(a)
-	if err := noGrants(grants); err != nil {
-		return a, err
-	}
 	if err := s.checkUsage(c, c.key, api.EncryptDecrypt); err != nil {
 		return a, err
 	}

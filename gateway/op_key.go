@@ -29,6 +29,11 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	if err != nil {
 		return nil, err
 	}
+	if len(tags) > 0 {
+		if err := s.decideAlso(c, "kms:TagResource", ""); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.roomForKey(s.namesFor(c).Region); err != nil {
 		return nil, err
 	}
@@ -41,6 +46,9 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 			Line: store.Line{Spec: string(spec), Usage: string(usage), Origin: string(api.OriginExternal)},
 		}
 		place(k, in)
+		if k.Policy, err = s.newPolicy(c, in.Policy, in.BypassPolicyLockoutSafetyCheck, k); err != nil {
+			return nil, err
+		}
 		return s.createExternal(ctx, c, k)
 	}
 	k := &store.Key{
@@ -50,6 +58,9 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 			Owner:    s.name, OwnedAt: s.now()},
 	}
 	place(k, in)
+	if k.Policy, err = s.newPolicy(c, in.Policy, in.BypassPolicyLockoutSafetyCheck, k); err != nil {
+		return nil, err
+	}
 	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
@@ -101,8 +112,6 @@ func (s *Service) unmake(k *store.Key) {
 func unsupportedInCreate(in *api.CreateKeyRequest) *api.Error {
 	unsupported := func(text string) *api.Error { return api.Errorf(api.UnsupportedOperation, "%s", text) }
 	switch {
-	case in.Policy != "":
-		return unsupported("Key policies are not supported. Leave Policy out: administrators manage the key, and users that name it may use it.")
 	case in.Origin == api.OriginExternalKeyStore, in.XksKeyId != "":
 		return unsupported("Keys are made inside the tokens of this gateway, or imported into them. Leave XksKeyId out, and Origin or let it be AWS_KMS, EXTERNAL or AWS_CLOUDHSM.")
 	}
@@ -137,10 +146,7 @@ func (s *Service) metadata(k *store.Key) *api.KeyMetadata {
 }
 
 // DescribeKey tells what a key is.
-func (s *Service) DescribeKey(_ context.Context, c *Call, in *api.DescribeKeyRequest) (*api.DescribeKeyResponse, *api.Error) {
-	if err := noGrants(in.GrantTokens); err != nil {
-		return nil, err
-	}
+func (s *Service) DescribeKey(_ context.Context, c *Call, _ *api.DescribeKeyRequest) (*api.DescribeKeyResponse, *api.Error) {
 	return &api.DescribeKeyResponse{KeyMetadata: s.metadata(c.key)}, nil
 }
 
@@ -169,9 +175,6 @@ func orElse(v *int, otherwise int) int {
 
 // GetPublicKey gives the public key as a DER SubjectPublicKeyInfo.
 func (s *Service) GetPublicKey(_ context.Context, c *Call, in *api.GetPublicKeyRequest) (*api.GetPublicKeyResponse, *api.Error) {
-	if err := noGrants(in.GrantTokens); err != nil {
-		return nil, err
-	}
 	if err := hasPublicKey(c); err != nil {
 		return nil, err
 	}
@@ -255,10 +258,13 @@ func (s *Service) stateError(c *Call, cause error) *api.Error {
 	return internal(c.RequestID, cause)
 }
 
+// defaultPendingDays is how long a key waits for its deletion unless told otherwise.
+const defaultPendingDays = 30
+
 // ScheduleKeyDeletion starts the waiting period of 7 to 30 days, after which the
 // token object is destroyed. Until then CancelKeyDeletion keeps the key.
 func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, in *api.ScheduleKeyDeletionRequest) (*api.ScheduleKeyDeletionResponse, *api.Error) {
-	days := orElse(in.PendingWindowInDays, 30)
+	days := orElse(in.PendingWindowInDays, defaultPendingDays)
 	if isPrimary(c.key) && len(s.related(c.key)) > 0 {
 		return s.scheduleAfterReplicas(ctx, c, days)
 	}

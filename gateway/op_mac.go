@@ -10,7 +10,7 @@ import (
 
 // GenerateMac computes an HMAC in the token.
 func (s *Service) GenerateMac(ctx context.Context, c *Call, in *api.GenerateMacRequest) (*api.GenerateMacResponse, *api.Error) {
-	if err := s.prepareMac(c, in.MacAlgorithm, in.GrantTokens); err != nil {
+	if err := s.prepareMac(c, in.MacAlgorithm); err != nil {
 		return nil, err
 	}
 	v, err := s.current(c)
@@ -34,7 +34,7 @@ func (s *Service) GenerateMac(ctx context.Context, c *Call, in *api.GenerateMacR
 // VerifyMac computes an HMAC again in the token and compares it. A bad one is an
 // error, as in AWS KMS: false is never answered.
 func (s *Service) VerifyMac(ctx context.Context, c *Call, in *api.VerifyMacRequest) (*api.VerifyMacResponse, *api.Error) {
-	if err := s.prepareMac(c, in.MacAlgorithm, in.GrantTokens); err != nil {
+	if err := s.prepareMac(c, in.MacAlgorithm); err != nil {
 		return nil, err
 	}
 	versions, err := s.candidates(c, in.KeyVersion)
@@ -62,11 +62,8 @@ func (s *Service) VerifyMac(ctx context.Context, c *Call, in *api.VerifyMacReque
 }
 
 // prepareMac checks what both have in common.
-func (s *Service) prepareMac(c *Call, a api.MacAlgorithm, grants []string) *api.Error {
+func (s *Service) prepareMac(c *Call, a api.MacAlgorithm) *api.Error {
 	c.record.Algorithm = string(a)
-	if err := noGrants(grants); err != nil {
-		return err
-	}
 	if err := s.checkUsage(c, c.key, api.GenerateVerifyMac); err != nil {
 		return err
 	}

@@ -87,14 +87,23 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *api.ReplicateKe
 	if err := s.otherRegion(c, in.ReplicaRegion); err != nil {
 		return nil, err
 	}
-	if in.Policy != "" {
-		return nil, api.Errorf(api.UnsupportedOperation, "A replica cannot be made with a policy of its own. Leave Policy out.")
-	}
 	tags, err := s.newTags(nil, in.Tags)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.decideAlso(c, "kms:CreateKey", in.ReplicaRegion); err != nil {
+		return nil, err
+	}
+	if len(tags) > 0 {
+		if err := s.decideAlso(c, "kms:TagResource", in.ReplicaRegion); err != nil {
+			return nil, err
+		}
+	}
 	replica := &store.Key{Region: in.ReplicaRegion, ID: c.key.ID, Description: in.Description, State: store.StateEnabled, CreatedAt: s.now(), Tags: tags}
+	replica.Line = c.key.Line
+	if replica.Policy, err = s.newPolicy(c, in.Policy, in.BypassPolicyLockoutSafetyCheck, replica); err != nil {
+		return nil, err
+	}
 	exists := api.Errorf(api.AlreadyExists, "%s already exists", s.arn(replica))
 	if _, ok := s.store.Key(replica.Region, replica.ID); ok {
 		return nil, exists
@@ -115,7 +124,7 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *api.ReplicateKe
 	}
 	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteKey(ctx, replica.Region, replica.ID) })
 	made, _ := s.store.Key(replica.Region, replica.ID)
-	return &api.ReplicateKeyResponse{ReplicaKeyMetadata: s.metadata(made), ReplicaTags: in.Tags}, nil
+	return &api.ReplicateKeyResponse{ReplicaKeyMetadata: s.metadata(made), ReplicaPolicy: s.policyText(made), ReplicaTags: in.Tags}, nil
 }
 
 // UpdatePrimaryRegion makes a replica the primary key, and the primary a replica.
@@ -126,12 +135,13 @@ func (s *Service) UpdatePrimaryRegion(ctx context.Context, c *Call, in *api.Upda
 	if err := s.otherRegion(c, in.PrimaryRegion); err != nil {
 		return nil, err
 	}
-	next := &store.Key{Region: in.PrimaryRegion, ID: c.key.ID}
-	arn := s.arn(next)
-	if denied := s.decide(c, next.ID, arn); denied != nil { // AWS KMS asks for the permission on both keys
+	q := s.onKey(c, &store.Key{Region: in.PrimaryRegion, ID: c.key.ID})
+	next, ok := s.store.Key(in.PrimaryRegion, c.key.ID)
+	q.key = next
+	if denied := s.decide(c, q); denied != nil { // AWS KMS asks for the permission on both keys
 		return nil, denied
 	}
-	next, ok := s.store.Key(next.Region, next.ID)
+	arn := q.arn
 	if !ok {
 		return nil, keyRef{arn: arn}.missing()
 	}

@@ -26,7 +26,7 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	if in.SigningAlgorithm == "" { // only with a body: the key's first algorithm
 		in.SigningAlgorithm = signingAlgorithms[api.KeySpec(c.key.Spec)][0]
 	}
-	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType, in.GrantTokens); err != nil {
+	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType); err != nil {
 		return nil, err
 	}
 	input, err := signInput(in)
@@ -62,7 +62,7 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 // Verify checks a signature with the public key, outside the token. A bad
 // signature is an error, as in AWS KMS: false is never answered.
 func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*api.VerifyResponse, *api.Error) {
-	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType, in.GrantTokens); err != nil {
+	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType); err != nil {
 		return nil, err
 	}
 	input, err := messageInput(in.Message, in.MessageType, in.SigningAlgorithm)
@@ -97,13 +97,10 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 }
 
 // prepare checks what Sign and Verify have in common and names it in the record.
-func (s *Service) prepare(c *Call, a api.SigningAlgorithm, t api.MessageType, grants []string) *api.Error {
+func (s *Service) prepare(c *Call, a api.SigningAlgorithm, t api.MessageType) *api.Error {
 	c.record.Algorithm, c.record.MessageType = string(a), string(t)
 	if t == "" {
 		c.record.MessageType = string(api.Raw)
-	}
-	if err := noGrants(grants); err != nil {
-		return err
 	}
 	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
 		return err
@@ -112,13 +109,6 @@ func (s *Service) prepare(c *Call, a api.SigningAlgorithm, t api.MessageType, gr
 		return api.Errorf(api.Validation, "MessageType %s is for ML-DSA keys. Use RAW or DIGEST.", t)
 	}
 	return checkSigning(c.key, a)
-}
-
-func noGrants(tokens []string) *api.Error {
-	if len(tokens) > 0 {
-		return api.Errorf(api.InvalidGrantToken, "No grant has this token: this gateway has given out no grants.")
-	}
-	return nil
 }
 
 func dryRun() *api.Error {

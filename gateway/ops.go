@@ -20,7 +20,6 @@ type Op struct {
 	permission string // kms:Name, but for ReEncrypt, which has one for each key
 	beyondKMS  bool   // AWS KMS has no such operation, so only REST does
 	byAlias    bool   // the key may be named by an alias, too
-	noKey      bool   // the key may be left out; the call is decided on the whole service then
 	tracked    bool   // GetKeyLastUsage tells of it
 	// changes: calls of such operations go one by one from the decision to the
 	// durable record, so that one whose record fails takes back its own change
@@ -33,7 +32,7 @@ type Op struct {
 
 // Ops is the table of operations. Adding one costs its types in api, its method
 // in an op_*.go, a line here and a line in the client.
-var Ops = append([]*Op{
+var Ops = []*Op{
 	op("CreateKey", "POST", "/v1/keys", anyState, (*Service).CreateKey),
 	op("EnableKey", "POST", "/v1/keys/{key}/enable", switchable, (*Service).EnableKey).changing(),
 	op("DisableKey", "POST", "/v1/keys/{key}/disable", switchable, (*Service).DisableKey).changing(),
@@ -78,13 +77,21 @@ var Ops = append([]*Op{
 	op("DeleteImportedKeyMaterial", "POST", "/v1/keys/{key}/delete-imported", importable|pendingDeletion, (*Service).DeleteImportedKeyMaterial),
 	op("ReplicateKey", "POST", "/v1/keys/{key}/replicate", enabled, (*Service).ReplicateKey).changing(),
 	op("UpdatePrimaryRegion", "PUT", "/v1/keys/{key}/primary-region", usable, (*Service).UpdatePrimaryRegion).changing(),
+	op("GetKeyPolicy", "GET", "/v1/keys/{key}/policy", anyState, (*Service).GetKeyPolicy).reading(),
+	op("PutKeyPolicy", "PUT", "/v1/keys/{key}/policy", anyState, (*Service).PutKeyPolicy).changing(),
+	op("ListKeyPolicies", "GET", "/v1/keys/{key}/policies", anyState, (*Service).ListKeyPolicies).reading(),
+	op("CreateGrant", "POST", "/v1/keys/{key}/grants", usable|unavailable, (*Service).CreateGrant).changing(),
+	op("ListGrants", "GET", "/v1/keys/{key}/grants", anyState, (*Service).ListGrants).reading(),
+	op("RevokeGrant", "POST", "/v1/keys/{key}/revoke-grant", anyState, (*Service).RevokeGrant).changing(),
+	op("RetireGrant", "POST", "/v1/grants/retire", anyState, (*Service).RetireGrant).changing(),
+	op("ListRetirableGrants", "GET", "/v1/grants", anyState, (*Service).ListRetirableGrants).reading(),
 	op("CreateCustomKeyStore", "POST", "/v1/custom-key-stores", anyState, (*Service).CreateCustomKeyStore),
 	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores).reading(),
 	op("UpdateCustomKeyStore", "POST", "/v1/custom-key-stores/update", anyState, (*Service).UpdateCustomKeyStore),
 	op("DeleteCustomKeyStore", "POST", "/v1/custom-key-stores/delete", anyState, (*Service).DeleteCustomKeyStore),
 	op("ConnectCustomKeyStore", "POST", "/v1/custom-key-stores/connect", anyState, (*Service).ConnectCustomKeyStore).changing(),
 	op("DisconnectCustomKeyStore", "POST", "/v1/custom-key-stores/disconnect", anyState, (*Service).DisconnectCustomKeyStore).changing(),
-}, refusedOps...)
+}
 
 // GetMetrics is the permission to read the figures of the service. It is no
 // operation of AWS KMS and has no AWS target.
@@ -121,12 +128,6 @@ func op[In, Out any](name, method, path string, states States,
 // orAlias lets the key be named by an alias as well as by id and ARN.
 func (op *Op) orAlias() *Op {
 	op.byAlias = true
-	return op
-}
-
-// orNoKey lets the key be left out.
-func (op *Op) orNoKey() *Op {
-	op.noKey = true
 	return op
 }
 

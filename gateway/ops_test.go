@@ -22,6 +22,7 @@ import (
 // example is how one operation is called.
 type example struct {
 	good    any    // a body that works, or nil
+	query   string // the same with GET
 	bad     string // a body or, with GET, a query that does not
 	needs   string // what has to be there for the operation to work: "token", "store", or "" where memory is enough
 	crypto  api.SigningAlgorithm
@@ -89,14 +90,14 @@ func keyExamples(p *parts) map[string]example {
 		"ImportKeyMaterial":         {good: p.material, bad: `{}`, needs: "store"},
 		"DeleteImportedKeyMaterial": {bad: `{"KeyMaterialId":"x"}`, needs: "store"},
 
-		"GetKeyPolicy":                        {bad: "?X=1", refused: api.UnsupportedOperation},
-		"PutKeyPolicy":                        {good: map[string]any{"Policy": "{}"}, bad: `{}`, refused: api.UnsupportedOperation},
-		"ListKeyPolicies":                     {bad: "?Limit=0", refused: api.UnsupportedOperation},
-		"CreateGrant":                         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, refused: api.UnsupportedOperation},
-		"ListGrants":                          {bad: "?Limit=0", refused: api.UnsupportedOperation},
-		"RevokeGrant":                         {good: map[string]any{"GrantId": "g"}, bad: `{}`, refused: api.UnsupportedOperation},
-		"RetireGrant":                         {good: map[string]any{"GrantToken": "t"}, bad: `{"X":1}`, refused: api.UnsupportedOperation},
-		"ListRetirableGrants":                 {bad: "?Limit=0", refused: api.UnsupportedOperation},
+		"GetKeyPolicy":                        {bad: "?X=1"},
+		"PutKeyPolicy":                        {good: map[string]any{"Policy": wholePolicy}, bad: `{}`, needs: "store"},
+		"ListKeyPolicies":                     {bad: "?Limit=0"},
+		"CreateGrant":                         {good: map[string]any{"GranteePrincipal": p.user.ARN, "Operations": []string{"Sign"}}, bad: `{}`, needs: "store"},
+		"ListGrants":                          {bad: "?Limit=0"},
+		"RevokeGrant":                         {good: later(func() any { return map[string]any{"GrantId": p.grant.GrantId} }), bad: `{}`, needs: "store"},
+		"RetireGrant":                         {good: later(func() any { return map[string]any{"GrantToken": p.grant.GrantToken} }), bad: `{"X":1}`, needs: "store"},
+		"ListRetirableGrants":                 {query: "?RetiringPrincipal=" + p.user.ARN, bad: "?Limit=0"},
 		"ReEncrypt":                           {good: map[string]any{"CiphertextBlob": p.sealed, "DestinationKeyId": p.decrypting, "DestinationEncryptionAlgorithm": "RSAES_OAEP_SHA_1"}, bad: `{}`, needs: "token"},
 		"GenerateDataKey":                     {good: map[string]any{"KeySpec": "AES_256"}, bad: `{}`, needs: "token"},
 		"GenerateDataKeyWithoutPlaintext":     {good: map[string]any{"NumberOfBytes": 1024}, bad: `{"NumberOfBytes":1025}`, needs: "token"},
@@ -111,8 +112,17 @@ func keyExamples(p *parts) map[string]example {
 	}
 }
 
+// later is a body that is made when it is sent.
+type later func() any
+
+func (l later) MarshalJSON() ([]byte, error) { return json.Marshal(l()) }
+
+// wholePolicy is AWS KMS's default policy.
+const wholePolicy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + gatewaytest.Account + `:root"},"Action":"kms:*","Resource":"*"}}`
+
 // parts are what the operations are called on.
 type parts struct {
+	grant               api.CreateGrantResponse // on spare
 	g                   *gatewaytest.Gateway
 	user                gatewaytest.Credentials
 	signing, decrypting string
@@ -219,6 +229,8 @@ func (p *parts) prepare() {
 	send("POST", "/v1/keys/"+p.spare+"/cancel-deletion", nil)
 	send("POST", "/v1/keys/"+p.spare+"/enable", nil)
 	send("DELETE", "/v1/aliases/alias%2Fnew", nil)
+	a := p.g.Send(p.g.Admin.Token, "POST", "/v1/keys/"+p.spare+"/grants", map[string]any{"Name": "example", "GranteePrincipal": p.user.ARN, "Operations": []string{"Verify"}})
+	_ = json.Unmarshal(a.Body, &p.grant) // where it fails, the examples do
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
 	send("POST", "/v1/keys/"+p.imported+"/import", p.material)
@@ -305,7 +317,7 @@ func (p *parts) invalid(t *testing.T, op *gateway.Op, e example) {
 
 func (p *parts) denied(t *testing.T, op *gateway.Op, e example) {
 	t.Helper()
-	a, r := p.call(t, op, p.user, e.good, "")
+	a, r := p.call(t, op, p.user, e.good, e.query)
 	if a.Status != 403 || a.Code() != string(api.AccessDenied) || r.Outcome != "denied" || r.ErrorCode != a.Code() || r.SignatureHash != "" || r.Reason == "" {
 		t.Errorf("%s, denied: %d %s %+v", op.Name, a.Status, a.Body, r)
 	}
@@ -316,7 +328,7 @@ func (p *parts) denied(t *testing.T, op *gateway.Op, e example) {
 
 func (p *parts) allowed(t *testing.T, op *gateway.Op, e example) {
 	t.Helper()
-	a, r := p.call(t, op, p.g.Admin, e.good, "")
+	a, r := p.call(t, op, p.g.Admin, e.good, e.query)
 	if e.refused != "" {
 		if a.Status != 400 || a.Code() != string(e.refused) || r.Outcome != "invalid" || r.ErrorCode != a.Code() {
 			t.Errorf("%s, refused: %d %s %+v", op.Name, a.Status, a.Body, r)

@@ -11,6 +11,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
 // TestUploadDoesNotOutliveItsPermission: what is taken away while a file is on
@@ -32,6 +33,13 @@ func TestUploadDoesNotOutliveItsPermission(t *testing.T) {
 		"key deleted": {func(key string, _ gatewaytest.Credentials) error {
 			return g.Store.DeleteKey(t.Context(), gatewaytest.Region, key)
 		}, 404, api.NotFound},
+		"key policy denies": {func(key string, _ gatewaytest.Credentials) error {
+			doc, err := store.NewDocument(document(byAccount, statement("Deny", "*", "kms:Sign")), policy.KeyPolicy)
+			if err != nil {
+				return err
+			}
+			return g.Store.SetKeyPolicy(t.Context(), gatewaytest.Region, key, doc)
+		}, 403, api.AccessDenied},
 		"user loses the key": {func(_ string, user gatewaytest.Credentials) error {
 			return g.Identities.SetPrincipalKeys(t.Context(), user.ARN, nil)
 		}, 403, api.AccessDenied},

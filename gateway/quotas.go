@@ -1,6 +1,9 @@
 package gateway
 
-import "github.com/hsmgate/hsmgate/gateway/api"
+import (
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+)
 
 // Quotas bound what callers may make. A quota that is 0 is that of AWS KMS.
 type Quotas struct {
@@ -14,12 +17,17 @@ type Quotas struct {
 	TagsPerKey int `yaml:"tags_per_key"`
 	// RotationsPerKey is how often one key may be rotated on demand. Default 25.
 	RotationsPerKey int `yaml:"rotations_per_key"`
+	// GrantsPerKey is how many grants one key may have. Default 50000.
+	GrantsPerKey int `yaml:"grants_per_key"`
+	// PolicyBytes is how long a key policy may be. Default and most: 32768.
+	PolicyBytes int `yaml:"policy_bytes"`
 }
 
 // withDefaults puts the quotas of AWS KMS (its developer guide, Quotas) where
 // nothing is said.
 func (q Quotas) withDefaults() Quotas {
-	for quota, otherwise := range map[*int]int{&q.Keys: 100_000, &q.AliasesPerKey: 50, &q.TagsPerKey: 50, &q.RotationsPerKey: 25} {
+	for quota, otherwise := range map[*int]int{&q.Keys: 100_000, &q.AliasesPerKey: 50, &q.TagsPerKey: 50, &q.RotationsPerKey: 25,
+		&q.GrantsPerKey: 50_000, &q.PolicyBytes: policy.MaxKeyPolicy} {
 		if *quota == 0 {
 			*quota = otherwise
 		}

@@ -163,7 +163,7 @@ func TestReplicateRefusals(t *testing.T) {
 		{"a region that is not served", home, key.KeyId, map[string]any{"ReplicaRegion": "us-east-1"}, 400, api.Validation, home + ", " + west},
 		{"no region", home, key.KeyId, map[string]any{"ReplicaRegion": "west"}, 400, api.Validation, "regular expression"},
 		{"twice", home, key.KeyId, map[string]any{"ReplicaRegion": west}, 409, api.AlreadyExists, west},
-		{"with a policy", home, key.KeyId, map[string]any{"ReplicaRegion": north, "Policy": "{}"}, 400, api.UnsupportedOperation, "Policy"},
+		{"with a bad policy", home, key.KeyId, map[string]any{"ReplicaRegion": north, "Policy": "{}"}, 400, api.MalformedPolicyDocument, "no Statement"},
 		{"a tag twice", home, key.KeyId, map[string]any{"ReplicaRegion": north, "Tags": []api.Tag{{TagKey: "a"}, {TagKey: "a"}}}, 400, api.InvalidTag, "Duplicate"},
 		{"a reserved tag", home, key.KeyId, map[string]any{"ReplicaRegion": north, "Tags": []api.Tag{{TagKey: "aws:a"}}}, 400, api.InvalidTag, "reserved"},
 	} {

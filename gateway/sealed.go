@@ -11,7 +11,8 @@ var reEncryptFrom = &Op{Name: "ReEncrypt", States: usable, permission: "kms:ReEn
 // authorizeSource decides on the key that ReEncrypt decrypts with. It has a call
 // of its own, so that whatever decrypts works on it as on any other.
 func (s *Service) authorizeSource(c *Call, reference string, in any) *api.Error {
-	from := &Call{RequestID: c.RequestID, Face: c.Face, Region: c.Region, Principal: c.Principal, op: reEncryptFrom}
+	from := &Call{RequestID: c.RequestID, Face: c.Face, Region: c.Region, Principal: c.Principal,
+		SourceAddress: c.SourceAddress, UserAgent: c.UserAgent, Secure: c.Secure, op: reEncryptFrom, in: in}
 	from.record.Resource = reference
 	if two, ok := in.(interface{ SourceContext() map[string]string }); ok {
 		from.record.EncryptionContext = two.SourceContext()

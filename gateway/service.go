@@ -114,6 +114,7 @@ type Call struct {
 	Principal     policy.Principal
 	SourceAddress string
 	UserAgent     string
+	Secure        bool   // it came over TLS
 	Path          string // what a call asked for that no operation is found for; see Reject
 
 	// Renew authenticates the caller again, for a call whose body takes its time
@@ -123,12 +124,18 @@ type Call struct {
 	// Receipt names the durable audit record once Do has returned a result.
 	Receipt audit.Receipt
 
-	op     *Op
-	key    *store.Key // the key that the call is about, once resolved
-	source *Call      // of ReEncrypt: the same call, about the key that decrypts
-	record audit.Record
-	undo   func() // takes back what was made when its record could not be kept
-	unlock func() // ends the call's right to change; see Op.changes
+	op    *Op
+	in    any          // the request, of which conditions may ask
+	key   *store.Key   // the key that the call is about, once resolved
+	alias string       // that named the key, if one did
+	grant *store.Grant // that RetireGrant is about
+	// badToken is what is wrong with the grant tokens, which only who may make the
+	// call is told.
+	badToken *api.Error
+	source   *Call // of ReEncrypt: the same call, about the key that decrypts
+	record   audit.Record
+	undo     func() // takes back what was made when its record could not be kept
+	unlock   func() // ends the call's right to change; see Op.changes
 }
 
 // undoBy sets how the change that the call made is taken back when its record
@@ -219,12 +226,18 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	if err := s.checkRegion(c); err != nil {
 		return nil, err
 	}
+	if granted, ok := in.(interface{ Tokens() []string }); ok && len(granted.Tokens()) > 0 {
+		c.badToken = s.heardOf(ctx, c, granted.Tokens())
+	}
 	if c.op.changes {
 		s.changes.Lock()
 		c.unlock = s.changes.Unlock
 	}
 	if err := s.authorize(c, in); err != nil {
 		return nil, err
+	}
+	if c.badToken != nil {
+		return nil, c.badToken
 	}
 	return c.op.run(ctx, s, c, in)
 }
@@ -256,9 +269,13 @@ func (s *Service) able(reads bool) *api.Error {
 // authorize resolves the keys that the request is about and asks the policy. A
 // key that does not exist and one that the caller may not see answer alike.
 func (s *Service) authorize(c *Call, in any) *api.Error {
+	c.in = in
+	if retire, ok := in.(*api.RetireGrantRequest); ok {
+		return s.authorizeRetire(c, retire)
+	}
 	target, aboutKey := in.(interface{ KeyRef() string })
-	if !aboutKey || c.op.noKey && target.KeyRef() == "" {
-		return s.decide(c, "", "*")
+	if !aboutKey {
+		return s.decide(c, question{action: c.op.permission, resource: "*"})
 	}
 	if two, ok := in.(interface{ SourceRef() string }); ok {
 		if err := s.authorizeSource(c, two.SourceRef(), in); err != nil {
@@ -279,7 +296,7 @@ func (s *Service) authorizeKey(c *Call, reference string, in any) *api.Error {
 		err = notByAlias(reference, in)
 	}
 	if err != nil {
-		if denied := s.decide(c, "", reference); denied != nil {
+		if denied := s.decide(c, question{action: c.op.permission, resource: reference}); denied != nil {
 			return denied
 		}
 		return err
@@ -287,6 +304,9 @@ func (s *Service) authorizeKey(c *Call, reference string, in any) *api.Error {
 	c.record.Resource = ref.arn
 	if named, ok := in.(interface{ Alias() string }); ok {
 		c.record.Resource = names.aliasARN(named.Alias())
+		if err := s.decideAlias(c, in, names); err != nil { // AWS KMS asks for the permission on both
+			return err
+		}
 	}
 	return s.decideOn(c, ref, ref.missing)
 }
@@ -294,15 +314,16 @@ func (s *Service) authorizeKey(c *Call, reference string, in any) *api.Error {
 // decideOn asks the policy about the key that a reference names, whether it is
 // there or not, and then looks at the key's state.
 func (s *Service) decideOn(c *Call, ref keyRef, missing func() *api.Error) *api.Error {
-	id := ref.id
+	q := question{action: c.op.permission, id: ref.id, arn: ref.arn, resource: ref.arn, named: ref}
+	c.alias = ref.alias
 	if c.key = s.resolve(ref); c.key != nil {
-		id = c.key.ID
-		c.record.KeyID, c.record.KeyARN = id, ref.arn
+		q.key, q.id = c.key, c.key.ID
 		if ref.alias != "" {
-			c.record.KeyARN = s.namesFor(c).keyARN(id)
+			q.arn = s.namesFor(c).keyARN(q.id)
 		}
+		c.record.KeyID, c.record.KeyARN = q.id, q.arn
 	}
-	if denied := s.decide(c, id, ref.arn); denied != nil {
+	if denied := s.decide(c, q); denied != nil {
 		return denied
 	}
 	if c.key == nil {
@@ -321,26 +342,17 @@ func (s *Service) again(c *Call) *api.Error {
 		}
 		c.Principal = p
 	}
-	if denied := s.decide(c, c.key.ID, c.record.KeyARN); denied != nil {
+	q := s.onKey(c, c.key)
+	now, ok := s.store.Key(c.key.Region, c.key.ID)
+	q.key, q.named.alias = now, c.alias
+	if denied := s.decide(c, q); denied != nil {
 		return denied
 	}
-	now, ok := s.store.Key(c.key.Region, c.key.ID)
 	if !ok {
 		return keyRef{arn: c.record.KeyARN}.missing()
 	}
 	c.key = now
 	return c.op.States.check(c.record.KeyARN, s.keyState(c.key))
-}
-
-func (s *Service) decide(c *Call, keyID, resource string) *api.Error {
-	action := c.op.permission
-	d := policy.Evaluate(policy.Request{Principal: c.Principal, Action: action, KeyID: keyID, Resource: resource})
-	c.record.Reason = d.Statement
-	if d.Allowed {
-		return nil
-	}
-	return api.Errorf(api.AccessDenied, "User: %s is not authorized to perform: %s on resource: %s because %s",
-		c.Principal.ARN, action, resource, d.Reason)
 }
 
 // finish is step 5: the record is made durable, or the result is thrown away.

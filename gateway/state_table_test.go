@@ -23,7 +23,7 @@ import (
 const stateTable = `
 CancelKeyDeletion                    4  4  ok 4  4  4  4
 CreateAlias                          ok ok 3  ok ok ok ok
-CreateGrant                          refused
+CreateGrant                          ok 1  2  5  ok 14 ok
 Decapsulate                          ok 1  2  5  11 14 ok
 Decrypt                              ok 1  2  5  11 14 ok
 DeleteAlias                          ok ok ok ok ok ok ok
@@ -43,22 +43,22 @@ GenerateDataKeyWithoutPlaintext      ok 1  2  5  11 14 ok
 GenerateMac                          ok 1  2  5  11 14 ok
 GetKeyHistory                        ok 1  2  5  11 14 ok
 GetKeyLastUsage                      ok ok ok ok ok ok ok
-GetKeyPolicy                         refused
+GetKeyPolicy                         ok ok ok ok ok ok ok
 GetKeyRotationStatus                 ok ok ok -  -  ok ok
 GetParametersForImport               ok ok 3  ok -  14 15
 GetPublicKey                         ok 1  2  5  11 14 ok
 ImportKeyMaterial                    ok ok 3  ok -  14 ok
 ListAliases                          ok ok ok ok ok ok ok
-ListGrants                           refused
-ListKeyPolicies                      refused
+ListGrants                           ok ok ok ok ok ok ok
+ListKeyPolicies                      ok ok ok ok ok ok ok
 ListPublicKeys                       ok 1  2  5  11 14 ok
 ListKeyRotations                     ok ok ok ok ok ok ok
 ListResourceTags                     ok ok ok ok ok ok ok
-PutKeyPolicy                         refused
+PutKeyPolicy                         ok ok ok ok ok ok ok
 ReEncrypt                            ok 1  2  5  11 14 ok
 ReplicateKey                         ok 1  2  5  -  14 15
-RetireGrant                          refused
-RevokeGrant                          refused
+RetireGrant                          ok ok ok ok ok ok ok
+RevokeGrant                          ok ok ok ok ok ok ok
 RotateKeyOnDemand                    ok 1  3  5  -  14 ok
 ScheduleKeyDeletion                  ok ok 3  ok ok ok 15
 Sign                                 ok 1  2  5  11 14 ok

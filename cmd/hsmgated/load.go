@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 var (
@@ -146,8 +147,11 @@ func (c *Config) check() error {
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")
 	}
-	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey) < 0 {
+	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey, q.GrantsPerKey, q.PolicyBytes) < 0 {
 		wrong("quotas: none is negative; 0 is the quota of AWS KMS")
+	}
+	if c.Quotas.PolicyBytes > policy.MaxKeyPolicy {
+		wrong("quotas.policy_bytes: %d is more than %d, the most that a key policy may have", c.Quotas.PolicyBytes, policy.MaxKeyPolicy)
 	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")

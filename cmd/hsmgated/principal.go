@@ -51,7 +51,8 @@ func exactlyOne(what string) cobra.PositionalArgs {
 }
 
 func newPrincipal() *cobra.Command {
-	return group("principal", "Make and remove those who may call", newPrincipalCreate(), newPrincipalList(), newPrincipalDelete())
+	return group("principal", "Make and remove those who may call, and say what they may do", newPrincipalCreate(), newPrincipalList(), newPrincipalAttach(), newPrincipalDetach(),
+		newPrincipalTag(), newPrincipalDelete())
 }
 
 func newPrincipalCreate() *cobra.Command {
@@ -61,7 +62,8 @@ func newPrincipalCreate() *cobra.Command {
 	c := &cobra.Command{
 		Use: "create NAME --role ROLE", Short: "Make a principal", Args: exactlyOne("a name"),
 		Long: `Makes a principal and prints its ARN. An administrator may do everything. A user may describe
-and use the keys named by --key (ids or aliases; an alias is resolved now), and nothing else.`,
+and use the keys named by --key (ids or aliases; an alias is resolved now). What else it may do, identity
+policies, key policies and grants say.`,
 		Example: "  hsmgated principal create --state ./var --role user --key alias/release ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {
 			if !policy.Role(role).Valid() {
@@ -115,15 +117,21 @@ func newPrincipalList() *cobra.Command {
 		RunE: i.with(func(context.Context, []string) error {
 			type row struct {
 				Name, ARN, Role string
-				Keys            []string `json:",omitempty"`
+				Keys            []string          `json:",omitempty"`
+				Policies        []string          `json:",omitempty"`
+				Tags            map[string]string `json:",omitempty"`
 				CreatedAt       time.Time
 			}
 			rows := []row{}
 			for _, p := range i.Principals() {
-				rows = append(rows, row{p.Name, p.ARN, p.Role, p.Keys, p.CreatedAt})
+				tags := map[string]string{}
+				for _, t := range p.Tags {
+					tags[t.Name] = t.Value
+				}
+				rows = append(rows, row{p.Name, p.ARN, p.Role, p.Keys, p.Policies, tags, p.CreatedAt})
 			}
-			return printRows(format, rows, "NAME\tROLE\tKEYS\tARN", func(r row) string {
-				return r.Name + "\t" + r.Role + "\t" + strings.Join(r.Keys, ",") + "\t" + r.ARN
+			return printRows(format, rows, "NAME\tROLE\tKEYS\tPOLICIES\tARN", func(r row) string {
+				return r.Name + "\t" + r.Role + "\t" + strings.Join(r.Keys, ",") + "\t" + strings.Join(r.Policies, ",") + "\t" + r.ARN
 			})
 		}),
 	}
@@ -136,8 +144,9 @@ func newPrincipalDelete() *cobra.Command {
 	i := &identities{}
 	var force bool
 	c := &cobra.Command{
-		Use: "delete NAME", Short: "Remove a principal with all its credentials", Args: exactlyOne("a name"),
-		Long: `Removes a principal with all its credentials. The last administrator stays, unless --force is
+		Use: "delete NAME", Short: "Remove a principal with its credentials and grants", Args: exactlyOne("a name"),
+		Long: `Removes a principal with all its credentials, and the grants that are for it. Key policies that name it go
+on naming it: another one of that name would have what they allow. The last administrator stays, unless --force is
 given: without one, nobody can make, change or list keys.`,
 		Example: "  hsmgated principal delete --state ./var ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {

@@ -28,9 +28,12 @@ type Record struct {
 	SourceVersion int    `json:"sourceKeyVersion,omitempty"` // of that key
 	Algorithm     string `json:"algorithm,omitempty"`
 	MessageType   string `json:"messageType,omitempty"`
-	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex
+	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex, of what is signed, or of a key's new policy
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
 	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
+
+	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
+	Grantee string `json:"grantee,omitempty"` // of that grant
 
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.
 	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
@@ -75,6 +78,8 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"digest":"`, r.Digest)
 	b = appendText(b, `,"signatureHash":"`, r.SignatureHash)
 	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
+	b = appendText(b, `,"grantId":"`, r.GrantID)
+	b = appendText(b, `,"grantee":"`, r.Grantee)
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
 	b = appendText(b, `,"outcome":"`, r.Outcome)

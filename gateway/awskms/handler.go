@@ -104,7 +104,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (out 
 	}
 	call := &gateway.Call{
 		RequestID: id, Face: face, Principal: caller, Region: region,
-		SourceAddress: h.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
+		SourceAddress: h.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
 	}
 	defer func() {
 		if call.Receipt.Seq != 0 {

@@ -105,7 +105,11 @@ func (i *Identities) CreatePrincipal(ctx context.Context, name string, role poli
 	if err := i.store.InsertPrincipal(ctx, p); err != nil {
 		return policy.Principal{}, fmt.Errorf("identity: %w", err)
 	}
-	return *toPolicy(p), nil
+	made, err := i.toPolicy(p)
+	if err != nil {
+		return policy.Principal{}, err
+	}
+	return *made, nil
 }
 
 // SetPrincipalKeys replaces the key ids that a user may use; it holds for the
@@ -135,7 +139,10 @@ func (i *Identities) principal(d *derived, arn string) (policy.Principal, error)
 	if known, ok := d.principals.Load(p); ok {
 		return *known.(*policy.Principal), nil
 	}
-	made := toPolicy(p)
+	made, err := i.toPolicy(p)
+	if err != nil {
+		return policy.Principal{}, err
+	}
 	d.principals.Store(p, made)
 	return *made, nil
 }
@@ -151,12 +158,32 @@ func (i *Identities) current() *derived {
 	return d
 }
 
-func toPolicy(p *store.Principal) *policy.Principal {
+// toPolicy attaches the policies of a principal. One that is missing or was made
+// unreadable is an error: a principal without its denials may not call.
+func (i *Identities) toPolicy(p *store.Principal) (*policy.Principal, error) {
 	keys := make(map[string]bool, len(p.Keys))
 	for _, id := range p.Keys {
 		keys[id] = true
 	}
-	return &policy.Principal{ARN: p.ARN, Role: policy.Role(p.Role), Keys: keys}
+	made := &policy.Principal{ARN: p.ARN, Role: policy.Role(p.Role), Keys: keys}
+	for _, name := range p.Policies {
+		named, ok := i.store.Policy(name)
+		if !ok {
+			return nil, ErrUnknown // removed meanwhile
+		}
+		a, err := policy.Attach(name, named.Document.Compiled)
+		if err != nil {
+			return nil, fmt.Errorf("identity: %w", err)
+		}
+		made.Policies = append(made.Policies, a)
+	}
+	if len(p.Tags) > 0 {
+		made.Tags = make(map[string]string, len(p.Tags))
+	}
+	for _, t := range p.Tags {
+		made.Tags[t.Name] = t.Value
+	}
+	return made, nil
 }
 
 // expired: a credential is good before its expiry; a zero expiry is never.

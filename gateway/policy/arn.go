@@ -90,6 +90,13 @@ func sessionOf(caller, role string) bool {
 	return ok && named && name != "" && path[strings.LastIndexByte(path, '/')+1:] == name
 }
 
+// IsPrincipal says whether s is the ARN of one principal, as a grant names it: a
+// root, user, role, assumed-role session or federated user.
+func IsPrincipal(s string) bool {
+	p, ok := parsePrincipal(s)
+	return ok && p.arn != ""
+}
+
 // is reports whether a policy or grant that names arn means the caller.
 func (e *evaluation) is(arn string) bool {
 	caller := e.r.Principal.ARN

@@ -32,7 +32,7 @@ func (g *Grant) allows(e *evaluation, op string) bool {
 	case op == "RetireGrant":
 		return g.mayRetire(e) && g.live(e.r.Time)
 	}
-	return e.is(g.Grantee) && g.has(op) && g.live(e.r.Time) && g.constraintsHold(op, e.r)
+	return e.is(g.Grantee) && g.has(op) && (op != "CreateGrant" || g.covers(e.r.Call.GrantOperations)) && g.live(e.r.Time) && g.constraintsHold(op, e.r)
 }
 
 // mayRetire: a grant may be retired by its retiring principal, and by its
@@ -52,6 +52,17 @@ func (g *Grant) has(op string) bool {
 		}
 	}
 	return false
+}
+
+// covers: a grant lets its grantee make grants of no more than it allows itself
+// (KMS Developer Guide, create-grant-overview, Granting CreateGrant permission).
+func (g *Grant) covers(operations []string) bool {
+	for _, o := range operations {
+		if !g.has(o) {
+			return false
+		}
+	}
+	return true
 }
 
 // live: without a time, a grant that expires is not live.

@@ -84,7 +84,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"POST", "/v1/keys", `{"KeySpec":"ML_DSA_44","KeyUsage":"SIGN_VERIFY"}`, 400, "The token cannot do this: ML_DSA_44: the token has no such keys"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Description":"` + long + `"}`, 400, "Value at 'description' failed to satisfy constraint: Member must have length less than or equal to 8192"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Origin":"EXTERNAL_KEY_STORE"}`, 400, "made inside the token"},
-		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Policy":"{}"}`, 400, "Key policies are not supported"},
+		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Policy":"{}"}`, 400, "the policy has no Statement"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","Tags":[{"TagKey":"aws:a","TagValue":"b"}]}`, 400, "Tags beginning with aws: are reserved"},
 		{"POST", "/v1/keys", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"SIGN_VERIFY","CustomKeyStoreId":"nowhere"}`, 404, "no custom key store"},
 		{"GET", "/v1/keys?Limit=0", "", 400, "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},

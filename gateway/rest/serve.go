@@ -90,7 +90,7 @@ func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
 	r := ec.Request()
 	call := &gateway.Call{
 		RequestID: requestID(ec), Face: "rest",
-		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent),
+		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
 		Region: strings.Join(r.Header.Values(regionHeader), ","), // two are none that is served
 	}
 	p, err := f.principal(r)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/mattn/go-sqlite3"
+
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // writes are all writes of a Store; each succeeds on what filled makes.
@@ -63,12 +65,19 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"InsertAccessKey":      func() error { return s.InsertAccessKey(ctx, anAccessKey("new", "a")) },
 		"SetAccessKeyDisabled": func() error { return s.SetAccessKeyDisabled(ctx, "a1", true) },
 		"DeleteAccessKey":      func() error { return s.DeleteAccessKey(ctx, "a1") },
+		"SetKeyPolicy":         func() error { return s.SetKeyPolicy(ctx, home, "key-000", aDocument(policy.KeyPolicy)) },
+		"PutPolicy":            func() error { return s.PutPolicy(ctx, "new", aDocument(policy.IdentityPolicy), t0) },
+		"DeletePolicy":         func() error { return s.DeletePolicy(ctx, "spare") },
+		"SetPrincipalPolicies": func() error { return s.SetPrincipalPolicies(ctx, "arn:a", []string{"spare"}) },
+		"SetPrincipalTags":     func() error { return s.SetPrincipalTags(ctx, "arn:a", []Tag{{"a", "b"}}) },
+		"InsertGrant":          func() error { _, err := s.InsertGrant(ctx, aGrant("new", "key-000", "arn:a"), 10); return err },
+		"DeleteGrant":          func() error { return s.DeleteGrant(ctx, "grant") },
 	}
 }
 
 // everyTable is what the writes write to.
 var everyTable = []string{"lines", "keys", "tags", "versions", "pending_objects", "aliases", "last_uses", "import_keys", "disconnected_tokens",
-	"principals", "principal_keys", "bearers", "access_keys"}
+	"principals", "principal_keys", "bearers", "access_keys", "key_policies", "policies", "principal_policies", "principal_tags", "grants"}
 
 func filled(t *testing.T) *Store {
 	t.Helper()
@@ -98,6 +107,13 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a", "key-000")))
 	ok(t, s.InsertBearer(t.Context(), aBearer("a1", "a")))
 	ok(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "a")))
+	ok(t, s.SetKeyPolicy(t.Context(), home, "key-001", aDocument(policy.KeyPolicy)))
+	ok(t, s.PutPolicy(t.Context(), "spare", aDocument(policy.IdentityPolicy), t0))
+	ok(t, s.PutPolicy(t.Context(), "used", aDocument(policy.IdentityPolicy), t0))
+	ok(t, s.SetPrincipalPolicies(t.Context(), "arn:a", []string{"used"}))
+	ok(t, s.SetPrincipalTags(t.Context(), "arn:a", []Tag{{"team", "x"}}))
+	insertGrant(t, s, aGrant("grant", "key-000", "arn:a"))
+	insertGrant(t, s, aGrant("due", "key-001", "arn:b"))
 }
 
 // unchanged runs all writes, which must fail as asked and leave memory as the

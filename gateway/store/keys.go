@@ -147,6 +147,9 @@ func insertMember(ctx context.Context, tx *sql.Tx, k *Key) error {
 		k.CreatedAt.UnixMicro(), column(k.DeletionAt), k.PendingDays); err != nil {
 		return fmt.Errorf("key %s: %w", k.ID, err)
 	}
+	if err := insertPolicy(ctx, tx, k); err != nil {
+		return fmt.Errorf("key %s: %w", k.ID, err)
+	}
 	return insertTags(ctx, tx, k)
 }
 
@@ -157,6 +160,9 @@ func reviveMember(ctx context.Context, tx *sql.Tx, k *Key) error {
 	}
 	if _, err := tx.ExecContext(ctx, "UPDATE keys SET description = ?, state = ?, created_at = ?, deletion_at = ?, pending_days = ? WHERE region = ? AND id = ?",
 		k.Description, k.State, k.CreatedAt.UnixMicro(), column(k.DeletionAt), k.PendingDays, k.Region, k.ID); err != nil {
+		return fmt.Errorf("key %s: %w", k.ID, err)
+	}
+	if err := replacePolicy(ctx, tx, k); err != nil {
 		return fmt.Errorf("key %s: %w", k.ID, err)
 	}
 	return insertTags(ctx, tx, k)
@@ -300,7 +306,8 @@ func sortedTags(in []Tag) []Tag {
 // seen are the states of keys that callers can see.
 var seen = []string{StateEnabled, StateDisabled, StatePendingImport, StatePendingDeletion, StatePendingReplicaDeletion}
 
-// DeleteKey turns a key of any state into a tombstone and deletes its aliases:
+// DeleteKey turns a key of any state into a tombstone and deletes its aliases, its
+// policy and the grants on it:
 // the end of a creation that failed. The token object is still to be destroyed
 // then, and confirmed by MarkDestroyed. No error when it is Deleted already.
 func (s *Store) DeleteKey(ctx context.Context, region, id string) error {
@@ -324,8 +331,14 @@ func (s *Store) deleteKey(ctx context.Context, region, id string, check func(*Ke
 			return err
 		}
 		k.State, k.DeletionAt, k.PendingDays = StateDeleted, time.Time{}, 0
-		_, err := tx.ExecContext(ctx, "DELETE FROM aliases WHERE region = ? AND key_id = ?", region, id)
-		return err
+		k.Policy = nil
+		for _, statement := range []string{"DELETE FROM aliases WHERE region = ? AND key_id = ?", "DELETE FROM grants WHERE region = ? AND key_id = ?",
+			"DELETE FROM key_policies WHERE region = ? AND key_id = ?"} {
+			if _, err := tx.ExecContext(ctx, statement, region, id); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -368,7 +381,7 @@ func (s *Store) changeKey(ctx context.Context, region, id string, from []string,
 		return func(m *memory) {
 			m.putKey(k)
 			if k.State == StateDeleted {
-				m.removeAliasesOf(k)
+				m.removeNamesOf(k)
 			}
 		}, err
 	})

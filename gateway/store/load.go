@@ -13,7 +13,7 @@ import (
 func load(ctx context.Context, tx *sql.Tx, n news) (*memory, error) {
 	r := &reader{tx: tx, news: n, m: newMemory()}
 	for _, read := range []func(context.Context, *reader) error{
-		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys,
+		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys, loadPolicies, loadGrants,
 	} {
 		if err := read(ctx, r); err != nil {
 			return nil, err
@@ -114,13 +114,17 @@ func loadKeys(ctx context.Context, r *reader) error {
 	if err != nil {
 		return err
 	}
+	policies, err := loadKeyPolicies(ctx, r)
+	if err != nil {
+		return err
+	}
 	return r.each(ctx, kindKey, "SELECT region, id, description, state, created_at, deletion_at, pending_days FROM keys", "id", "region, id",
 		func(scan func(...any) error) error {
 			k := new(Key)
 			if err := scan(&k.Region, &k.ID, &k.Description, &k.State, (*micros)(&k.CreatedAt), (*micros)(&k.DeletionAt), &k.PendingDays); err != nil {
 				return err
 			}
-			k.Line, k.Tags = lines[k.ID], tags[k.path()]
+			k.Line, k.Tags, k.Policy = lines[k.ID], tags[k.path()], policies[k.path()]
 			slices.SortFunc(k.Tags, func(a, b Tag) int { return strings.Compare(a.Name, b.Name) }) // a database may sort otherwise
 			r.m.putKey(k)
 			return nil
@@ -190,16 +194,15 @@ func loadDisconnected(ctx context.Context, r *reader) error {
 }
 
 func loadPrincipals(ctx context.Context, r *reader) error {
-	keys := map[string][]string{}
-	err := r.each(ctx, kindPrincipal, "SELECT principal_arn, key_id FROM principal_keys", "principal_arn", "principal_arn, key_id",
-		func(scan func(...any) error) error {
-			var arn, id string
-			if err := scan(&arn, &id); err != nil {
-				return err
-			}
-			keys[arn] = append(keys[arn], id)
-			return nil
-		})
+	keys, err := loadPrincipalSet(ctx, r, "principal_keys", "key_id")
+	if err != nil {
+		return err
+	}
+	policies, err := loadPrincipalSet(ctx, r, "principal_policies", "policy_name")
+	if err != nil {
+		return err
+	}
+	tags, err := loadPrincipalTags(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -209,7 +212,7 @@ func loadPrincipals(ctx context.Context, r *reader) error {
 			if err := scan(&p.ARN, &p.Name, &p.Role, (*micros)(&p.CreatedAt)); err != nil {
 				return err
 			}
-			p.Keys = keys[p.ARN]
+			p.Keys, p.Policies, p.Tags = keys[p.ARN], policies[p.ARN], tags[p.ARN]
 			r.m.principals.put(p)
 			return nil
 		})

@@ -3,6 +3,8 @@ package store
 import (
 	"slices"
 	"strings"
+
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // memory is what the tables hold, arranged for reading. Store.mu guards it.
@@ -19,6 +21,11 @@ type memory struct {
 	principals   table[Principal]
 	bearers      table[Bearer]
 	accessKeys   table[AccessKey]
+	policies     table[Policy]
+	grants       table[Grant]               // sorted by key
+	grantsByID   map[string]*Grant          //
+	granted      map[grantee][]policy.Grant // by key and grantee
+	views        map[regional]*policy.Key   // what conditions may ask of the keys that callers can see
 }
 
 func newMemory() *memory {
@@ -35,6 +42,11 @@ func newMemory() *memory {
 		principals:   newTable(func(p *Principal) string { return p.ARN }),
 		bearers:      newTable(func(b *Bearer) string { return b.ID }),
 		accessKeys:   newTable(func(a *AccessKey) string { return a.ID }),
+		policies:     newTable(func(p *Policy) string { return p.Name }),
+		grants:       newTable((*Grant).path),
+		grantsByID:   map[string]*Grant{},
+		granted:      map[grantee][]policy.Grant{},
+		views:        map[regional]*policy.Key{},
 	}
 }
 
@@ -56,11 +68,13 @@ func (m *memory) putKey(k *Key) {
 	m.lines[k.ID] = list
 	if k.State == StateCreating || k.State == StateDeleted {
 		m.keys.remove(k.path())
+		delete(m.views, regional{k.Region, k.ID})
 		m.hidden[k.path()] = k
 		return
 	}
 	delete(m.hidden, k.path())
 	m.keys.put(k)
+	m.view(k)
 }
 
 // key finds a key in any state.
@@ -79,6 +93,7 @@ func (m *memory) putAlias(a *Alias) {
 	list := m.byKey[of]
 	at, _ := slices.BinarySearchFunc(list, a.Name, aliasName)
 	m.byKey[of] = slices.Insert(list, at, a)
+	m.viewOf(of)
 }
 
 func (m *memory) removeAlias(region, name string) {
@@ -87,6 +102,7 @@ func (m *memory) removeAlias(region, name string) {
 		return
 	}
 	of := path(region, old.KeyID)
+	defer m.viewOf(of)
 	list := m.byKey[of]
 	if at, found := slices.BinarySearchFunc(list, name, aliasName); found {
 		list = slices.Delete(list, at, at+1)
@@ -98,18 +114,22 @@ func (m *memory) removeAlias(region, name string) {
 	m.byKey[of] = list
 }
 
-func (m *memory) removeAliasesOf(k *Key) {
+// removeNamesOf removes the aliases of a key, and the grants on it.
+func (m *memory) removeNamesOf(k *Key) {
 	for _, a := range m.byKey[k.path()] {
 		m.aliases.remove(path(a.Region, a.Name))
 	}
 	delete(m.byKey, k.path())
+	m.removeGrantsIf(func(g *Grant) bool { return g.Region == k.Region && g.KeyID == k.ID })
 }
 
-// removePrincipal removes a principal with all its credentials.
+// removePrincipal removes a principal with all its credentials, and the grants that
+// are for it.
 func (m *memory) removePrincipal(arn string) {
 	m.principals.remove(arn)
 	m.bearers.removeIf(func(b *Bearer) bool { return b.PrincipalARN == arn })
 	m.accessKeys.removeIf(func(a *AccessKey) bool { return a.PrincipalARN == arn })
+	m.removeGrantsIf(func(g *Grant) bool { return g.Grantee == arn })
 }
 
 func aliasName(a *Alias, name string) int { return strings.Compare(a.Name, name) }

@@ -6,7 +6,7 @@ import (
 )
 
 // kind is a sort of rows that memory keeps together: a key with its line,
-// versions and tags; a principal with its keys.
+// versions, tags and policy; a principal with its keys, policies and tags.
 type kind string
 
 const (
@@ -19,6 +19,8 @@ const (
 	kindPrincipal    kind = "principal"
 	kindBearer       kind = "bearer"
 	kindAccessKey    kind = "access_key"
+	kindPolicy       kind = "policy"
+	kindGrant        kind = "grant"
 )
 
 // among is the condition, in PostgreSQL, for the rows whose key is one of these.
@@ -57,7 +59,7 @@ func (c changed) object() string {
 }
 
 func (n news) identities() bool {
-	return len(n[kindPrincipal])+len(n[kindBearer])+len(n[kindAccessKey]) > 0
+	return len(n[kindPrincipal])+len(n[kindBearer])+len(n[kindAccessKey])+len(n[kindPolicy]) > 0
 }
 
 // move puts the changed rows, as they were loaded into from, into a memory, and
@@ -85,6 +87,13 @@ func (n news) move(from, to *memory) {
 	moveRows(n[kindPrincipal], &from.principals, &to.principals)
 	moveRows(n[kindBearer], &from.bearers, &to.bearers)
 	moveRows(n[kindAccessKey], &from.accessKeys, &to.accessKeys)
+	moveRows(n[kindPolicy], &from.policies, &to.policies)
+	for _, c := range n[kindGrant] {
+		to.removeGrant(c.id)
+		if g, ok := from.grantsByID[c.id]; ok {
+			to.putGrant(g)
+		}
+	}
 }
 
 func moveRows[T any](rows []changed, from, to *table[T]) {

@@ -68,12 +68,16 @@ func (s *Store) insertPrincipalKeys(ctx context.Context, tx *sql.Tx, p *Principa
 	return nil
 }
 
-// DeletePrincipal removes a principal with its bearers and access keys.
+// DeletePrincipal removes a principal with its bearers and access keys, and the
+// grants that are for it: another one of that name is not to have them.
 // ErrNotFound when there is none.
 func (s *Store) DeletePrincipal(ctx context.Context, arn string) error {
 	return s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		if _, ok := s.mem.principals.rows[arn]; !ok {
 			return nil, fmt.Errorf("principal %s: %w", arn, ErrNotFound)
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE grantee = ?", arn); err != nil {
+			return nil, err
 		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM principals WHERE arn = ?", arn)
 		return func(m *memory) { m.removePrincipal(arn) }, err

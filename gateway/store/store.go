@@ -56,6 +56,7 @@ type Key struct {
 	DeletionAt  time.Time // zero unless State is PendingDeletion
 	PendingDays int       // zero unless State is PendingReplicaDeletion
 	Tags        []Tag     // sorted by Name
+	Policy      *Document // nil: AWS KMS's default policy
 	Line
 }
 
@@ -129,6 +130,8 @@ type Principal struct {
 	Name      string
 	Role      string
 	Keys      []string // ids of keys, sorted
+	Policies  []string // names of identity policies, sorted
+	Tags      []Tag    // sorted by Name
 	CreatedAt time.Time
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/store/storetest"
 )
 
@@ -102,8 +103,18 @@ func contents(m *memory) map[string]any {
 		"lines": maps.Clone(m.lines), "pending": all(m.pending), "uses": all(m.uses), "imports": all(m.imports), "disconnected": all(m.disconnected),
 		"principals": maps.Clone(m.principals.rows), "principal list": all(m.principals),
 		"bearers": maps.Clone(m.bearers.rows), "bearer list": all(m.bearers),
+		"policies": all(m.policies), "grants": all(m.grants), "grants by id": maps.Clone(m.grantsByID), "granted": granted(m), "views": maps.Clone(m.views),
 		"access keys": maps.Clone(m.accessKeys.rows), "access key list": all(m.accessKeys),
 	}
+}
+
+// granted sorts what has no order.
+func granted(m *memory) map[grantee][]policy.Grant {
+	out := map[grantee][]policy.Grant{}
+	for of, list := range m.granted {
+		out[of] = slices.SortedFunc(slices.Values(list), func(a, b policy.Grant) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return out
 }
 
 func all[T any](t table[T]) []*T { return append([]*T{}, t.sorted...) }

@@ -132,6 +132,9 @@ func (s *Store) reread(ctx context.Context) error {
 	return nil
 }
 
+// Follow takes in what other processes have written, without waiting for Watch.
+func (s *Store) Follow(ctx context.Context) error { return s.followSoon(ctx) }
+
 // catchUp takes into memory what other processes have written up to the version
 // that the transaction sees.
 func (s *Store) catchUp(ctx context.Context, tx *sql.Tx, version string) error {

@@ -72,7 +72,7 @@ func arguments(t *testing.T, as access, op string, in params) []string {
 			args = append(args, option, "fileb://"+file)
 		case bool:
 			args = append(args, option)
-		case []any:
+		case []any, map[string]any:
 			text, err := json.Marshal(v)
 			if err != nil {
 				t.Fatal(err)

@@ -51,6 +51,8 @@ func TestClients(t *testing.T) {
 			t.Run("tags", b.testTags)
 			t.Run("rotation", b.testRotation)
 			t.Run("key stores", b.testKeyStores)
+			t.Run("policies", b.testPolicies)
+			t.Run("grants", b.testGrants)
 			t.Run("unsupported", b.testUnsupported)
 			t.Run("errors", b.testErrors)
 			t.Run("authentication", b.testAuthentication)
