@@ -41,7 +41,7 @@ func TestKeyPolicies(t *testing.T) {
 		insertKeys(t, s, 1)
 		d := aDocument(policy.KeyPolicy)
 		ok(t, s.SetKeyPolicy(t.Context(), home, "key-000", d))
-		ok(t, s.SetDescription(t.Context(), home, "key-000", "other")) // a change of the key keeps it
+		ok(t, s.ChangeDescription(t.Context(), home, "key-000", toText("other"))) // a change of the key keeps it
 		if k, _ := s.Key(home, "key-000"); k.Policy != d {
 			t.Errorf("%+v", k.Policy)
 		}
@@ -147,7 +147,7 @@ func TestGrantsGoWithTheirKeyAndGrantee(t *testing.T) {
 func TestAccessSeesAliasesAndTags(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		insertKeys(t, s, 2)
-		ok(t, s.SetTags(t.Context(), home, "key-000", []Tag{{"team", "x"}}))
+		ok(t, s.ChangeTags(t.Context(), home, "key-000", toTags([]Tag{{"team", "x"}})))
 		ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
 		old, _ := s.Access(home, "key-000", "")
 		if !slices.Equal(old.Aliases, []string{"alias/a"}) || old.Tags["team"] != "x" || old.MultiRegion != policy.False {
