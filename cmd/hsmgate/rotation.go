@@ -43,6 +43,9 @@ func newKeyRotation(a *app) *cobra.Command {
 		Example: "  hsmgate key rotation alias/release\n  hsmgate key rotation --every 365 alias/release\n  hsmgate key rotation --off alias/release",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			every := cmd.Flags().Changed("every")
+			if every && off {
+				return usagef("--every and --off contradict each other: give one of them")
+			}
 			if every && (days < 90 || days > 2560) {
 				return usagef("--every is 90 to 2560 days, not %d", days)
 			}
@@ -65,7 +68,6 @@ func newKeyRotation(a *app) *cobra.Command {
 	}
 	c.Flags().IntVar(&days, "every", 0, "days between two versions, 90 to 2560")
 	c.Flags().BoolVar(&off, "off", false, "no new versions by itself")
-	c.MarkFlagsMutuallyExclusive("every", "off")
 	return c
 }
 
