@@ -64,7 +64,7 @@ same grant. ` + aliasCosts,
 func newGrantList(a *app) *cobra.Command {
 	var retirable string
 	c := &cobra.Command{
-		Use: "list [KEY]", Short: "List the grants on a key, or those that somebody may retire", Args: cobra.MaximumNArgs(1),
+		Use: "list [KEY]", Short: "List the grants on a key, or those that somebody may retire", Args: atMostOne,
 		Long:    "Lists grants, one a line: ID, GRANTEE, OPERATIONS, KEY. " + aliasCosts,
 		Example: "  hsmgate grant list alias/release\n  hsmgate grant list --retirable-by arn:aws:iam::000000000000:user/ci",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
@@ -124,7 +124,7 @@ func joined(operations []api.GrantOperation) string {
 func newGrantRetire(a *app) *cobra.Command {
 	var token, grant string
 	c := &cobra.Command{
-		Use: "retire [KEY]", Short: "End a grant, as its grantee or retiring principal", Args: cobra.MaximumNArgs(1),
+		Use: "retire [KEY]", Short: "End a grant, as its grantee or retiring principal", Args: atMostOne,
 		Long: "Ends a grant, named by its token, or by its key's id or ARN and its id. The caller is its retiring principal, its grantee where\nRetireGrant is among the operations, or allowed by a policy.",
 		Example: "  hsmgate grant retire --token \"$TOKEN\"\n" +
 			"  hsmgate grant retire 1234abcd-12ab-34cd-56ef-1234567890ab --grant 0c237476b39f8bc44e45212e08498fbe3151305030726c0590dd8d3e9f3d6a60",

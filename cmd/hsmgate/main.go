@@ -66,8 +66,8 @@ A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
 	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "how long to wait for an answer of the gateway")
 	root.PersistentFlags().StringVar(&a.region, "region", "", "region that the call goes to (default HSMGATE_REGION, or the gateway's home region)")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newKey(a), newKeyStore(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newDataKey(a), newRandom(a),
-		newMac(a), newPolicy(a), newGrant(a), newAudit(a), newVersion(a))
+	root.AddCommand(newKey(a), newKeyStore(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newReEncrypt(a),
+		newDataKey(a), newDataKeyPair(a), newRandom(a), newMac(a), newSecret(a), newPolicy(a), newGrant(a), newAudit(a), newVersion(a))
 	return root
 }
 
@@ -156,6 +156,14 @@ func exactly(names ...string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// atMostOne is the check of a verb that may do without its argument.
+func atMostOne(c *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("%q takes one argument at most; %q is one too many", c.CommandPath(), args[1])
+	}
+	return nil
 }
 
 // required refuses an empty flag.

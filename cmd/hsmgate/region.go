@@ -41,6 +41,31 @@ id and material; description, tags, aliases and state are the replica's own. ` +
 	return c
 }
 
+func newKeyMovePrimary(a *app) *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use: "move-primary KEY --to REGION", Short: "Make a replica the primary key of a multi-Region key", Args: exactly("a key"),
+		Long: `Makes the replica in another region the primary key, and the primary key a replica. Both have to be enabled.
+The call goes to the region of the primary key. ` + aliasCosts,
+		Example: "  hsmgate key move-primary alias/release --to eu-west-1\n  hsmgate --region eu-west-1 key describe alias/release",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := required(to, "to"); err != nil {
+				return err
+			}
+			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+				id, err := keyID(ctx, c, args[0])
+				if err != nil {
+					return err
+				}
+				_, err = c.UpdatePrimaryRegion(ctx, &api.UpdatePrimaryRegionRequest{KeyTarget: target(id), PrimaryRegion: to})
+				return err
+			})(cmd, args)
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "region of the replica that becomes the primary key")
+	return c
+}
+
 // describePlace tells where a key is, as far as that is not the usual place.
 func describePlace(row func(string, any), k *api.KeyMetadata) {
 	if k.CustomKeyStoreId != "" {

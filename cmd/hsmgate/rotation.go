@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +43,9 @@ func newKeyRotation(a *app) *cobra.Command {
 		Example: "  hsmgate key rotation alias/release\n  hsmgate key rotation --every 365 alias/release\n  hsmgate key rotation --off alias/release",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			every := cmd.Flags().Changed("every")
+			if every && off {
+				return usagef("--every and --off contradict each other: give one of them")
+			}
 			if every && (days < 90 || days > 2560) {
 				return usagef("--every is 90 to 2560 days, not %d", days)
 			}
@@ -64,7 +68,6 @@ func newKeyRotation(a *app) *cobra.Command {
 	}
 	c.Flags().IntVar(&days, "every", 0, "days between two versions, 90 to 2560")
 	c.Flags().BoolVar(&off, "off", false, "no new versions by itself")
-	c.MarkFlagsMutuallyExclusive("every", "off")
 	return c
 }
 
@@ -83,8 +86,9 @@ func (a *app) showRotation(ctx context.Context, c *client.Client, id string) err
 func newKeyVersions(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "versions KEY", Short: "List the versions of a key", Args: exactly("a key"),
-		Long:    "Lists the versions of a key, the oldest first. " + aliasCosts,
-		Example: "  hsmgate key versions alias/release",
+		Long: `Lists the versions of a key, the oldest first. Of imported material also whether it is there (IMPORTED) or
+has to come back (PENDING_IMPORT), when it expires, and its description. ` + aliasCosts,
+		Example: "  hsmgate key versions alias/release\n  hsmgate key versions --output json alias/imported",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 			id, err := keyID(ctx, c, args[0])
 			if err != nil {
@@ -109,17 +113,37 @@ func newKeyVersions(a *app) *cobra.Command {
 }
 
 func printVersions(w io.Writer, all []api.RotationsListEntry) {
-	fmt.Fprintln(w, "VERSION\tSTATE\tUSED FROM\tBY\tMATERIAL")
+	imported := slices.ContainsFunc(all, func(v api.RotationsListEntry) bool { return v.ImportState != "" })
+	header := "VERSION\tSTATE\tUSED FROM\tBY\tMATERIAL"
+	if imported {
+		header += "\tIMPORT\tEXPIRES\tDESCRIPTION"
+	}
+	fmt.Fprintln(w, header)
 	for _, v := range all {
 		from, by := "", string(v.RotationType)
 		if v.RotationDate != nil {
 			from = day(v.RotationDate)
 		}
-		if by == "" {
+		switch {
+		case by == "" && v.KeyMaterialState == api.PendingRotation: // imported, and waiting for a rotation
+			from, by = "-", "-"
+		case by == "":
 			from, by = "creation", "-"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", v.KeyVersion, v.KeyMaterialState, from, by, v.KeyMaterialId)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s", v.KeyVersion, v.KeyMaterialState, from, by, v.KeyMaterialId)
+		if imported {
+			fmt.Fprintf(w, "\t%s\t%s\t%s", v.ImportState, expiry(v), v.KeyMaterialDescription)
+		}
+		fmt.Fprintln(w)
 	}
+}
+
+// expiry says until when imported material may be used; of material that is gone, nothing.
+func expiry(v api.RotationsListEntry) string {
+	if v.ExpirationModel == api.KeyMaterialDoesNotExpire {
+		return "never"
+	}
+	return day(v.ValidTo)
 }
 
 func newKeyHistory(a *app) *cobra.Command {

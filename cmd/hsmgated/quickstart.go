@@ -137,6 +137,8 @@ store: hsmgate.db
 seal_key_file: seal.key
 audit:
   path: audit/audit.log
+# SoftHSM unwraps little by itself. This lets the gateway unwrap imported material in its own memory, in clear for a moment.
+# import: {allow_in_memory: true}
 first_administrator:
   name: admin
   env_file: admin.env

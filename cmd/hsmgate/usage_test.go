@@ -1,0 +1,28 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// Mistakes in the command line have an exit code of their own, wherever they are found.
+func TestUsage(t *testing.T) {
+	t.Setenv("HSMGATE_URL", "http://127.0.0.1:1") // nothing is called
+	t.Setenv("HSMGATE_TOKEN", "hsmgate_t")
+	for _, args := range []string{
+		"--nosuch", "nosuch", "key nosuch", "key list --nosuch", "key list x", "key describe", "--output xml key list",
+		"key rotation --every 100 --off k", "grant list a b", "grant retire a b --grant g", "key move-primary k",
+		"re-encrypt f", "re-encrypt --key k --from-algorithm x f", "data-key-pair --key k", "data-key-pair --key k --spec x --encrypted f",
+		"secret derive -o f p", "secret encapsulate --key k -o f", "secret decapsulate --key k -o f a b",
+	} {
+		root := newRoot()
+		root.SetArgs(strings.Fields(args))
+		verb, err := root.ExecuteContextC(t.Context())
+		if err == nil {
+			t.Errorf("%s: no error", args)
+		} else if code := report(io.Discard, verb.CommandPath(), err); code != exitUsage {
+			t.Errorf("%s: exit code %d: %v", args, code, err)
+		}
+	}
+}
