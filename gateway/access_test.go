@@ -61,11 +61,11 @@ func (a *asked) put(key string, statements ...string) {
 // attach gives a principal an identity policy of that name.
 func (a *asked) attach(who gatewaytest.Credentials, name string, statements ...string) {
 	a.t.Helper()
-	succeeds(a.t, a.Identities.PutPolicy(a.t.Context(), name, document(statements...), a.Now()))
-	succeeds(a.t, a.Identities.AttachPolicy(a.t.Context(), who.ARN, name))
+	noError(a.t, a.Identities.PutPolicy(a.t.Context(), name, document(statements...), a.Now()))
+	noError(a.t, a.Identities.AttachPolicy(a.t.Context(), who.ARN, name))
 }
 
-func succeeds(t *testing.T, err error) {
+func noError(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -243,9 +243,9 @@ func TestPolicyOfANewKey(t *testing.T) {
 func TestConditions(t *testing.T) {
 	t.Parallel()
 	_, proxies, err := net.ParseCIDR("127.0.0.0/8")
-	succeeds(t, err)
+	noError(t, err)
 	a := newAsked(t, gatewaytest.Options{Trusted: []*net.IPNet{proxies}})
-	succeeds(t, a.Identities.TagPrincipal(t.Context(), a.user.ARN, []store.Tag{{Name: "team", Value: "red"}}, nil))
+	noError(t, a.Identities.TagPrincipal(t.Context(), a.user.ARN, []store.Tag{{Name: "team", Value: "red"}}, nil))
 	a.Call("POST", "/v1/keys/"+a.signing+"/tags", map[string]any{"Tags": []api.Tag{{TagKey: "team", TagValue: "red"}}}, nil)
 	a.Call("POST", "/v1/aliases", map[string]any{"AliasName": "alias/red", "TargetKeyId": a.signing}, nil)
 	soon := a.Now().Add(time.Hour).UTC().Format(time.RFC3339)
@@ -357,11 +357,11 @@ func TestAliasNeedsBothHalves(t *testing.T) {
 	may("name", arn("alias/*"))
 	a.allowed("with both", create(), "policy/first/1")
 	a.denied("to another key", update(), arn("key/"+second))
-	succeeds(t, a.Identities.DetachPolicy(t.Context(), a.user.ARN, "first"))
+	noError(t, a.Identities.DetachPolicy(t.Context(), a.user.ARN, "first"))
 	may("second", arn("key/"+second))
 	a.denied("from another key", update(), arn("key/"+a.signing))
 	a.denied("delete", a.Send(a.user.Token, "DELETE", "/v1/aliases/alias%2Fa", nil), "kms:DeleteAlias")
-	succeeds(t, a.Identities.AttachPolicy(t.Context(), a.user.ARN, "first"))
+	noError(t, a.Identities.AttachPolicy(t.Context(), a.user.ARN, "first"))
 	if got := update(); got.Status != 200 {
 		t.Errorf("%s", got.Body)
 	}
@@ -414,7 +414,7 @@ func TestOtherProcessesSeePolicies(t *testing.T) {
 		t.Errorf("with the token: %s", got.Body)
 	}
 	a.put(a.signing, byAccount, statement("Deny", a.Admin.ARN, "kms:Sign"))
-	succeeds(t, b.Store.Follow(t.Context()))
+	noError(t, b.Store.Follow(t.Context()))
 	if got := b.Send(b.Admin.Token, "POST", "/v1/keys/"+a.signing+"/sign", map[string]any{"Message": []byte("m"), "SigningAlgorithm": "ECDSA_SHA_256"}); got.Code() != string(api.AccessDenied) {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}

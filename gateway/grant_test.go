@@ -229,11 +229,11 @@ func TestGrantPages(t *testing.T) {
 	refusal(t, a.Send(a.Admin.Token, "GET", "/v1/grants", nil), 400, api.Validation)
 
 	// They go with their key, and with their grantee.
-	succeeds(t, a.Identities.DeletePrincipal(t.Context(), a.user.ARN))
+	noError(t, a.Identities.DeletePrincipal(t.Context(), a.user.ARN))
 	if got := walk("/v1/grants?Limit=1&RetiringPrincipal=" + a.other.ARN); !slices.Equal(got, ids[2:]) {
 		t.Errorf("%v", got)
 	}
-	succeeds(t, a.Store.DeleteKey(t.Context(), gatewaytest.Region, a.signing))
+	noError(t, a.Store.DeleteKey(t.Context(), gatewaytest.Region, a.signing))
 	if got := walk("/v1/grants?Limit=1&RetiringPrincipal=" + a.other.ARN); len(got) != 0 {
 		t.Errorf("%v", got)
 	}

@@ -195,8 +195,8 @@ func pend(t testing.TB, g *gatewaytest.Gateway, o store.PendingObject) string {
 	return hex.EncodeToString(o.ObjectID)
 }
 
-// TestPendingObjectsAreSettled: at the start those of this process and those that
-// nobody can still be making, later the doomed ones alone.
+// TestPendingObjectsAreSettled: those of this process that nobody is making, and those
+// of others that nobody can still be making.
 func TestPendingObjectsAreSettled(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
@@ -244,7 +244,7 @@ func TestRunSettlesDoomedObjects(t *testing.T) {
 	g := gatewaytest.New(t)
 	go g.Service.Run(t.Context(), 5*time.Millisecond)
 	key := g.CreateKey(api.P256, api.SignVerify).KeyId
-	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Since: time.Now()})
+	made := pend(t, g, store.PendingObject{KeyID: key, Number: 2, Owner: "another", Since: time.Now()})
 	id := pend(t, g, store.PendingObject{KeyID: key, Number: 3, Since: time.Now()})
 	object, err := hex.DecodeString(id)
 	if err == nil {

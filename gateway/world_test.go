@@ -106,7 +106,7 @@ func (w *world) now() time.Time { return time.Now().Add(w.ahead) }
 // call performs an operation as an administrator.
 func (w *world) call(name, key string, in any) (any, *api.Error) {
 	op, _ := gateway.OpNamed(name)
-	c := &gateway.Call{RequestID: uuid.NewString(), Face: "rest", Principal: policy.Principal{ARN: "arn:walker", Role: policy.RoleAdministrator}}
+	c := &gateway.Call{RequestID: uuid.NewString(), Face: "rest", Principal: policy.Principal{ARN: "arn:aws:iam::" + gatewaytest.Account + ":user/walker", Role: policy.RoleAdministrator}}
 	return w.service.Do(w.t.Context(), c, op, func(to any) *api.Error {
 		if in != nil {
 			reflect.ValueOf(to).Elem().Set(reflect.ValueOf(in))

@@ -261,6 +261,8 @@ func TestImportKeys(t *testing.T) {
 		ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte("wrapping a"), KeyID: "key-000", Since: t0}))
 		ok(t, s.InsertImportKey(t.Context(), anImportKey("a")))
 		is(t, s.InsertImportKey(t.Context(), anImportKey("a")), ErrExists)
+		is(t, s.InsertImportKey(t.Context(), anImportKey("b")), ErrState) // nobody claims its object
+		ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte("wrapping b"), KeyID: "key-000", Since: t0}))
 		ok(t, s.InsertImportKey(t.Context(), anImportKey("b")))
 		twin := anImportKey("c")
 		twin.ObjectID = []byte("wrapping a")
