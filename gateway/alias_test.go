@@ -50,7 +50,7 @@ func TestAliasesNameKeys(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
 	first, second := g.CreateKey(api.P256, api.SignVerify), g.CreateKey(api.RSA2048, api.SignVerify)
-	encrypting := g.CreateKey(api.RSA2048, api.EncryptDecrypt)
+	encrypting, symmetric := g.CreateKey(api.RSA2048, api.EncryptDecrypt), g.CreateKey(api.Symmetric, api.EncryptDecrypt)
 	create := func(name, target string) gatewaytest.Answer {
 		return g.Send(g.Admin.Token, "POST", "/v1/aliases", api.CreateAliasRequest{AliasName: name, TargetKeyId: target})
 	}
@@ -78,6 +78,10 @@ func TestAliasesNameKeys(t *testing.T) {
 	if a := update("alias/a", second.KeyId); a.Status != 200 || named() != second.KeyId {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
+	if a := create("alias/sealing", encrypting.KeyId); a.Status != 200 {
+		t.Fatalf("%s", a.Body)
+	}
+	refusal(t, update("alias%2Fsealing", symmetric.KeyId), 400, api.Validation) // one usage, another type
 	// What manages a key is done by its id: an alias may be moved in between.
 	for _, path := range []string{"/enable", "/disable", "/schedule-deletion", "/cancel-deletion"} {
 		refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/alias%2Fa"+path, nil), 404, api.NotFound)
@@ -85,6 +89,28 @@ func TestAliasesNameKeys(t *testing.T) {
 	g.Call("DELETE", "/v1/aliases/alias/a", nil, nil)
 	refusal(t, g.Send(g.Admin.Token, "DELETE", "/v1/aliases/alias/a", nil), 404, api.NotFound)
 	refusal(t, g.Send(g.Admin.Token, "GET", "/v1/keys/alias/a", nil), 404, api.NotFound)
+}
+
+// TestTextThatCannotBeStored is refused wherever a text is kept.
+func TestTextThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	key := g.CreateKey(api.P256, api.SignVerify).KeyId
+	bad := "a\x00b"
+	for path, in := range map[string]any{
+		"POST /v1/keys":                        api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, Description: bad},
+		"POST /v1/keys ":                       api.CreateKeyRequest{Origin: api.OriginExternal, Description: bad},
+		"POST /v1/keys  ":                      api.CreateKeyRequest{Tags: []api.Tag{{TagKey: "a", TagValue: bad}}},
+		"PUT /v1/keys/" + key + "/description": map[string]string{"Description": bad},
+		"POST /v1/keys/" + key + "/replicate":  map[string]string{"ReplicaRegion": "eu-west-1", "Description": bad},
+		"POST /v1/keys/" + key + "/tags":       map[string]any{"Tags": []api.Tag{{TagKey: bad, TagValue: "b"}}},
+	} {
+		method, where, _ := strings.Cut(strings.TrimSpace(path), " ")
+		a := g.Send(g.Admin.Token, method, where, in)
+		if a.Status != 400 || a.Code() != string(api.Validation) || !strings.Contains(string(a.Body), "U+0000") {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
 }
 
 // TestFiftyAliases is the most that a key may have, made or moved to it.

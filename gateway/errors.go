@@ -45,7 +45,10 @@ func (s *Service) classify(c *Call, cause error) *api.Error {
 	case errors.Is(cause, hsm.ErrBusy):
 		return &api.Error{Code: api.Throttling, RetryAfter: time.Second,
 			Message: "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls."}
-	case errors.Is(cause, hsm.ErrUnavailable), errors.Is(cause, hsm.ErrPINRefused), errors.Is(cause, context.DeadlineExceeded):
+	case errors.Is(cause, hsm.ErrPINRefused): // not tried again before somebody has mended it
+		return &api.Error{Code: api.KeyUnavailable, RetryAfter: time.Minute,
+			Message: "The gateway cannot log in to the token that holds the key: an operator has to mend its PIN. Try again after that."}
+	case errors.Is(cause, hsm.ErrUnavailable), errors.Is(cause, context.DeadlineExceeded):
 		return &api.Error{Code: api.KeyUnavailable, RetryAfter: time.Second,
 			Message: "The token that holds the key does not answer now. Try again."}
 	case errors.Is(cause, hsm.ErrKeyMissing):

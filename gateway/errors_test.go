@@ -26,7 +26,7 @@ func TestTokenErrors(t *testing.T) {
 	}{
 		{&hsm.Error{Kind: hsm.ErrUnavailable}, api.KeyUnavailable, api.Failed, true, "does not answer now"},
 		{&hsm.Error{Kind: hsm.ErrTimeout}, api.KeyUnavailable, api.Failed, true, "does not answer now"},
-		{&hsm.Error{Kind: hsm.ErrPINRefused}, api.KeyUnavailable, api.Failed, true, "does not answer now"},
+		{&hsm.Error{Kind: hsm.ErrPINRefused}, api.KeyUnavailable, api.Failed, true, "cannot log in to the token"},
 		{context.DeadlineExceeded, api.KeyUnavailable, api.Failed, true, "does not answer now"},
 		{context.Canceled, api.DependencyTimeout, api.Failed, false, "The caller went away"},
 		{&hsm.Error{Kind: hsm.ErrBusy}, api.Throttling, api.Failed, true, "Reduce the frequency"},

@@ -482,6 +482,31 @@ func TestImportedRotation(t *testing.T) {
 	}
 }
 
+// TestRetiredMaterialExpires: what an older version encrypted is not decrypted after
+// the date of its material, before anybody removes it.
+func TestRetiredMaterialExpires(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewWith(t, inMemory)
+	key := external(t, g, api.Symmetric, api.EncryptDecrypt).KeyId
+	p := parameters(t, g, key, api.WrapRSAAESSHA1, api.WrappingRSA2048)
+	first, second := p.request(t, hsmtest.MaterialOf(t, hsm.Symmetric, hsm.UseCipher).Value), p.request(t, hsmtest.MaterialOf(t, hsm.Symmetric, hsm.UseCipher).Value)
+	first.ExpirationModel, first.ValidTo = api.KeyMaterialExpires, api.NewTime(g.Now().Add(time.Hour))
+	second.ImportType = api.NewKeyMaterial
+	bring(t, g, key, first)
+	var sealed api.EncryptResponse
+	g.Call("POST", "/v1/keys/"+key+"/encrypt", api.EncryptRequest{Plaintext: []byte("secret")}, &sealed)
+	bring(t, g, key, second)
+	rotateNow(t, g, key)
+	decrypt := func() gatewaytest.Answer {
+		return g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/decrypt", api.DecryptRequest{CiphertextBlob: sealed.CiphertextBlob})
+	}
+	if a := decrypt(); a.Status != 200 {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	g.Advance(2 * time.Hour)
+	refusal(t, decrypt(), 409, api.KMSInvalidState)
+}
+
 // entries writes what ListKeyRotations tells.
 func entries(t testing.TB, g *gatewaytest.Gateway, key string) string {
 	t.Helper()

@@ -4,8 +4,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 
@@ -36,9 +38,11 @@ type WebKeySet struct {
 	Keys []WebKey `json:"keys"`
 }
 
-// NewWebKey writes the public key (DER of SubjectPublicKeyInfo) of a key.
-func NewWebKey(kid string, spec api.KeySpec, usage api.KeyUsage, spki []byte) (WebKey, error) {
-	w := WebKey{Kid: kid, Use: "sig"}
+// NewWebKey writes the public key (DER of SubjectPublicKeyInfo) of a key. Its kid is
+// the SHA-256 of that, so that another version has another one.
+func NewWebKey(spec api.KeySpec, usage api.KeyUsage, spki []byte) (WebKey, error) {
+	sum := sha256.Sum256(spki)
+	w := WebKey{Kid: hex.EncodeToString(sum[:]), Use: "sig"}
 	if usage != api.SignVerify {
 		w.Use = "enc"
 	}
@@ -79,7 +83,7 @@ func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 func NewWebKeySet(keys *api.ListPublicKeysResponse) (WebKeySet, error) {
 	set := WebKeySet{Iss: keys.KeyId, Keys: make([]WebKey, 0, len(keys.Keys))}
 	for _, k := range keys.Keys {
-		w, err := NewWebKey(k.Kid, keys.KeySpec, keys.KeyUsage, k.PublicKey)
+		w, err := NewWebKey(keys.KeySpec, keys.KeyUsage, k.PublicKey)
 		if err != nil {
 			return set, err
 		}

@@ -55,8 +55,9 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 			return nil, denied
 		}
 	}
-	if ok && old.Usage != c.key.Usage {
-		return nil, api.Errorf(api.Validation, "Alias %s names a key with usage %s; it can only be pointed at another such key.", in.AliasName, old.Usage)
+	if ok && (old.Usage != c.key.Usage || (old.Spec == string(api.Symmetric)) != (c.key.Spec == string(api.Symmetric))) {
+		return nil, api.Errorf(api.Validation, "Alias %s names a key of spec %s with usage %s; it can only be pointed at another of that type and usage.",
+			in.AliasName, old.Spec, old.Usage)
 	}
 	if alias.KeyID != c.key.ID {
 		if err := s.roomForAlias(c); err != nil {

@@ -197,6 +197,7 @@ func (s *Service) decryptPair(ctx context.Context, c *Call, versions []store.Ver
 	if err != nil {
 		return nil, store.Version{}, err
 	}
+	var failed error // of a version that may be the one
 	var cause error
 	for _, v := range versions {
 		key, err := s.pair(c, v)
@@ -208,9 +209,26 @@ func (s *Service) decryptPair(ctx context.Context, c *Call, versions []store.Ver
 			c.record.KeyVersion = v.Number
 			return plaintext, v, nil
 		}
-		if !errors.Is(cause, hsm.ErrBadCiphertext) {
+		if failed == nil && !errors.Is(cause, hsm.ErrBadCiphertext) {
+			failed = cause
+		}
+		if !anotherMay(cause) {
 			break
 		}
 	}
+	if failed != nil {
+		cause = failed
+	}
 	return nil, store.Version{}, s.tokenError(c, cause)
+}
+
+// anotherMay says whether another version may do what one did not: it was not the
+// one, or its object is not as it should be.
+func anotherMay(cause error) bool {
+	for _, kind := range []hsm.Kind{hsm.ErrBadCiphertext, hsm.ErrInvalid, hsm.ErrKeyMissing, hsm.ErrUnprotected} {
+		if errors.Is(cause, kind) {
+			return true
+		}
+	}
+	return false
 }

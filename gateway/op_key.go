@@ -69,9 +69,6 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 	defer s.creating.Delete(k.ID)
 	if err := s.store.InsertKey(ctx, k); err != nil {
 		s.unmake(k) // it may be written all the same
-		if errors.Is(err, store.ErrInvalid) {
-			return nil, api.Errorf(api.Validation, "The description holds a character that cannot be stored: U+0000.")
-		}
 		return nil, internal(c.RequestID, err)
 	}
 	v, cause := makeMaterial(ctx, token, k, k.Versions[0])

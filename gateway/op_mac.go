@@ -44,6 +44,7 @@ func (s *Service) VerifyMac(ctx context.Context, c *Call, in *api.VerifyMacReque
 	if err != nil {
 		return nil, err
 	}
+	var failed error // of a version that may be the one
 	for _, v := range versions {
 		token, key, err := s.secret(c, v)
 		if err != nil {
@@ -54,9 +55,15 @@ func (s *Service) VerifyMac(ctx context.Context, c *Call, in *api.VerifyMacReque
 			c.record.KeyVersion = v.Number
 			return &api.VerifyMacResponse{KeyId: c.record.KeyARN, MacValid: true, MacAlgorithm: in.MacAlgorithm, KeyVersion: v.Number}, nil
 		}
-		if !errors.Is(cause, hsm.ErrInvalid) {
-			return nil, s.tokenError(c, cause)
+		if failed == nil && !errors.Is(cause, hsm.ErrInvalid) {
+			failed = cause
 		}
+		if !anotherMay(cause) {
+			break
+		}
+	}
+	if failed != nil {
+		return nil, s.tokenError(c, failed)
 	}
 	return nil, api.Errorf(api.KMSInvalidMac, "The MAC was not made by %s with %s over this message.", c.record.KeyARN, in.MacAlgorithm)
 }

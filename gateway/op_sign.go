@@ -23,6 +23,9 @@ const maxMessage = 4096
 // Sign signs in the token. The token layer checks the signature against the
 // key's public key before it hands it out.
 func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.SignResponse, *api.Error) {
+	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
+		return nil, err
+	}
 	if in.SigningAlgorithm == "" { // only with a body: the key's first algorithm
 		in.SigningAlgorithm = signingAlgorithms[api.KeySpec(c.key.Spec)][0]
 	}

@@ -139,6 +139,19 @@ func TestRotationOfEncryptionPairs(t *testing.T) {
 			t.Errorf("ciphertext %d: %+v", n, out)
 		}
 	}
+	// The others decrypt when the object of one is gone.
+	if err := g.Token.Destroy(t.Context(), stored(t, g, key).Versions[1].ObjectID); err != nil {
+		t.Fatal(err)
+	}
+	var out api.DecryptResponse
+	g.Call("POST", "/v1/keys/"+key+"/decrypt", api.DecryptRequest{CiphertextBlob: texts[0], EncryptionAlgorithm: api.OAEPSHA256}, &out)
+	if out.KeyVersion != 1 {
+		t.Errorf("%+v", out)
+	}
+	a := g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/decrypt", api.DecryptRequest{CiphertextBlob: texts[1], EncryptionAlgorithm: api.OAEPSHA256})
+	if a.Code() == string(api.InvalidCiphertext) || a.Status < 400 {
+		t.Errorf("the ciphertext is not called bad: %d %s", a.Status, a.Body)
+	}
 }
 
 // TestAutomaticRotation: the next version is announced before the date, used from

@@ -61,7 +61,7 @@ func (s *Service) open(ctx context.Context, c *Call, ciphertext []byte, context 
 	switch {
 	case !ok:
 		return nil, v, badCiphertext()
-	case v.ObjectID == nil:
+	case !v.Usable(s.now()):
 		return nil, v, s.noMaterial(c)
 	}
 	c.record.KeyVersion = v.Number

@@ -335,6 +335,9 @@ func (s *Service) decideOn(c *Call, ref keyRef, missing func() *api.Error) *api.
 // again decides anew on a call whose body took its time to come: meanwhile the
 // credential may have been revoked, or the key disabled or taken away.
 func (s *Service) again(c *Call) *api.Error {
+	if err := s.able(c.op.reads); err != nil {
+		return err
+	}
 	if c.Renew != nil {
 		p, err := c.Renew()
 		if err != nil {

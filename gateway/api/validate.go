@@ -78,6 +78,9 @@ func (s shape) failure(v string) string {
 	if text := broken(utf8.RuneCountInString(v), s.low, s.high); text != "" {
 		return text
 	}
+	if s.matches == nil && strings.ContainsRune(v, 0) {
+		return "Member must not hold the character U+0000, which cannot be stored"
+	}
 	if s.matches != nil && !s.matches.MatchString(v) {
 		return "Member must satisfy regular expression pattern: " + s.pattern
 	}

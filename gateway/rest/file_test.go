@@ -83,6 +83,19 @@ func TestBigFileIsSignedInLittleMemory(t *testing.T) {
 	}
 }
 
+// TestFilesAreSignedBySigningKeys, and by no other.
+func TestFilesAreSignedBySigningKeys(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	for spec, usage := range map[api.KeySpec]api.KeyUsage{api.Symmetric: api.EncryptDecrypt, api.HMAC256: api.GenerateVerifyMac,
+		api.RSA2048: api.EncryptDecrypt, api.P256: api.KeyAgreement} {
+		a := g.Send(g.Admin.Token, "PUT", "/v1/keys/"+g.CreateKey(spec, usage).KeyId+"/sign", "a file")
+		if a.Status != 400 || a.Code() != string(api.InvalidKeyUsage) || !strings.Contains(string(a.Body), "is not valid for Sign") {
+			t.Errorf("%s: %d %s", spec, a.Status, a.Body)
+		}
+	}
+}
+
 // TestSignatureForms asks for each form of the answer.
 func TestSignatureForms(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ func sshLine(k *api.GetPublicKeyResponse) ([]byte, *api.Error) {
 }
 
 func jwk(k *api.GetPublicKeyResponse) ([]byte, *api.Error) {
-	w, err := gateway.NewWebKey(k.KeyId, k.KeySpec, k.KeyUsage, k.PublicKey)
+	w, err := gateway.NewWebKey(k.KeySpec, k.KeyUsage, k.PublicKey)
 	if err != nil {
 		return nil, unsupportedForm(k, "JWK")
 	}

@@ -29,6 +29,7 @@ type Store struct {
 	look       chan struct{}             // asks Watch to look at once
 
 	watching sync.WaitGroup
+	watched  atomic.Bool // by Watch
 	closing  chan struct{}
 	closed   sync.Once
 }

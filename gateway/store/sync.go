@@ -174,7 +174,9 @@ func (s *Store) inStep(version string) {
 // is closed: within about a second, and at once where the database tells. It
 // returns at once. Ready tells whether it works.
 func (s *Store) Watch(ctx context.Context) {
+	s.watched.Store(true)
 	s.watching.Go(func() {
+		defer s.watched.Store(false)
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		told := s.database.listen(ctx)
@@ -214,11 +216,15 @@ func (s *Store) followSoon(ctx context.Context) error {
 	return err
 }
 
-// Ready is nil when the database could be read the last time that Watch looked.
-// Otherwise what memory says may be out of date; Stale says since when.
+// Ready is nil when the database could be read the last time that Watch looked, and
+// that is not long ago: a look may hang. Otherwise what memory says may be out of
+// date; Stale says since when.
 func (s *Store) Ready() error {
 	if err := s.failed.Load(); err != nil {
 		return fmt.Errorf("store: %s can not be read: %w", s.database, *err)
+	}
+	if stale := s.Stale(); s.watched.Load() && stale > 2*followTimeout {
+		return fmt.Errorf("store: %w: %s has not answered for %s", ErrUnavailable, s.database, stale.Round(time.Second))
 	}
 	return nil
 }

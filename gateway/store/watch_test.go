@@ -108,3 +108,15 @@ func TestWatchEnds(t *testing.T) {
 		ok(t, s.Close())
 	})
 }
+
+// A look that hangs tells nothing: the silence does.
+func TestSilenceIsNoticed(t *testing.T) {
+	s := openStore(t, t.TempDir()+"/hsmgate.db")
+	long := time.Now().Add(-time.Minute)
+	s.confirmed.Store(&long)
+	ok(t, s.Ready()) // nobody watches
+	s.watched.Store(true)
+	is(t, s.Ready(), ErrUnavailable)
+	s.Watch(t.Context())
+	until(t, "the answer is noticed", func() bool { return s.Ready() == nil })
+}
