@@ -67,23 +67,34 @@ func (s *Service) policyText(k *store.Key) string {
 	return k.Policy.Text
 }
 
-// PutKeyPolicy replaces the policy of a key in one region.
+// PutKeyPolicy replaces the policy of a key in one region. Taken back is only its own.
 func (s *Service) PutKeyPolicy(ctx context.Context, c *Call, in *api.PutKeyPolicyRequest) (*api.Empty, *api.Error) {
 	if in.PolicyName != "" && in.PolicyName != defaultPolicyName {
 		return nil, api.Errorf(api.Validation, "A key has one policy, and its name is default.")
 	}
-	old := c.key
-	doc, err := s.newPolicy(c, in.Policy, in.BypassPolicyLockoutSafetyCheck, old)
+	k := c.key
+	doc, err := s.newPolicy(c, in.Policy, in.BypassPolicyLockoutSafetyCheck, k)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := s.store.SetKeyPolicy(ctx, old.Region, old.ID, doc); err != nil {
+	var before *store.Document
+	if err := s.store.ChangeKeyPolicy(ctx, k.Region, k.ID, func(old *store.Document) *store.Document {
+		before = old
+		return doc
+	}); err != nil {
 		return nil, s.stateError(c, err)
 	}
-	c.undoBy(s, func(ctx context.Context) error { return s.store.SetKeyPolicy(ctx, old.Region, old.ID, old.Policy) })
+	c.undoBy(s, func(ctx context.Context) error {
+		return s.store.ChangeKeyPolicy(ctx, k.Region, k.ID, func(now *store.Document) *store.Document {
+			if now == nil || now.Text != doc.Text { // another process changed it meanwhile
+				return now
+			}
+			return before
+		})
+	})
 	return &api.Empty{}, nil
 }
 

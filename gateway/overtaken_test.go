@@ -38,7 +38,7 @@ func TestUploadDoesNotOutliveItsPermission(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return g.Store.SetKeyPolicy(t.Context(), gatewaytest.Region, key, doc)
+			return g.Store.ChangeKeyPolicy(t.Context(), gatewaytest.Region, key, func(*store.Document) *store.Document { return doc })
 		}, 403, api.AccessDenied},
 		"user loses the key": {func(_ string, user gatewaytest.Credentials) error {
 			return g.Identities.SetPrincipalKeys(t.Context(), user.ARN, nil)

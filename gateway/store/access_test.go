@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -18,6 +19,10 @@ func aDocument(kind policy.Kind) *Document {
 		panic(err)
 	}
 	return d
+}
+
+func setKeyPolicy(ctx context.Context, s *Store, key string, doc *Document) error {
+	return s.ChangeKeyPolicy(ctx, home, key, func(*Document) *Document { return doc })
 }
 
 func aGrant(id, key, to string) *Grant {
@@ -40,19 +45,19 @@ func TestKeyPolicies(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		insertKeys(t, s, 1)
 		d := aDocument(policy.KeyPolicy)
-		ok(t, s.SetKeyPolicy(t.Context(), home, "key-000", d))
-		ok(t, s.ChangeDescription(t.Context(), home, "key-000", toText("other"))) // a change of the key keeps it
+		ok(t, setKeyPolicy(t.Context(), s, "key-000", d))
+		ok(t, s.ChangeDescription(t.Context(), home, "key-000", func(string) (string, error) { return "other", nil })) // a change of the key keeps it
 		if k, _ := s.Key(home, "key-000"); k.Policy != d {
 			t.Errorf("%+v", k.Policy)
 		}
 		if k, _ := openAgain(t, s).Key(home, "key-000"); k.Policy == nil || k.Policy.Text != d.Text || k.Policy.Compiled.Kind() != policy.KeyPolicy {
 			t.Errorf("%+v", k.Policy)
 		}
-		ok(t, s.SetKeyPolicy(t.Context(), home, "key-000", nil))
+		ok(t, setKeyPolicy(t.Context(), s, "key-000", nil))
 		if k, _ := s.Key(home, "key-000"); k.Policy != nil {
 			t.Errorf("%+v", k.Policy)
 		}
-		if err := s.SetKeyPolicy(t.Context(), home, "none", d); !errors.Is(err, ErrNotFound) {
+		if err := setKeyPolicy(t.Context(), s, "none", d); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
 	})
@@ -147,7 +152,7 @@ func TestGrantsGoWithTheirKeyAndGrantee(t *testing.T) {
 func TestAccessSeesAliasesAndTags(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		insertKeys(t, s, 2)
-		ok(t, s.ChangeTags(t.Context(), home, "key-000", toTags([]Tag{{"team", "x"}})))
+		ok(t, s.ChangeTags(t.Context(), home, "key-000", func([]Tag) ([]Tag, error) { return []Tag{{"team", "x"}}, nil }))
 		ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
 		old, _ := s.Access(home, "key-000", "")
 		if !slices.Equal(old.Aliases, []string{"alias/a"}) || old.Tags["team"] != "x" || old.MultiRegion != policy.False {

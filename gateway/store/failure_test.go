@@ -65,7 +65,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"InsertAccessKey":      func() error { return s.InsertAccessKey(ctx, anAccessKey("new", "a")) },
 		"SetAccessKeyDisabled": func() error { return s.SetAccessKeyDisabled(ctx, "a1", true) },
 		"DeleteAccessKey":      func() error { return s.DeleteAccessKey(ctx, "a1") },
-		"SetKeyPolicy":         func() error { return s.SetKeyPolicy(ctx, home, "key-000", aDocument(policy.KeyPolicy)) },
+		"ChangeKeyPolicy":      func() error { return setKeyPolicy(ctx, s, "key-000", aDocument(policy.KeyPolicy)) },
 		"PutPolicy":            func() error { return s.PutPolicy(ctx, "new", aDocument(policy.IdentityPolicy), t0) },
 		"DeletePolicy":         func() error { return s.DeletePolicy(ctx, "spare") },
 		"SetPrincipalPolicies": func() error { return s.SetPrincipalPolicies(ctx, "arn:a", []string{"spare"}) },
@@ -107,7 +107,7 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a", "key-000")))
 	ok(t, s.InsertBearer(t.Context(), aBearer("a1", "a")))
 	ok(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "a")))
-	ok(t, s.SetKeyPolicy(t.Context(), home, "key-001", aDocument(policy.KeyPolicy)))
+	ok(t, setKeyPolicy(t.Context(), s, "key-001", aDocument(policy.KeyPolicy)))
 	ok(t, s.PutPolicy(t.Context(), "spare", aDocument(policy.IdentityPolicy), t0))
 	ok(t, s.PutPolicy(t.Context(), "used", aDocument(policy.IdentityPolicy), t0))
 	ok(t, s.SetPrincipalPolicies(t.Context(), "arn:a", []string{"used"}))
