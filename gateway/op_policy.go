@@ -80,10 +80,21 @@ func (s *Service) PutKeyPolicy(ctx context.Context, c *Call, in *api.PutKeyPolic
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := s.store.SetKeyPolicy(ctx, old.Region, old.ID, doc); err != nil {
+	var before *store.Document
+	put := func(now *store.Document) *store.Document {
+		before = now
+		return doc
+	}
+	if err := s.store.ChangeKeyPolicy(ctx, old.Region, old.ID, put); err != nil {
 		return nil, s.stateError(c, err)
 	}
-	c.undoBy(s, func(ctx context.Context) error { return s.store.SetKeyPolicy(ctx, old.Region, old.ID, old.Policy) })
+	takeBack := func(now *store.Document) *store.Document {
+		if now == nil || now.Text != doc.Text { // another process has put one since, which stays
+			return now
+		}
+		return before
+	}
+	c.undoBy(s, func(ctx context.Context) error { return s.store.ChangeKeyPolicy(ctx, old.Region, old.ID, takeBack) })
 	return &api.Empty{}, nil
 }
 

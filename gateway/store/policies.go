@@ -147,8 +147,15 @@ func (s *Store) changePrincipal(ctx context.Context, arn string, edit func(conte
 // SetKeyPolicy replaces the policy of a key; nil: it has AWS KMS's default policy
 // again.
 func (s *Store) SetKeyPolicy(ctx context.Context, region, id string, doc *Document) error {
+	return s.ChangeKeyPolicy(ctx, region, id, func(*Document) *Document { return doc })
+}
+
+// ChangeKeyPolicy replaces the policy of a key by what change makes of it. Nobody
+// else changes it meanwhile, in no process: change sees what is in the file. nil is
+// as in SetKeyPolicy.
+func (s *Store) ChangeKeyPolicy(ctx context.Context, region, id string, change func(old *Document) *Document) error {
 	return s.changeKey(ctx, region, id, seen, func(ctx context.Context, tx *sql.Tx, k *Key) error {
-		k.Policy = doc
+		k.Policy = change(k.Policy)
 		return replacePolicy(ctx, tx, k)
 	})
 }
