@@ -173,3 +173,20 @@ func attach(t testing.TB, name, text string) policy.Attached {
 	}
 	return a
 }
+
+// TestSourceIPWithZone: a link-local address comes with the zone that it was seen in.
+func TestSourceIPWithZone(t *testing.T) {
+	t.Parallel()
+	doc, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:Sign","Resource":"*"},
+		{"Effect":"Deny","Principal":"*","Action":"kms:Sign","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"fe80::/10"}}}]}`), policy.KeyPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{"fe80::1%eth0": false, "fe80::1": false, "2001:db8::1": true} {
+		r := policy.Request{Principal: policy.Principal{ARN: "arn:aws:iam::111122223333:user/a"}, Action: "kms:Sign", KeyID: "k",
+			ResourceARN: "arn:aws:kms:us-east-1:111122223333:key/k", KeyPolicy: doc, Caller: policy.Caller{SourceIP: netip.MustParseAddr(address)}}
+		if d := policy.Evaluate(r); d.Allowed != want {
+			t.Errorf("%s: %+v", address, d)
+		}
+	}
+}
