@@ -24,6 +24,9 @@ const maxMessage = 4096
 // key's public key before it hands it out.
 func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.SignResponse, *api.Error) {
 	if in.SigningAlgorithm == "" { // only with a body: the key's first algorithm
+		if err := s.checkUsage(c, c.key, api.SignVerify); err != nil { // some keys have none
+			return nil, err
+		}
 		in.SigningAlgorithm = signingAlgorithms[api.KeySpec(c.key.Spec)][0]
 	}
 	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType); err != nil {

@@ -130,3 +130,11 @@ func goAccepts(t testing.TB, spec api.KeySpec, der []byte, a api.SigningAlgorith
 		t.Error("Go refuses the signature")
 	}
 }
+
+// TestUploadToAKeyThatDoesNotSign: such a key has no algorithm that could be meant.
+func TestUploadToAKeyThatDoesNotSign(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	key := g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
+	refusal(t, g.Send(g.Admin.Token, "PUT", "/v1/keys/"+key+"/sign", []byte("m")), 400, api.InvalidKeyUsage)
+}
