@@ -171,10 +171,10 @@ func TestIdentityPolicies(t *testing.T) {
 		d := aDocument(policy.IdentityPolicy)
 		ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a")))
 		ok(t, s.PutPolicy(t.Context(), "p", d, t0))
-		if err := s.SetPrincipalPolicies(t.Context(), "arn:a", []string{"p", "q"}); !errors.Is(err, ErrNotFound) {
+		if err := s.ChangePrincipalPolicies(t.Context(), "arn:a", toNames("p", "q")); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
-		ok(t, s.SetPrincipalPolicies(t.Context(), "arn:a", []string{"p"}))
+		ok(t, s.ChangePrincipalPolicies(t.Context(), "arn:a", toNames("p")))
 		if err := s.DeletePolicy(t.Context(), "p"); !errors.Is(err, ErrState) {
 			t.Error(err)
 		}
@@ -188,7 +188,7 @@ func TestIdentityPolicies(t *testing.T) {
 		}
 		other := openAgain(t, s)
 		before = other.IdentityGeneration()
-		ok(t, s.SetPrincipalPolicies(t.Context(), "arn:a", nil))
+		ok(t, s.ChangePrincipalPolicies(t.Context(), "arn:a", toNames()))
 		ok(t, s.DeletePolicy(t.Context(), "p"))
 		ok(t, other.follow(t.Context()))
 		if _, there := other.Policy("p"); there || other.IdentityGeneration() == before {
