@@ -190,3 +190,32 @@ func TestSourceIPWithZone(t *testing.T) {
 		}
 	}
 }
+
+// TestAmbiguousVariables: a caller does not get around a Deny by a second tag whose
+// key differs in case alone.
+func TestAmbiguousVariables(t *testing.T) {
+	t.Parallel()
+	key := `"arn:aws:kms:` + region + `:` + account + `:key/${aws:RequestTag/team}"`
+	same := `"Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"${aws:RequestTag/team}"}}`
+	other := `"Resource":"*","Condition":{"StringNotEqualsIgnoreCase":{"aws:PrincipalTag/team":"${aws:RequestTag/team, 'x'}"}}`
+	for _, rest := range []string{same, other, `"Resource":` + key, `"NotResource":` + key} {
+		for effect, want := range map[string]bool{"Allow": false, "Deny": false, "Other": true} {
+			text := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},{"Effect":"Deny","Principal":"*","Action":"kms:TagResource",` + rest + `}]}`
+			switch effect {
+			case "Allow":
+				text = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kms:TagResource",` + rest + `}}`
+			case "Other":
+				text = strings.Replace(text, "kms:TagResource", "kms:Sign", 1)
+			}
+			doc, err := policy.Parse([]byte(text), policy.KeyPolicy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := policy.Evaluate(policy.Request{Principal: policy.Principal{ARN: alice, Tags: map[string]string{"team": "x"}}, Action: "kms:TagResource",
+				KeyID: mine, ResourceARN: keyARN, KeyPolicy: doc, Call: policy.Parameters{Tags: map[string]string{"team": "x", "Team": "y"}}})
+			if d.Allowed != want {
+				t.Errorf("%s %s: %+v", effect, rest, d)
+			}
+		}
+	}
+}
