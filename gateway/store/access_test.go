@@ -199,3 +199,20 @@ func TestIdentityPolicies(t *testing.T) {
 		}
 	})
 }
+
+// TestGrantForADeletedPrincipal: a process that has not heard of the deletion makes
+// no grant that the next principal of the name would have.
+func TestGrantForADeletedPrincipal(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		insertKeys(t, s, 1)
+		ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a")))
+		other := openAgain(t, s)
+		ok(t, s.DeletePrincipal(t.Context(), "arn:a"))
+		if _, err := other.InsertGrant(t.Context(), aGrant("g", "key-000", "arn:a"), 10, "arn:a"); !errors.Is(err, ErrNoPrincipal) {
+			t.Error(err)
+		}
+		if _, there := other.Grant("g"); there {
+			t.Error("it is there")
+		}
+	})
+}
