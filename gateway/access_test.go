@@ -457,3 +457,20 @@ func TestAccessChangesAreTakenBack(t *testing.T) {
 		}
 	}
 }
+
+// TestReplicasAreKeysThatAreMade: what denies to make a key of a kind denies to
+// replicate one.
+func TestReplicasAreKeysThatAreMade(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{Regions: []string{west}})
+	key := createMulti(t, a.Gateway)
+	replica := func() gatewaytest.Answer {
+		return in(a.Gateway, home, "POST", "/v1/keys/"+key.KeyId+"/replicate", map[string]string{"ReplicaRegion": west})
+	}
+	for _, condition := range []string{`{"Bool":{"kms:MultiRegion":"true"}}`, `{"StringEquals":{"kms:KeySpec":"` + string(key.KeySpec) + `"}}`, `{"StringEquals":{"kms:MultiRegionKeyType":"REPLICA"}}`} {
+		a.attach(a.Admin, "no-replica", statement("Deny", "", "kms:CreateKey", condition))
+		a.denied(condition, replica(), "kms:CreateKey")
+	}
+	a.attach(a.Admin, "no-replica", statement("Deny", "", "kms:CreateKey", `{"StringEquals":{"kms:MultiRegionKeyType":"PRIMARY"}}`))
+	a.allowed("a replica", replica(), "role/administrator")
+}

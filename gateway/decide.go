@@ -81,6 +81,9 @@ func (s *Service) describe(c *Call, q question, r *policy.Request) {
 	if in, ok := c.in.(*api.CreateKeyRequest); ok {
 		r.Key = newKeyView(in)
 	}
+	if _, ok := c.in.(*api.ReplicateKeyRequest); ok && q.action == createKey {
+		r.Key = newReplicaView(c.key)
+	}
 	r.Call = s.parameters(c)
 	if _, aboutAlias := c.in.(interface{ Alias() string }); !aboutAlias {
 		r.Call.RequestAlias = q.named.alias
@@ -102,6 +105,14 @@ func newKeyView(in *api.CreateKeyRequest) *policy.Key {
 		v.MultiRegionKeyType = string(api.Primary)
 	}
 	return v
+}
+
+// createKey is the permission to make a key, which a replica needs, too.
+const createKey = "kms:CreateKey"
+
+// newReplicaView is newKeyView for a replica of a key.
+func newReplicaView(k *store.Key) *policy.Key {
+	return &policy.Key{Spec: k.Spec, Usage: k.Usage, Origin: k.Origin, MultiRegion: policy.True, MultiRegionKeyType: string(api.Replica)}
 }
 
 // decideAlias asks for the half of an operation that is about the alias.

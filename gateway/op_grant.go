@@ -95,12 +95,22 @@ func (s *Service) checkPrincipal(arn string) *api.Error {
 	if !policy.IsPrincipal(arn) {
 		return api.Errorf(api.InvalidArn, "%q is not the ARN of a principal: arn:aws:iam::%s:user/<name> is.", arn, s.names.Account)
 	}
-	if strings.HasPrefix(arn, "arn:aws:iam::"+s.names.Account+":user/") {
+	if s.isUser(arn) {
 		if _, ok := s.store.Principal(arn); !ok {
 			return api.Errorf(api.InvalidArn, "There is no principal %s.", arn)
 		}
 	}
 	return nil
+}
+
+// isUser says whether an ARN is that of a user of this account.
+func (s *Service) isUser(arn string) bool {
+	return strings.HasPrefix(arn, "arn:aws:iam::"+s.names.Account+":user/")
+}
+
+// users are those whom a grant names and who have to be there when it is made.
+func (s *Service) users(g *store.Grant) []string {
+	return slices.DeleteFunc([]string{g.Grantee, g.RetiringPrincipal}, func(arn string) bool { return !s.isUser(arn) })
 }
 
 // CreateGrant lets a principal use a key. The same again, under the same name,
@@ -117,8 +127,10 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	made, cause := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey)
+	made, cause := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey, s.users(g)...)
 	switch {
+	case errors.Is(cause, store.ErrNoPrincipal): // deleted meanwhile
+		return nil, api.Errorf(api.InvalidArn, "The principal of the grant was deleted at the same time.")
 	case errors.Is(cause, store.ErrFull):
 		return nil, api.Errorf(api.LimitExceeded, "%s has %d grants, the most that a key may have.", c.record.KeyARN, s.quotas.GrantsPerKey)
 	case errors.Is(cause, store.ErrInvalid):
@@ -227,7 +239,8 @@ func (s *Service) endGrant(ctx context.Context, c *Call, g *store.Grant) (*api.E
 		return nil, internal(c.RequestID, cause)
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		_, err := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey+1)
+		there := slices.DeleteFunc([]string{g.Grantee}, func(arn string) bool { return !s.isUser(arn) })
+		_, err := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey+1, there...)
 		return err
 	})
 	return &api.Empty{}, nil

@@ -91,7 +91,7 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *api.ReplicateKe
 	if err != nil {
 		return nil, err
 	}
-	if err := s.decideAlso(c, "kms:CreateKey", in.ReplicaRegion); err != nil {
+	if err := s.decideAlso(c, createKey, in.ReplicaRegion); err != nil {
 		return nil, err
 	}
 	if len(tags) > 0 {

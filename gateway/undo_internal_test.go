@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
@@ -68,6 +69,47 @@ func TestTagsOfAnotherStay(t *testing.T) {
 		slices.SortFunc(got, func(a, b store.Tag) int { return strings.Compare(a.Name, b.Name) })
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", what, got, c.want)
+		}
+	}
+}
+
+// TestPolicyOfAnotherStays: a policy that is taken back leaves the one that another
+// process has put since, and gives way to the one that it really replaced.
+func TestPolicyOfAnotherStays(t *testing.T) {
+	t.Parallel()
+	s := changeableService(t)
+	s.quotas = s.quotas.withDefaults()
+	text := func(sid string) string {
+		return `{"Version":"2012-10-17","Statement":{"Sid":"` + sid + `","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}}`
+	}
+	set := func(sid string) {
+		doc, err := store.NewDocument(text(sid), policy.KeyPolicy)
+		if err == nil {
+			err = s.store.ChangeKeyPolicy(t.Context(), testNames.Region, ownKey, func(*store.Document) *store.Document { return doc })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, c := range map[string]struct{ decided, replaced, since, want string }{
+		"nothing else": {"a", "a", "", "a"},
+		"one since":    {"a", "a", "c", "c"},
+		"one before":   {"a", "b", "", "b"},
+	} {
+		set(c.decided)
+		key, _ := s.store.Key(testNames.Region, ownKey)
+		set(c.replaced)
+		op, _ := OpNamed("PutKeyPolicy")
+		call := &Call{op: op, key: key}
+		if _, err := op.run(t.Context(), s, call, &api.PutKeyPolicyRequest{Policy: text("new"), BypassPolicyLockoutSafetyCheck: true}); err != nil {
+			t.Fatal(err)
+		}
+		if c.since != "" {
+			set(c.since)
+		}
+		call.undo()
+		if key, _ = s.store.Key(testNames.Region, ownKey); key.Policy.Text != text(c.want) {
+			t.Errorf("%s: %s", what, key.Policy.Text)
 		}
 	}
 }

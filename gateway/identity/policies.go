@@ -51,44 +51,42 @@ func (i *Identities) DeletePolicy(ctx context.Context, name string) error {
 
 // AttachPolicy gives a principal an identity policy; one that it has is no error.
 func (i *Identities) AttachPolicy(ctx context.Context, principalARN, name string) error {
-	p, ok := i.store.Principal(principalARN)
-	if !ok {
-		return fmt.Errorf("principal %s: %w", principalARN, store.ErrNotFound)
-	}
-	names := append(slices.Clone(p.Policies), name)
-	if len(names) > maxPolicies && !slices.Contains(p.Policies, name) {
-		return fmt.Errorf("identity: %w: %s has %d policies, the most that a principal may have", ErrInvalid, principalARN, maxPolicies)
-	}
-	return i.store.SetPrincipalPolicies(ctx, principalARN, names)
+	return i.store.ChangePrincipalPolicies(ctx, principalARN, func(names []string) ([]string, error) {
+		if len(names) >= maxPolicies && !slices.Contains(names, name) {
+			return nil, fmt.Errorf("identity: %w: %s has %d policies, the most that a principal may have", ErrInvalid, principalARN, maxPolicies)
+		}
+		return append(names, name), nil
+	})
 }
 
 // DetachPolicy takes an identity policy from a principal. store.ErrNotFound when
 // it does not have it.
 func (i *Identities) DetachPolicy(ctx context.Context, principalARN, name string) error {
-	p, ok := i.store.Principal(principalARN)
-	if !ok || !slices.Contains(p.Policies, name) {
-		return fmt.Errorf("policy %s of principal %s: %w", name, principalARN, store.ErrNotFound)
-	}
-	return i.store.SetPrincipalPolicies(ctx, principalARN, slices.DeleteFunc(slices.Clone(p.Policies), func(o string) bool { return o == name }))
+	return i.store.ChangePrincipalPolicies(ctx, principalARN, func(names []string) ([]string, error) {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("policy %s of principal %s: %w", name, principalARN, store.ErrNotFound)
+		}
+		return slices.DeleteFunc(names, func(o string) bool { return o == name }), nil
+	})
 }
 
 // TagPrincipal puts tags on a principal, one of the same name being replaced, and
 // takes others off.
 func (i *Identities) TagPrincipal(ctx context.Context, principalARN string, set []store.Tag, remove []string) error {
-	p, ok := i.store.Principal(principalARN)
-	if !ok {
-		return fmt.Errorf("principal %s: %w", principalARN, store.ErrNotFound)
-	}
-	tags := slices.DeleteFunc(slices.Clone(p.Tags), func(t store.Tag) bool { return slices.Contains(remove, t.Name) })
+	return i.store.ChangePrincipalTags(ctx, principalARN, func(old []store.Tag) ([]store.Tag, error) { return retag(old, set, remove) })
+}
+
+func retag(old, set []store.Tag, remove []string) ([]store.Tag, error) {
+	tags := slices.DeleteFunc(old, func(t store.Tag) bool { return slices.Contains(remove, t.Name) })
 	for _, t := range set {
 		if t.Name == "" || len(t.Name) > 128 || len(t.Value) > 256 || !validTag.MatchString(t.Name+t.Value) || strings.HasPrefix(strings.ToLower(t.Name), "aws:") {
-			return fmt.Errorf("identity: %w: tag %q: letters, digits, spaces and _.:/=+-@ are asked for, at most 128 bytes in its name and 256 in its value, and no aws: before it", ErrInvalid, t.Name)
+			return nil, fmt.Errorf("identity: %w: tag %q: letters, digits, spaces and _.:/=+-@ are asked for, at most 128 bytes in its name and 256 in its value, and no aws: before it", ErrInvalid, t.Name)
 		}
 		tags = slices.DeleteFunc(tags, func(o store.Tag) bool { return strings.EqualFold(o.Name, t.Name) }) // conditions know no case
 		tags = append(tags, t)
 	}
 	if len(tags) > maxTags {
-		return fmt.Errorf("identity: %w: a principal has at most %d tags", ErrInvalid, maxTags)
+		return nil, fmt.Errorf("identity: %w: a principal has at most %d tags", ErrInvalid, maxTags)
 	}
-	return i.store.SetPrincipalTags(ctx, principalARN, tags)
+	return tags, nil
 }

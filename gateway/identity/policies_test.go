@@ -3,6 +3,8 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -87,4 +89,31 @@ func TestPoliciesRefuse(t *testing.T) {
 			t.Errorf("%+v: %v", tag, err)
 		}
 	}
+}
+
+// TestChangesOfTwoProcessesAddUp: what one has taken away, the other does not bring
+// back, which has not heard of it.
+func TestChangesOfTwoProcessesAddUp(t *testing.T) {
+	t.Parallel()
+	path, ctx := filepath.Join(t.TempDir(), "hsmgate.db"), t.Context()
+	one, err := New(openStore(t, path), seal, account)
+	ok(t, err)
+	p, err := one.CreatePrincipal(ctx, "p", policy.RoleUser, nil, now)
+	ok(t, err)
+	for _, name := range []string{"a", "b"} {
+		ok(t, one.PutPolicy(ctx, name, mayDescribe, now))
+	}
+	ok(t, one.AttachPolicy(ctx, p.ARN, "a"))
+	ok(t, one.TagPrincipal(ctx, p.ARN, []store.Tag{{Name: "a", Value: "1"}}, nil))
+	two, err := New(openStore(t, path), seal, account)
+	ok(t, err)
+	ok(t, one.DetachPolicy(ctx, p.ARN, "a"))
+	ok(t, two.AttachPolicy(ctx, p.ARN, "b"))
+	ok(t, two.TagPrincipal(ctx, p.ARN, []store.Tag{{Name: "b", Value: "2"}}, nil))
+	ok(t, one.TagPrincipal(ctx, p.ARN, nil, []string{"a"}))
+	got := one.Principals()[0]
+	if !slices.Equal(got.Policies, []string{"b"}) || !slices.Equal(got.Tags, []store.Tag{{Name: "b", Value: "2"}}) {
+		t.Errorf("%v %v", got.Policies, got.Tags)
+	}
+	is(t, two.DetachPolicy(ctx, p.ARN, "a"), store.ErrNotFound)
 }

@@ -69,19 +69,25 @@ func (c *condition) overList(e *evaluation, list []string, deny bool) bool {
 
 // one compares one value of the request with those of the policy. A value of
 // the policy whose variable the request does not resolve matches nothing; in a
-// negated comparison an Allow does not apply then.
+// negated comparison an Allow does not apply then. One for whose variable it has
+// several values is ambiguous.
 func (c *condition) one(e *evaluation, v *value, deny bool) bool {
 	if c.patterns == nil {
 		return c.typed(v) != c.negated
 	}
-	unknown := false
+	unknown, ambiguous := false, false
 	for i := range c.patterns {
 		switch c.text(&c.patterns[i], v.s, e) {
 		case yes:
 			return !c.negated
 		case unresolved:
 			unknown = true
+		case open:
+			ambiguous = true
 		}
+	}
+	if ambiguous {
+		return deny
 	}
 	return c.negated && (deny || !unknown)
 }

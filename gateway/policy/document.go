@@ -154,9 +154,10 @@ func (s *statement) hasAction(e *evaluation) bool {
 }
 
 // hasResource: a resource whose variable the request does not resolve matches
-// nothing; as NotResource it makes an Allow not apply.
+// nothing; as NotResource it makes an Allow not apply. Where it has several values
+// for the variable, an Allow does not apply and a Deny does.
 func (s *statement) hasResource(e *evaluation) bool {
-	unknown := false
+	unknown, ambiguous := false, false
 	for i := range s.resources {
 		p := &s.resources[i]
 		if p.everything() {
@@ -167,7 +168,12 @@ func (s *statement) hasResource(e *evaluation) bool {
 			return !s.notResource
 		case unresolved:
 			unknown = true
+		case open:
+			ambiguous = true
 		}
+	}
+	if ambiguous {
+		return s.deny
 	}
 	return s.notResource && (s.deny || !unknown)
 }

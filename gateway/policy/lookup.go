@@ -187,7 +187,7 @@ func (e *evaluation) lookupGlobal(k keyRef) value {
 		}
 		return keysOf(r.Call.Tags)
 	case keySourceIP:
-		return value{present: r.Caller.SourceIP.IsValid(), ip: r.Caller.SourceIP.Unmap()}
+		return value{present: r.Caller.SourceIP.IsValid(), ip: r.Caller.SourceIP.Unmap().WithZone("")} // a range contains no address with a zone
 	case keyCurrentTime:
 		return instant(r.Time)
 	case keyEpochTime:

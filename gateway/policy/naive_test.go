@@ -129,9 +129,10 @@ var literalWildcards = strings.NewReplacer("*", "\x01", "?", "\x02")
 
 var variablePattern = regexp.MustCompile(`\$\{([^},]*)(?:, '([^']*)')?\}`)
 
-// substitute puts values in place of variables; not ok when one has none.
-func (n *naive) substitute(s string) (string, bool) {
-	ok := true
+// substitute puts values in place of variables; not ok when one has none, open when
+// one has several.
+func (n *naive) substitute(s string) (text string, ok, open bool) {
+	ok = true
 	s = variablePattern.ReplaceAllStringFunc(s, func(v string) string {
 		m := variablePattern.FindStringSubmatch(v)
 		if m[1] == "*" || m[1] == "?" || m[1] == "$" {
@@ -143,11 +144,14 @@ func (n *naive) substitute(s string) (string, bool) {
 			return literalWildcards.Replace(l[0])
 		case !present && strings.Contains(v, ","):
 			return literalWildcards.Replace(m[2])
+		case present:
+			open = true
+			return ""
 		}
 		ok = false
 		return ""
 	})
-	return s, ok
+	return s, ok && !open, ok && open
 }
 
 // find finds the values of a condition key, without regard to case.
@@ -181,15 +185,18 @@ func (n *naive) resourceMatches(s map[string]any, deny bool) bool {
 	if !is {
 		v = s["NotResource"]
 	}
-	found, lost := false, false
+	found, lost, open := false, false, false
 	for _, r := range anyList(v) {
 		if r == "*" {
 			found = true
 			continue
 		}
-		text, ok := n.substitute(r.(string))
-		lost = lost || !ok
+		text, ok, several := n.substitute(r.(string))
+		lost, open = lost || !ok, open || several
 		found = found || ok && arnGlob(text, n.resource)
+	}
+	if open && !found {
+		return deny
 	}
 	if is {
 		return found
@@ -264,18 +271,21 @@ func (n *naive) holds(op, key string, want []any, deny bool) bool {
 
 // compare compares one value of the request with all of the policy.
 func (n *naive) compare(op, got string, want []any, negated, deny bool) bool {
-	found, lost := false, false
+	found, lost, open := false, false, false
 	for _, w := range want {
-		s, ok := text(w), true
+		s, ok, several := text(w), true, false
 		if strings.HasPrefix(op, "String") || strings.HasPrefix(op, "Arn") {
 			plain := s
 			if !strings.HasSuffix(op, "Like") && !strings.HasPrefix(op, "Arn") {
 				plain = literalOutside(s)
 			}
-			s, ok = n.substitute(plain)
+			s, ok, several = n.substitute(plain)
 		}
-		lost = lost || !ok
+		lost, open = lost || !ok, open || several
 		found = found || ok && equal(op, got, s)
+	}
+	if open && !found {
+		return deny
 	}
 	if negated {
 		return !found && (deny || !lost)

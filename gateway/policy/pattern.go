@@ -14,6 +14,7 @@ const (
 	no verdict = iota
 	yes
 	unresolved // a policy variable of the value is not in the request
+	open       // the request has several values for a policy variable
 )
 
 type tokenKind uint8
@@ -166,9 +167,9 @@ func (p *pattern) match(s string, e *evaluation) verdict {
 	if p.variables == 0 {
 		return verdictOf(matchTokens(p.tokens, nil, s))
 	}
-	t, ok := p.resolve(e)
-	if !ok {
-		return unresolved
+	t, v := p.resolve(e)
+	if v != yes {
+		return v
 	}
 	return verdictOf(matchTokens(p.tokens, &t, s))
 }
@@ -178,9 +179,9 @@ func (p *pattern) matchFold(s string, e *evaluation) verdict {
 	if p.isPlain {
 		return verdictOf(strings.EqualFold(s, p.plain))
 	}
-	t, ok := p.resolve(e)
-	if !ok {
-		return unresolved
+	t, v := p.resolve(e)
+	if v != yes {
+		return v
 	}
 	var whole strings.Builder
 	for i := range p.tokens {
@@ -196,7 +197,8 @@ func (p *pattern) matchFold(s string, e *evaluation) verdict {
 // resolve finds the request's values for the variables. What they hold is
 // literal: a * in a tag is no wildcard. They are returned by value, so that the
 // request stays on the stack.
-func (p *pattern) resolve(e *evaluation) (t texts, ok bool) {
+func (p *pattern) resolve(e *evaluation) (t texts, all verdict) {
+	all = yes
 	for i := range p.tokens {
 		k := &p.tokens[i]
 		if k.kind != variable {
@@ -204,15 +206,18 @@ func (p *pattern) resolve(e *evaluation) (t texts, ok bool) {
 		}
 		v := e.lookup(k.key)
 		text, ok := v.text(keys[k.key.id].kind)
-		if !ok {
-			if !k.hasDefault || v.present {
-				return t, false
-			}
+		switch {
+		case ok:
+		case v.present:
+			all = open
+		case k.hasDefault:
 			text = k.text
+		default:
+			return t, unresolved
 		}
 		t[k.index] = text
 	}
-	return t, true
+	return t, all
 }
 
 func verdictOf(ok bool) verdict {

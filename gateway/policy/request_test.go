@@ -173,3 +173,49 @@ func attach(t testing.TB, name, text string) policy.Attached {
 	}
 	return a
 }
+
+// TestSourceIPWithZone: a link-local address comes with the zone that it was seen in.
+func TestSourceIPWithZone(t *testing.T) {
+	t.Parallel()
+	doc, err := policy.Parse([]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:Sign","Resource":"*"},
+		{"Effect":"Deny","Principal":"*","Action":"kms:Sign","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"fe80::/10"}}}]}`), policy.KeyPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{"fe80::1%eth0": false, "fe80::1": false, "2001:db8::1": true} {
+		r := policy.Request{Principal: policy.Principal{ARN: "arn:aws:iam::111122223333:user/a"}, Action: "kms:Sign", KeyID: "k",
+			ResourceARN: "arn:aws:kms:us-east-1:111122223333:key/k", KeyPolicy: doc, Caller: policy.Caller{SourceIP: netip.MustParseAddr(address)}}
+		if d := policy.Evaluate(r); d.Allowed != want {
+			t.Errorf("%s: %+v", address, d)
+		}
+	}
+}
+
+// TestAmbiguousVariables: a caller does not get around a Deny by a second tag whose
+// key differs in case alone.
+func TestAmbiguousVariables(t *testing.T) {
+	t.Parallel()
+	key := `"arn:aws:kms:` + region + `:` + account + `:key/${aws:RequestTag/team}"`
+	same := `"Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"${aws:RequestTag/team}"}}`
+	other := `"Resource":"*","Condition":{"StringNotEqualsIgnoreCase":{"aws:PrincipalTag/team":"${aws:RequestTag/team, 'x'}"}}`
+	for _, rest := range []string{same, other, `"Resource":` + key, `"NotResource":` + key} {
+		for effect, want := range map[string]bool{"Allow": false, "Deny": false, "Other": true} {
+			text := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},{"Effect":"Deny","Principal":"*","Action":"kms:TagResource",` + rest + `}]}`
+			switch effect {
+			case "Allow":
+				text = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kms:TagResource",` + rest + `}}`
+			case "Other":
+				text = strings.Replace(text, "kms:TagResource", "kms:Sign", 1)
+			}
+			doc, err := policy.Parse([]byte(text), policy.KeyPolicy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := policy.Evaluate(policy.Request{Principal: policy.Principal{ARN: alice, Tags: map[string]string{"team": "x"}}, Action: "kms:TagResource",
+				KeyID: mine, ResourceARN: keyARN, KeyPolicy: doc, Call: policy.Parameters{Tags: map[string]string{"team": "x", "Team": "y"}}})
+			if d.Allowed != want {
+				t.Errorf("%s %s: %+v", effect, rest, d)
+			}
+		}
+	}
+}

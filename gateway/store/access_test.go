@@ -176,10 +176,10 @@ func TestIdentityPolicies(t *testing.T) {
 		d := aDocument(policy.IdentityPolicy)
 		ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a")))
 		ok(t, s.PutPolicy(t.Context(), "p", d, t0))
-		if err := s.SetPrincipalPolicies(t.Context(), "arn:a", []string{"p", "q"}); !errors.Is(err, ErrNotFound) {
+		if err := s.ChangePrincipalPolicies(t.Context(), "arn:a", toNames("p", "q")); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
-		ok(t, s.SetPrincipalPolicies(t.Context(), "arn:a", []string{"p"}))
+		ok(t, s.ChangePrincipalPolicies(t.Context(), "arn:a", toNames("p")))
 		if err := s.DeletePolicy(t.Context(), "p"); !errors.Is(err, ErrState) {
 			t.Error(err)
 		}
@@ -193,7 +193,7 @@ func TestIdentityPolicies(t *testing.T) {
 		}
 		other := openAgain(t, s)
 		before = other.IdentityGeneration()
-		ok(t, s.SetPrincipalPolicies(t.Context(), "arn:a", nil))
+		ok(t, s.ChangePrincipalPolicies(t.Context(), "arn:a", toNames()))
 		ok(t, s.DeletePolicy(t.Context(), "p"))
 		ok(t, other.follow(t.Context()))
 		if _, there := other.Policy("p"); there || other.IdentityGeneration() == before {
@@ -201,6 +201,23 @@ func TestIdentityPolicies(t *testing.T) {
 		}
 		if err := s.DeletePolicy(t.Context(), "p"); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
+		}
+	})
+}
+
+// TestGrantForADeletedPrincipal: a process that has not heard of the deletion makes
+// no grant that the next principal of the name would have.
+func TestGrantForADeletedPrincipal(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		insertKeys(t, s, 1)
+		ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a")))
+		other := openAgain(t, s)
+		ok(t, s.DeletePrincipal(t.Context(), "arn:a"))
+		if _, err := other.InsertGrant(t.Context(), aGrant("g", "key-000", "arn:a"), 10, "arn:a"); !errors.Is(err, ErrNoPrincipal) {
+			t.Error(err)
+		}
+		if _, there := other.Grant("g"); there {
+			t.Error("it is there")
 		}
 	})
 }

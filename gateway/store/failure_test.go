@@ -55,23 +55,23 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"CreateAlias": func() error {
 			return s.CreateAlias(ctx, &Alias{Region: home, Name: "alias/new", KeyID: "key-000", CreatedAt: t0})
 		},
-		"UpdateAlias":          func() error { return s.UpdateAlias(ctx, home, "alias/a", "key-001", t0) },
-		"DeleteAlias":          func() error { return s.DeleteAlias(ctx, home, "alias/a") },
-		"InsertPrincipal":      func() error { return s.InsertPrincipal(ctx, aPrincipal("new", "key-000")) },
-		"SetPrincipalKeys":     func() error { return s.SetPrincipalKeys(ctx, "arn:a", nil) },
-		"DeletePrincipal":      func() error { return s.DeletePrincipal(ctx, "arn:a") },
-		"InsertBearer":         func() error { return s.InsertBearer(ctx, aBearer("new", "a")) },
-		"DeleteBearer":         func() error { return s.DeleteBearer(ctx, "a1") },
-		"InsertAccessKey":      func() error { return s.InsertAccessKey(ctx, anAccessKey("new", "a")) },
-		"SetAccessKeyDisabled": func() error { return s.SetAccessKeyDisabled(ctx, "a1", true) },
-		"DeleteAccessKey":      func() error { return s.DeleteAccessKey(ctx, "a1") },
-		"ChangeKeyPolicy":      func() error { return setKeyPolicy(ctx, s, "key-000", aDocument(policy.KeyPolicy)) },
-		"PutPolicy":            func() error { return s.PutPolicy(ctx, "new", aDocument(policy.IdentityPolicy), t0) },
-		"DeletePolicy":         func() error { return s.DeletePolicy(ctx, "spare") },
-		"SetPrincipalPolicies": func() error { return s.SetPrincipalPolicies(ctx, "arn:a", []string{"spare"}) },
-		"SetPrincipalTags":     func() error { return s.SetPrincipalTags(ctx, "arn:a", []Tag{{"a", "b"}}) },
-		"InsertGrant":          func() error { _, err := s.InsertGrant(ctx, aGrant("new", "key-000", "arn:a"), 10); return err },
-		"DeleteGrant":          func() error { return s.DeleteGrant(ctx, "grant") },
+		"UpdateAlias":             func() error { return s.UpdateAlias(ctx, home, "alias/a", "key-001", t0) },
+		"DeleteAlias":             func() error { return s.DeleteAlias(ctx, home, "alias/a") },
+		"InsertPrincipal":         func() error { return s.InsertPrincipal(ctx, aPrincipal("new", "key-000")) },
+		"SetPrincipalKeys":        func() error { return s.SetPrincipalKeys(ctx, "arn:a", nil) },
+		"DeletePrincipal":         func() error { return s.DeletePrincipal(ctx, "arn:a") },
+		"InsertBearer":            func() error { return s.InsertBearer(ctx, aBearer("new", "a")) },
+		"DeleteBearer":            func() error { return s.DeleteBearer(ctx, "a1") },
+		"InsertAccessKey":         func() error { return s.InsertAccessKey(ctx, anAccessKey("new", "a")) },
+		"SetAccessKeyDisabled":    func() error { return s.SetAccessKeyDisabled(ctx, "a1", true) },
+		"DeleteAccessKey":         func() error { return s.DeleteAccessKey(ctx, "a1") },
+		"ChangeKeyPolicy":         func() error { return setKeyPolicy(ctx, s, "key-000", aDocument(policy.KeyPolicy)) },
+		"PutPolicy":               func() error { return s.PutPolicy(ctx, "new", aDocument(policy.IdentityPolicy), t0) },
+		"DeletePolicy":            func() error { return s.DeletePolicy(ctx, "spare") },
+		"ChangePrincipalPolicies": func() error { return s.ChangePrincipalPolicies(ctx, "arn:a", toNames("spare")) },
+		"ChangePrincipalTags":     func() error { return s.ChangePrincipalTags(ctx, "arn:a", toTags([]Tag{{"a", "b"}})) },
+		"InsertGrant":             func() error { _, err := s.InsertGrant(ctx, aGrant("new", "key-000", "arn:a"), 10); return err },
+		"DeleteGrant":             func() error { return s.DeleteGrant(ctx, "grant") },
 	}
 }
 
@@ -110,8 +110,8 @@ func fill(t *testing.T, s *Store) {
 	ok(t, setKeyPolicy(t.Context(), s, "key-001", aDocument(policy.KeyPolicy)))
 	ok(t, s.PutPolicy(t.Context(), "spare", aDocument(policy.IdentityPolicy), t0))
 	ok(t, s.PutPolicy(t.Context(), "used", aDocument(policy.IdentityPolicy), t0))
-	ok(t, s.SetPrincipalPolicies(t.Context(), "arn:a", []string{"used"}))
-	ok(t, s.SetPrincipalTags(t.Context(), "arn:a", []Tag{{"team", "x"}}))
+	ok(t, s.ChangePrincipalPolicies(t.Context(), "arn:a", toNames("used")))
+	ok(t, s.ChangePrincipalTags(t.Context(), "arn:a", toTags([]Tag{{"team", "x"}})))
 	insertGrant(t, s, aGrant("grant", "key-000", "arn:a"))
 	insertGrant(t, s, aGrant("due", "key-001", "arn:b"))
 }

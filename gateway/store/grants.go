@@ -17,6 +17,9 @@ import (
 // ErrFull: there are as many as there may be.
 var ErrFull = errors.New("no room for another")
 
+// ErrNoPrincipal: a grant names a principal that is not there any more.
+var ErrNoPrincipal = errors.New("no such principal")
+
 // Grant is a grant on a key of a region. Immutable.
 type Grant struct {
 	policy.Grant
@@ -103,14 +106,21 @@ func (s *Store) Access(region, id, principal string) (*policy.Key, []policy.Gran
 
 // InsertGrant adds a grant and returns it, or the one that is there already, when
 // it has a name and is the same in all but its id and time. ErrNotFound when there
-// is no such key, ErrFull when the key has as many as most already.
-func (s *Store) InsertGrant(ctx context.Context, grant *Grant, most int) (*Grant, error) {
+// is no such key, ErrFull when the key has as many as most already, ErrNoPrincipal
+// when one of the principals that have to be there is not: another one of that name
+// is not to have the grant.
+func (s *Store) InsertGrant(ctx context.Context, grant *Grant, most int, there ...string) (*Grant, error) {
 	g := *grant
 	g.CreatedAt, g.Operations = stored(g.CreatedAt), slices.Clone(g.Operations)
 	made := &g
 	return made, s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		if err := s.mem.visible(g.Region, g.KeyID); err != nil {
 			return nil, err
+		}
+		for _, arn := range there {
+			if _, ok := s.mem.principals.rows[arn]; !ok {
+				return nil, fmt.Errorf("principal %s: %w", arn, ErrNoPrincipal)
+			}
 		}
 		if old := s.mem.sameGrant(&g); old != nil {
 			g = *old

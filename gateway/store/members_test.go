@@ -47,6 +47,10 @@ func toTags(tags []Tag) func([]Tag) ([]Tag, error) {
 	return func([]Tag) ([]Tag, error) { return tags, nil }
 }
 
+func toNames(names ...string) func([]string) ([]string, error) {
+	return func([]string) ([]string, error) { return names, nil }
+}
+
 func toText(text string) func(string) (string, error) {
 	return func(string) (string, error) { return text, nil }
 }

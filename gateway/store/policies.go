@@ -92,10 +92,16 @@ func (s *Store) DeletePolicy(ctx context.Context, name string) error {
 	})
 }
 
-// SetPrincipalPolicies replaces the identity policies of a principal, by their
-// names. ErrNotFound when the principal or one of them does not exist.
-func (s *Store) SetPrincipalPolicies(ctx context.Context, arn string, names []string) error {
+// ChangePrincipalPolicies replaces the identity policies of a principal, by their
+// names, by what change makes of them. Nobody else changes them meanwhile, in no
+// process. An error of change is the answer, and nothing is changed then.
+// ErrNotFound when the principal or one of the policies does not exist.
+func (s *Store) ChangePrincipalPolicies(ctx context.Context, arn string, change func(old []string) ([]string, error)) error {
 	return s.changePrincipal(ctx, arn, func(ctx context.Context, tx *sql.Tx, p *Principal) error {
+		names, err := change(slices.Clone(p.Policies))
+		if err != nil {
+			return err
+		}
 		p.Policies = sortedSet(names)
 		if _, err := tx.ExecContext(ctx, "DELETE FROM principal_policies WHERE principal_arn = ?", arn); err != nil {
 			return err
@@ -112,10 +118,13 @@ func (s *Store) SetPrincipalPolicies(ctx context.Context, arn string, names []st
 	})
 }
 
-// SetPrincipalTags replaces the tags of a principal. ErrNotFound when there is
-// no such principal.
-func (s *Store) SetPrincipalTags(ctx context.Context, arn string, tags []Tag) error {
+// ChangePrincipalTags is ChangePrincipalPolicies for the tags of a principal.
+func (s *Store) ChangePrincipalTags(ctx context.Context, arn string, change func(old []Tag) ([]Tag, error)) error {
 	return s.changePrincipal(ctx, arn, func(ctx context.Context, tx *sql.Tx, p *Principal) error {
+		tags, err := change(slices.Clone(p.Tags))
+		if err != nil {
+			return err
+		}
 		p.Tags = sortedTags(tags)
 		if _, err := tx.ExecContext(ctx, "DELETE FROM principal_tags WHERE principal_arn = ?", arn); err != nil {
 			return err
