@@ -68,6 +68,9 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 		}
 	}()
 	f.add(stateOK, "database", "", "%s: %d keys, %d principals", s, s.KeyCount(), len(s.Principals()))
+	if err := elsewhere(s.BelongsTo(ctx, c.Account, c.Region)); err != nil {
+		f.failed("database", err)
+	}
 	f.credentials(c, s)
 	names := []string{gateway.DefaultToken}
 	for _, k := range c.KeyStores {

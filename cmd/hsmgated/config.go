@@ -27,11 +27,12 @@ type Config struct {
 	// header is believed: the audit log then holds the address that it names.
 	// Default none: the address of the connection, whatever the header says.
 	TrustedProxies []string `yaml:"trusted_proxies"`
-	// Account is the account id in every ARN: 12 digits. It cannot be changed
-	// once there are principals. Default 000000000000.
+	// Account is the account id in every ARN: 12 digits. The database keeps that
+	// of the first start, and another one is refused. Default 000000000000.
 	Account string `yaml:"account"`
 	// Region is the region in every ARN, and the one that AWS clients sign
-	// for. Default us-east-1.
+	// for. The database keeps that of the first start, and another one is refused.
+	// Default us-east-1.
 	Region string `yaml:"region"`
 	// Regions are further regions that are served: each has keys and aliases of
 	// its own, and keys made with MultiRegion can be replicated to it. An AWS

@@ -35,6 +35,14 @@ func openStore(ctx context.Context, c *Config) (*store.Store, error) {
 	return s, nil
 }
 
+// elsewhere adds what to do about a database of another account or region.
+func elsewhere(err error) error {
+	if errors.Is(err, store.ErrElsewhere) {
+		return &hintedError{err, "set 'account' and 'region' to what they were at the first start: they stand in every ARN; another account or region needs a database of its own"}
+	}
+	return err
+}
+
 // instance is the name of this daemon. No two daemons have one audit log, which
 // is locked.
 func (c *Config) instance() (string, error) {
