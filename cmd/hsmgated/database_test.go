@@ -106,6 +106,18 @@ func TestAnotherAccount(t *testing.T) {
 	}
 }
 
+// TestCheckMigratesNothing: an empty database stays so.
+func TestCheckMigratesNothing(t *testing.T) {
+	c := dsnConfig(t, storetest.DSN(t), 0o600)
+	for range 2 { // the second would find what the first had made
+		f := &findings{}
+		f.database(t.Context(), c, nil)
+		if len(f.list) != 1 || f.list[0].State != stateNote || !strings.Contains(f.list[0].Detail, "it is version 0") || !strings.Contains(f.list[0].Do, "start hsmgated") {
+			t.Fatalf("check says %+v", f.list)
+		}
+	}
+}
+
 // TestDSNFile: others may not read it, and no message tells what is in it.
 func TestDSNFile(t *testing.T) {
 	const secret = "s3cret-word"
