@@ -64,8 +64,9 @@ type Config struct {
 	StoreDSNFile string `yaml:"store_dsn_file"`
 	// StoreStaleLimit is how long keys can still be used while PostgreSQL is away,
 	// by what was last known of it: a revocation in another daemon is not seen for
-	// as long. Changes are refused at once. With store, all calls are. Default 5m.
-	StoreStaleLimit time.Duration `yaml:"store_stale_limit"`
+	// as long. Changes are refused at once. 0s is not at all: all calls are, as they
+	// are with store. Default 5m.
+	StoreStaleLimit *time.Duration `yaml:"store_stale_limit"`
 	// Instance is the name of this daemon, which no other one on the same database
 	// has, and which stays the same when it starts again: what a daemon has begun
 	// to make or destroy when it ends, only itself takes up at once, and others

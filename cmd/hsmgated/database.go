@@ -69,13 +69,18 @@ func (c *Config) instance() (string, error) {
 	return host + ":" + c.Audit.Path, nil
 }
 
+const defaultStaleLimit = 5 * time.Minute
+
 // staleLimit is that of PostgreSQL; a file that cannot be read any more is no
 // passing trouble.
 func (c *Config) staleLimit() time.Duration {
-	if c.StoreDSNFile == "" {
+	switch {
+	case c.StoreDSNFile == "":
 		return 0
+	case c.StoreStaleLimit == nil:
+		return defaultStaleLimit
 	}
-	return c.StoreStaleLimit
+	return *c.StoreStaleLimit
 }
 
 // folder is where the state of a quickstart stands.
