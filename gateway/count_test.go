@@ -83,6 +83,22 @@ func sealedBefore(t *testing.T, g *gatewaytest.Gateway, not string) []byte {
 	return nil
 }
 
+// TestBlocksGrow: a short life loses little, and what is left at the end is used up
+// in small blocks.
+func TestBlocksGrow(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	g.Service.GrowUses(2, 8, 24)
+	key := g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
+	for made, want := range []uint64{2, 2, 6, 6, 6, 6, 14, 14, 14, 14, 14, 14, 14, 14, 22, 22, 22, 22, 22, 22, 22, 22, 24, 24} {
+		encrypt(g, key, []byte("m"), nil)
+		if v := version(t, g, key, 1); v.Uses != want {
+			t.Fatalf("%d uses are set aside for %d, want %d", v.Uses, made+1, want)
+		}
+	}
+	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/encrypt", api.EncryptRequest{Plaintext: []byte("m")}), 400, api.LimitExceeded)
+}
+
 // TestUsesOfManyCallers: no encryption escapes the count.
 func TestUsesOfManyCallers(t *testing.T) {
 	t.Parallel()

@@ -27,6 +27,12 @@ func unchanged(cause error) *api.Error {
 		Message: "The gateway cannot write to its database now, so nothing can be changed; keys can be used. An operator has to look at the database; then try again."}
 }
 
+// uncounted tells the caller of an encryption that it could not be counted.
+func uncounted(cause error) *api.Error {
+	return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: cause,
+		Message: "The gateway cannot reach its database now, where encryptions are counted before they are made, so nothing was encrypted. An operator has to look at the database; then try again."}
+}
+
 // tokenError turns an error of the token into what the caller is told.
 func (s *Service) tokenError(c *Call, cause error) *api.Error {
 	e := s.classify(c, cause)

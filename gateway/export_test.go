@@ -41,7 +41,12 @@ func (s *Service) Unrecorded(ctx context.Context, name string, k *store.Key, in 
 
 // CountUses sets how many encryptions a service sets aside at once, and how many a
 // version may make, so that a test comes to the end of them.
-func (s *Service) CountUses(block, most uint64) { s.counted.block, s.counted.most = block, most }
+func (s *Service) CountUses(block, most uint64) { s.GrowUses(block, block, most) }
+
+// GrowUses sets the first block and the largest one.
+func (s *Service) GrowUses(first, block, most uint64) {
+	s.counted.first, s.counted.block, s.counted.most = first, block, most
+}
 
 // Round is one round of what Run does.
 func (s *Service) Round(ctx context.Context) { s.round(ctx) }

@@ -216,7 +216,13 @@ func (i *importing) add(ctx context.Context, k *store.Key) (store.Version, *api.
 	if err := s.store.AddMaterial(ctx, k.ID, v, s.now()); err != nil {
 		return v, s.importError(i.c, err)
 	}
-	i.c.undoBy(s, func(ctx context.Context) error { return s.store.DropMaterial(ctx, k.ID, v.Number, v.ObjectID, s.now()) })
+	i.c.undoBy(s, func(ctx context.Context) error {
+		if v.CurrentAt.IsZero() {
+			return s.store.DropMaterial(ctx, k.ID, v.Number, v.ObjectID, s.now())
+		}
+		// Somebody may have used it meanwhile: what it is known by stays, so that the same material can be imported again.
+		return s.store.ReplaceMaterial(ctx, k.ID, v.Number, v.ObjectID, forget, s.now())
+	})
 	return v, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -243,6 +244,7 @@ func TestTheDatabaseIsAway(t *testing.T) {
 		g.Store.Watch(t.Context())
 		until(t, "the key is known", func() bool { return g.Store.KeyCount() == 1 })
 	}
+	secret := patient.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -262,6 +264,11 @@ func TestTheDatabaseIsAway(t *testing.T) {
 	}
 	if a := sign(patient); a.Status != 200 || ready(patient) != 200 {
 		t.Errorf("a key cannot be used: %d %s", a.Status, a.Body)
+	}
+	a := patient.Send(patient.Admin.Token, "POST", "/v1/keys/"+secret+"/encrypt", api.EncryptRequest{Plaintext: []byte("m")})
+	refusal(t, a, 503, api.ServiceUnavailable)
+	if !strings.Contains(string(a.Body), "cannot reach its database") {
+		t.Errorf("an encryption that cannot be counted: %s", a.Body)
 	}
 	refusal(t, sign(strict), 503, api.ServiceUnavailable)
 	if status := ready(strict); status != 503 {

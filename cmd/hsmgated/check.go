@@ -92,7 +92,7 @@ func newCheck() *cobra.Command {
 		Short: "Check token, database, audit log and certificate, and say what to do",
 		Long: `Opens the token as the daemon does (one login), tries what it can do with throw-away session
 keys, and compares its keys with the database. Reads the whole audit log. Changes nothing,
-and may run beside the daemon. Exit code 1: something is needed.`,
+not even an older database, and may run beside the daemon. Exit code 1: something is needed.`,
 		Example: "  hsmgated check --state ./var\n  hsmgated check --config /etc/hsmgate/hsmgated.yaml --output json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

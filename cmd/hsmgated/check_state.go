@@ -57,7 +57,11 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 		f.add(stateNote, "database", "", "%s is not there yet; the first start makes it", c.Store)
 		return
 	}
-	s, err := openStore(ctx, c)
+	s, err := lookStore(ctx, c)
+	if errors.Is(err, store.ErrOlder) {
+		f.add(stateNote, "database", "start hsmgated, which brings it up to date; then check again: its keys were not looked at", "%s", layers.ReplaceAllString(err.Error(), "$1"))
+		return
+	}
 	if err != nil {
 		f.failed("database", err)
 		return
@@ -68,6 +72,9 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 		}
 	}()
 	f.add(stateOK, "database", "", "%s: %d keys, %d principals", s, s.KeyCount(), len(s.Principals()))
+	if err := elsewhere(s.BelongsTo(ctx, c.Account, c.Region)); err != nil {
+		f.failed("database", err)
+	}
 	f.credentials(c, s)
 	names := []string{gateway.DefaultToken}
 	for _, k := range c.KeyStores {

@@ -27,11 +27,12 @@ type Config struct {
 	// header is believed: the audit log then holds the address that it names.
 	// Default none: the address of the connection, whatever the header says.
 	TrustedProxies []string `yaml:"trusted_proxies"`
-	// Account is the account id in every ARN: 12 digits. It cannot be changed
-	// once there are principals. Default 000000000000.
+	// Account is the account id in every ARN: 12 digits. The database keeps that
+	// of the first start, and another one is refused. Default 000000000000.
 	Account string `yaml:"account"`
 	// Region is the region in every ARN, and the one that AWS clients sign
-	// for. Default us-east-1.
+	// for. The database keeps that of the first start, and another one is refused.
+	// Default us-east-1.
 	Region string `yaml:"region"`
 	// Regions are further regions that are served: each has keys and aliases of
 	// its own, and keys made with MultiRegion can be replicated to it. An AWS
@@ -63,8 +64,9 @@ type Config struct {
 	StoreDSNFile string `yaml:"store_dsn_file"`
 	// StoreStaleLimit is how long keys can still be used while PostgreSQL is away,
 	// by what was last known of it: a revocation in another daemon is not seen for
-	// as long. Changes are refused at once. With store, all calls are. Default 5m.
-	StoreStaleLimit time.Duration `yaml:"store_stale_limit"`
+	// as long. Changes are refused at once. 0s is not at all: all calls are, as they
+	// are with store. Default 5m.
+	StoreStaleLimit *time.Duration `yaml:"store_stale_limit"`
 	// Instance is the name of this daemon, which no other one on the same database
 	// has, and which stays the same when it starts again: what a daemon has begun
 	// to make or destroy when it ends, only itself takes up at once, and others

@@ -267,6 +267,11 @@ func TestConfigDatabase(t *testing.T) {
 	if server.Store != "" || server.StoreDSNFile != "/state/dsn" || server.staleLimit() != 5*time.Minute || server.folder() != "/state" {
 		t.Errorf("%+v", server)
 	}
+	for text, want := range map[string]time.Duration{"0s": 0, "7s": 7 * time.Second} {
+		if limit := read("token: {module: /m.so}\nstore_dsn_file: dsn\nstore_stale_limit: " + text + "\n").staleLimit(); limit != want {
+			t.Errorf("the limit %s is %s", text, limit)
+		}
+	}
 	one, err := server.instance()
 	if err != nil || one != "one" {
 		t.Errorf("%q, %v", one, err)

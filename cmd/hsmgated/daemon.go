@@ -159,6 +159,9 @@ func openIdentities(ctx context.Context, c *Config) (*store.Store, *identity.Ide
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := elsewhere(s.BelongsTo(ctx, c.Account, c.Region)); err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
 	seal, err := identity.ReadSealKey(c.SealKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if n := len(s.AccessKeys("")); n > 0 {
@@ -172,6 +175,9 @@ func openIdentities(ctx context.Context, c *Config) (*store.Store, *identity.Ide
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	ids, err := identity.New(s, seal, c.Account)
+	if err == nil {
+		err = elsewhere(s.Settle(ctx, c.Account, c.Region)) // after the principals, which know the account in older databases
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())
 	}

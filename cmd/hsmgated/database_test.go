@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,57 @@ func TestPrincipalsInPostgreSQL(t *testing.T) {
 	}
 	if _, _, err := openIdentities(t.Context(), c); err == nil || !strings.Contains(err.Error(), "is missing") {
 		t.Errorf("a new seal key is made beside sealed secrets: %v", err)
+	}
+}
+
+// TestAnotherAccount: a database keeps the account and the region of its first
+// start, and others are refused by name.
+func TestAnotherAccount(t *testing.T) {
+	dir := t.TempDir()
+	first := Config{Store: filepath.Join(dir, "hsmgate.db"), SealKeyFile: filepath.Join(dir, "seal.key"), Account: "111122223333", Region: "eu-central-1"}
+	open := func(c Config) error {
+		s, _, err := openIdentities(t.Context(), &c)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	}
+	if err := open(first); err != nil {
+		t.Fatal(err)
+	}
+	account, region := first, first
+	account.Account, region.Region = "444455556666", "eu-west-1"
+	for _, test := range []struct {
+		config    Config
+		was, says string
+	}{{account, "111122223333", "444455556666"}, {region, "eu-central-1", "eu-west-1"}} {
+		err := open(test.config)
+		var hinted *hintedError
+		if !errors.Is(err, store.ErrElsewhere) || !errors.As(err, &hinted) || !strings.Contains(err.Error(), test.was) || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("error %v", err)
+		}
+		f := &findings{}
+		f.database(t.Context(), &test.config, nil)
+		if !slices.ContainsFunc(f.list, func(one finding) bool {
+			return one.What == "database" && one.State == stateNeeded && strings.Contains(one.Detail, test.was) && one.Do != ""
+		}) {
+			t.Errorf("check says %+v", f.list)
+		}
+	}
+	if err := open(first); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCheckMigratesNothing: an empty database stays so.
+func TestCheckMigratesNothing(t *testing.T) {
+	c := dsnConfig(t, storetest.DSN(t), 0o600)
+	for range 2 { // the second would find what the first had made
+		f := &findings{}
+		f.database(t.Context(), c, nil)
+		if len(f.list) != 1 || f.list[0].State != stateNote || !strings.Contains(f.list[0].Detail, "it is version 0") || !strings.Contains(f.list[0].Do, "start hsmgated") {
+			t.Fatalf("check says %+v", f.list)
+		}
 	}
 }
 

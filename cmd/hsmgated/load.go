@@ -75,9 +75,6 @@ func (c *Config) setDefaults() {
 	if c.Store == "" && c.StoreDSNFile == "" {
 		c.Store = "hsmgate.db"
 	}
-	if c.StoreStaleLimit == 0 {
-		c.StoreStaleLimit = 5 * time.Minute
-	}
 	if c.Audit.Timeout == 0 {
 		c.Audit.Timeout = 5 * time.Second
 	}
@@ -141,7 +138,7 @@ func (c *Config) check() error {
 	if c.Store != "" && c.StoreDSNFile != "" {
 		wrong("store, store_dsn_file: name one database, not both")
 	}
-	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit < 0 {
+	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
 		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {

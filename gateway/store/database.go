@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -19,8 +20,6 @@ var migrations embed.FS
 type database interface {
 	fmt.Stringer // for messages; without a secret
 
-	// open connects and brings the schema up to date.
-	open(ctx context.Context, home string) error
 	// begin starts a write, once no other process is in one. before is the version
 	// that it finds, after the one that its commit leaves behind.
 	begin(ctx context.Context) (tx *sql.Tx, before, after string, err error)
@@ -45,6 +44,40 @@ type database interface {
 // unknown is the version of a memory that has to be loaded.
 const unknown = ""
 
+// ErrOlder: the schema lacks what this program would add to it.
+var ErrOlder = errors.New("the schema is older than this program")
+
+// upToDate is nil when migrate would do nothing. there is the query for whether
+// goose has its table, which it makes when it is asked.
+func upToDate(ctx context.Context, db *sql.DB, folder, there string) error {
+	files, err := fs.ReadDir(migrations, "migrations/"+folder)
+	if err != nil {
+		return err
+	}
+	known := len(files) // they are numbered from 1
+	var some bool
+	if err := db.QueryRowContext(ctx, there).Scan(&some); err != nil {
+		return err
+	}
+	have := 0
+	if some {
+		if err := db.QueryRowContext(ctx, "SELECT COALESCE(max(version_id), 0) FROM goose_db_version").Scan(&have); err != nil {
+			return err
+		}
+	}
+	switch {
+	case have < known:
+		return fmt.Errorf("%w: it is version %d, and this program's is %d", ErrOlder, have, known)
+	case have > known:
+		return newer(int64(have), int64(known))
+	}
+	return nil
+}
+
+func newer(have, known int64) error {
+	return fmt.Errorf("the schema is version %d and this program knows %d: use the newer program that wrote it", have, known)
+}
+
 // migrate applies the migrations that the database lacks and refuses one from a
 // newer program, whose rules this one does not know.
 func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, folder string) error {
@@ -65,7 +98,7 @@ func migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, folder stri
 	}
 	sources := p.ListSources()
 	if known := sources[len(sources)-1].Version; have > known {
-		return fmt.Errorf("the schema is version %d and this program knows %d: use the newer program that wrote it", have, known)
+		return newer(have, known)
 	}
 	return nil
 }

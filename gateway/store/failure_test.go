@@ -34,13 +34,13 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		},
 		"ChangeTags":  func() error { return s.ChangeTags(ctx, home, "key-000", tagged("a", "b")) },
 		"AddVersion":  func() error { return s.AddVersion(ctx, "key-000", aVersion("noted", 2), t0) },
-		"DropVersion": func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0) },
+		"DropVersion": func() error { return s.DropVersion(ctx, "key-001", 2, time.Time{}, t0.Add(-time.Hour)) },
 		"SetVersion":  func() error { return s.SetVersion(ctx, "key-000", aVersion("new", 1), t0) },
 		"AddMaterial": func() error { return s.AddMaterial(ctx, "external", aVersion("noted", 2), t0) },
 		"ReplaceMaterial": func() error {
 			return s.ReplaceMaterial(ctx, "external", 1, []byte("imported"), func(v *Version) { v.ObjectID = nil }, t0)
 		},
-		"DropMaterial":     func() error { return s.DropMaterial(ctx, "external", 1, []byte("imported"), t0) },
+		"DropMaterial":     func() error { return s.DropMaterial(ctx, "external", 1, []byte("imported"), t0.Add(-time.Hour)) },
 		"SetRotation":      func() error { return s.SetRotation(ctx, "key-000", 90, t0) },
 		"SetPrimaryRegion": func() error { return s.SetPrimaryRegion(ctx, "multi", home) },
 		"ReserveUses":      func() error { _, err := s.ReserveUses(ctx, "key-000", 1, 10, 20); return err },

@@ -55,13 +55,16 @@ func (s *Store) AddVersion(ctx context.Context, id string, version Version, next
 
 // DropVersion takes back the last version of a key, which nobody has used, and
 // dooms its object (see Pending). ErrNotFound when it is not the last one, or the
-// only one.
+// only one, ErrState when it has begun: what it signed or encrypted needs it.
 func (s *Store) DropVersion(ctx context.Context, id string, number int, nextRotation, now time.Time) error {
 	var gone *PendingObject
 	return s.changeLine(ctx, id, func(ctx context.Context, tx *sql.Tx, l *Line) error {
 		last := len(l.Versions) - 1
 		if last < 1 || l.Versions[last].Number != number {
 			return fmt.Errorf("key %s version %d: %w", id, number, ErrNotFound)
+		}
+		if l.Versions[last].begun(now) {
+			return fmt.Errorf("key %s version %d is in use: %w", id, number, ErrState)
 		}
 		gone = &PendingObject{ObjectID: l.Versions[last].ObjectID, Token: l.Token, KeyID: id, Since: stored(now), Doomed: true}
 		l.Versions, l.NextRotation = l.Versions[:last], stored(nextRotation)

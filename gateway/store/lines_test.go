@@ -45,6 +45,23 @@ func TestAddVersion(t *testing.T) {
 	})
 }
 
+// A version that is used, or was, is never taken back.
+func TestDropVersion(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		insertKeys(t, s, 1)
+		claim(t, s, "second")
+		v := aVersion("second", 2)
+		v.CurrentAt = t0.Add(time.Hour)
+		ok(t, s.AddVersion(t.Context(), "key-000", v, time.Time{}))
+		for _, late := range []time.Duration{time.Hour, 2 * time.Hour} {
+			is(t, s.DropVersion(t.Context(), "key-000", 2, time.Time{}, t0.Add(late)), ErrState)
+		}
+		equal(t, versionOf(t, s, "key-000", 2), v.stored())
+		ok(t, s.DropVersion(t.Context(), "key-000", 2, time.Time{}, t0.Add(time.Hour-time.Second)))
+		equal(t, len(s.Pending()), 1)
+	})
+}
+
 // Of processes that rotate a key at the same time, one gets to make the object.
 func TestOneProcessClaimsAVersion(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {

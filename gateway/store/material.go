@@ -80,12 +80,15 @@ func (s *Store) ReplaceMaterial(ctx context.Context, id string, number int, was 
 }
 
 // DropMaterial takes back the last version, which nobody has used, and dooms its
-// object. ErrState as in ReplaceMaterial, and when it is not the last.
+// object. ErrState as in ReplaceMaterial, and when it is not the last or has begun.
 func (s *Store) DropMaterial(ctx context.Context, id string, number int, was []byte, now time.Time) error {
 	return s.changeMaterial(ctx, id, now, func(ctx context.Context, tx *sql.Tx, l *Line) (gone, came []byte, err error) {
 		at, err := l.holding(id, number, was)
 		if err == nil && at != len(l.Versions)-1 {
 			err = fmt.Errorf("key %s version %d is not the last: %w", id, number, ErrState)
+		}
+		if err == nil && l.Versions[at].begun(now) {
+			err = fmt.Errorf("key %s version %d is in use: %w", id, number, ErrState)
 		}
 		if err != nil {
 			return nil, nil, err

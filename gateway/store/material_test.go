@@ -90,7 +90,8 @@ func TestMaterial(t *testing.T) {
 	state(StateEnabled) // it has begun
 	refused(s.DropMaterial(ctx, "k", 1, nil, now), ErrState)
 	refused(s.DropMaterial(ctx, "k", 2, []byte("e"), now), ErrState)
-	ok(t, s.DropMaterial(ctx, "k", 2, []byte("f"), now))
+	refused(s.DropMaterial(ctx, "k", 2, []byte("f"), now), ErrState) // it is the one that is used
+	ok(t, s.DropMaterial(ctx, "k", 2, []byte("f"), now.Add(-time.Minute)))
 	doomed("a", "c", "d", "e", "f")
 
 	ok(t, s.SetKeyState(ctx, home, "k", StatePendingDeletion, now))

@@ -43,7 +43,29 @@ func Open(ctx context.Context, path, home string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return open(ctx, &sqlite{path: path}, home)
+	d := &sqlite{path: path}
+	return open(ctx, d, func(ctx context.Context) error { return d.open(ctx, home) })
+}
+
+// Look opens a SQLite database as Open does and changes nothing by that: it makes
+// no file, and ErrOlder when the schema is not up to date.
+func Look(ctx context.Context, path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	d := &sqlite{path: path}
+	return open(ctx, d, d.look)
+}
+
+// LookPostgres opens a PostgreSQL database as OpenPostgres does and changes nothing
+// by that: ErrOlder when the schema is not up to date, or not there.
+func LookPostgres(ctx context.Context, dsn string) (*Store, error) {
+	p, err := newPostgres(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return open(ctx, p, p.look)
 }
 
 // OpenPostgres opens a PostgreSQL database, brings its schema up to date and
@@ -56,12 +78,12 @@ func OpenPostgres(ctx context.Context, dsn, home string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return open(ctx, p, home)
+	return open(ctx, p, func(ctx context.Context) error { return p.open(ctx, home) })
 }
 
-func open(ctx context.Context, d database, home string) (*Store, error) {
+func open(ctx context.Context, d database, connect func(context.Context) error) (*Store, error) {
 	s := &Store{database: d, writing: make(chan struct{}, 1), closing: make(chan struct{}), look: make(chan struct{}, 1), mem: newMemory(), version: unknown}
-	err := d.open(ctx, home)
+	err := connect(ctx)
 	if err == nil {
 		err = s.follow(ctx)
 	}

@@ -71,6 +71,20 @@ func (p *postgres) String() string {
 }
 
 func (p *postgres) open(ctx context.Context, _ string) error {
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	return p.scrub(p.migrate(ctx))
+}
+
+func (p *postgres) look(ctx context.Context) error {
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	return p.scrub(upToDate(ctx, p.db, "postgres", "SELECT to_regclass('goose_db_version') IS NOT NULL"))
+}
+
+func (p *postgres) connect(ctx context.Context) error {
 	ready := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.PgConn().Exec(ctx, session).ReadAll()
 		return err
@@ -80,7 +94,7 @@ func (p *postgres) open(ctx context.Context, _ string) error {
 	if err := p.db.PingContext(ctx); err != nil {
 		return p.typed(err)
 	}
-	return p.scrub(p.migrate(ctx))
+	return nil
 }
 
 // migrate lets one process at a time do it.
@@ -170,7 +184,7 @@ func (p *postgres) bound(ctx context.Context, limit time.Duration) (context.Cont
 // typed tells what the caller did wrong from what is wrong with the database,
 // where connections begin anew: the next may reach a server that is better.
 func (p *postgres) typed(err error) error {
-	for _, ours := range []error{ErrNotFound, ErrExists, ErrState, ErrInvalid, ErrClaimed, ErrClosed, ErrUnavailable} {
+	for _, ours := range []error{ErrNotFound, ErrExists, ErrState, ErrInvalid, ErrClaimed, ErrElsewhere, ErrClosed, ErrUnavailable} {
 		if errors.Is(err, ours) {
 			return err
 		}

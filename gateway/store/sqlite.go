@@ -44,13 +44,9 @@ func (d *sqlite) open(ctx context.Context, home string) error {
 	if err := private(d.path); err != nil {
 		return err
 	}
-	if d.file, err = os.Stat(d.path); err != nil {
+	if err := d.connect(); err != nil {
 		return err
 	}
-	if d.db, err = sql.Open("sqlite3", dsn(d.path)); err != nil {
-		return err
-	}
-	d.db.SetMaxOpenConns(maxConnections)
 	if err := migrate(ctx, goose.DialectSQLite3, d.db, "sqlite"); err != nil {
 		return err
 	}
@@ -60,6 +56,36 @@ func (d *sqlite) open(ctx context.Context, home string) error {
 	if _, err := d.writer.ExecContext(ctx, "UPDATE keys SET region = ? WHERE region = ''", home); err != nil {
 		return err
 	}
+	return d.mustBeWAL(ctx)
+}
+
+func (d *sqlite) look(ctx context.Context) error {
+	if err := d.connect(); err != nil {
+		return err
+	}
+	if err := upToDate(ctx, d.db, "sqlite", "SELECT count(*) > 0 FROM sqlite_master WHERE name = 'goose_db_version'"); err != nil {
+		return err
+	}
+	var err error
+	if d.writer, err = d.db.Conn(ctx); err != nil {
+		return err
+	}
+	return d.mustBeWAL(ctx)
+}
+
+// connect opens the file, which has to be there.
+func (d *sqlite) connect() (err error) {
+	if d.file, err = os.Stat(d.path); err != nil {
+		return err
+	}
+	if d.db, err = sql.Open("sqlite3", dsn(d.path)); err != nil {
+		return err
+	}
+	d.db.SetMaxOpenConns(maxConnections)
+	return nil
+}
+
+func (d *sqlite) mustBeWAL(ctx context.Context) error {
 	var mode string
 	if err := d.writer.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err

@@ -94,6 +94,11 @@ type Version struct {
 	Uses        uint64    // encryptions under a random IV that were set aside so far; see ReserveUses
 }
 
+// begun says whether a version is or was the one that is used.
+func (v *Version) begun(now time.Time) bool {
+	return !v.CurrentAt.IsZero() && !v.CurrentAt.After(now)
+}
+
 // Current is the version that is used at a time: the last that has begun by
 // then. False while there is none, or its material is gone or has expired.
 func (l *Line) Current(now time.Time) (Version, bool) {
