@@ -53,7 +53,7 @@ func TestTablesAreStrict(t *testing.T) {
 		}
 		tables++
 	}
-	equal(t, tables, 18)
+	equal(t, tables, 19)
 }
 
 func TestFilesArePrivate(t *testing.T) {
