@@ -221,6 +221,27 @@ func (s *Service) destroy(ctx context.Context, k *store.Key) error {
 	return s.store.MarkDestroyed(ctx, k.ID, s.now())
 }
 
+// overtaken: another process does it, or the key is not due any more.
+func overtaken(err error) bool {
+	return errors.Is(err, store.ErrClaimed) || errors.Is(err, store.ErrState) || errors.Is(err, store.ErrNotFound)
+}
+
+// alone does what a key is due for, unless another process does, so that it is done
+// and recorded once. The claim takes in what others wrote: due is asked again then.
+func (s *Service) alone(ctx context.Context, k *store.Key, due func(*store.Key) bool, do func(*store.Key) error) error {
+	err := s.store.ClaimKey(ctx, k.ID, s.name, s.now())
+	if overtaken(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if now, ok := s.store.Key(k.Region, k.ID); ok && due(now) {
+		err = do(now)
+	}
+	return errors.Join(err, s.store.ReleaseKey(ctx, k.ID, s.name))
+}
+
 // ofItself makes a change that no caller asked for, and records it.
 func (s *Service) ofItself(ctx context.Context, name string, k *store.Key, change func() error) error {
 	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: name}, key: k}
