@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -140,6 +141,7 @@ func (s *Service) round(ctx context.Context) {
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.rotateDue(ctx)
+	s.forgetStrangers()
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody
@@ -284,6 +286,35 @@ func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
 func (s *Service) forgetObject(id []byte) {
 	s.keys.Delete(string(id))
 	s.counted.blocks.Delete(string(id))
+}
+
+// forgetStrangers drops what memory holds of token objects that no key has any more:
+// another process may have destroyed them.
+func (s *Service) forgetStrangers() {
+	var held [][]byte
+	for _, kept := range []*sync.Map{&s.keys, &s.counted.blocks} {
+		kept.Range(func(id, _ any) bool {
+			held = append(held, []byte(id.(string)))
+			return true
+		})
+	}
+	if len(held) == 0 {
+		return
+	}
+	known := make(map[string]bool)
+	for _, k := range s.store.AllKeys() {
+		for _, v := range k.Versions {
+			known[string(v.ObjectID)] = true
+		}
+	}
+	for _, p := range s.store.ImportKeys() {
+		known[string(p.ObjectID)] = true
+	}
+	for _, id := range held {
+		if !known[string(id)] {
+			s.forgetObject(id)
+		}
+	}
 }
 
 // NotReady says why calls are not served. What may be told to anybody; Cause is
