@@ -78,3 +78,39 @@ func TestDestroyedObjectsAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatOthersDestroyIsForgotten: a process keeps nothing of what another one destroyed.
+func TestWhatOthersDestroyIsForgotten(t *testing.T) {
+	t.Parallel()
+	one := gatewaytest.New(t)
+	two := gatewaytest.NewWith(t, gatewaytest.Options{Name: "two", Beside: one})
+	deleted, kept := one.CreateKey(api.Symmetric, api.EncryptDecrypt), one.CreateKey(api.Symmetric, api.EncryptDecrypt)
+	if err := two.Store.Follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	gone, stays := stored(t, one, deleted.KeyId).Versions[0].ObjectID, stored(t, one, kept.KeyId).Versions[0].ObjectID
+	encrypt(two, deleted.KeyId, []byte("m"), nil)
+	encrypt(two, kept.KeyId, []byte("m"), nil)
+	if err := two.Service.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !two.Service.Remembers(gone) || !two.Service.NotesUse(deleted.Arn) {
+		t.Fatal("nothing to forget")
+	}
+	one.Call("POST", "/v1/keys/"+deleted.KeyId+"/schedule-deletion", map[string]int{"PendingWindowInDays": 7}, nil)
+	one.Advance(8 * day)
+	one.Service.Round(t.Context())
+	if err := two.Store.Follow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	two.Service.Round(t.Context())
+	if err := two.Service.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if two.Service.Remembers(gone) || two.Service.NotesUse(deleted.Arn) {
+		t.Error("the destroyed key is remembered")
+	}
+	if !two.Service.Remembers(stays) || !two.Service.NotesUse(kept.Arn) {
+		t.Error("another key is forgotten")
+	}
+}

@@ -58,6 +58,12 @@ func (s *Service) Remembers(object []byte) bool {
 	return key || uses
 }
 
+// NotesUse says whether memory holds the last use of a key.
+func (s *Service) NotesUse(arn string) bool {
+	_, noted := s.uses.byKey.Load(arn)
+	return noted
+}
+
 // Worn is what the rotation of keys asks.
 func (s *Service) Worn(k *store.Key) bool { return s.worn(k) }
 

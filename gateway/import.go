@@ -212,7 +212,12 @@ func (s *Service) expireDue(ctx context.Context) {
 		seen[k.ID] = true
 		for _, v := range k.Versions {
 			if v.ObjectID != nil && !v.Usable(s.now()) {
-				s.spaced("expiry of "+hex.EncodeToString(v.ObjectID), k.ID, "expired key material is not removed yet", func() error { return s.expire(ctx, k, v) })
+				s.spaced("expiry of "+hex.EncodeToString(v.ObjectID), k.ID, "expired key material is not removed yet", func() error {
+					return s.alone(ctx, k, func(k *store.Key) bool {
+						now, there := k.Version(v.Number)
+						return there && bytes.Equal(now.ObjectID, v.ObjectID) && !now.Usable(s.now())
+					}, func(k *store.Key) error { return s.expire(ctx, k, v) })
+				})
 			}
 		}
 	}
@@ -220,7 +225,12 @@ func (s *Service) expireDue(ctx context.Context) {
 		if _, there := s.store.Key(p.Region, p.KeyID); there && s.now().Before(p.ExpiresAt) {
 			continue
 		}
-		s.spaced("import key "+p.ID, p.KeyID, "expired import parameters are not removed yet", func() error { return s.store.DeleteImportKey(ctx, p.ID, s.now()) })
+		s.spaced("import key "+p.ID, p.KeyID, "expired import parameters are not removed yet", func() error {
+			if err := s.store.DeleteImportKey(ctx, p.ID, s.now()); !overtaken(err) {
+				return err
+			}
+			return nil
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -140,6 +141,7 @@ func (s *Service) round(ctx context.Context) {
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.rotateDue(ctx)
+	s.forgetStrangers()
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody
@@ -221,6 +223,27 @@ func (s *Service) destroy(ctx context.Context, k *store.Key) error {
 	return s.store.MarkDestroyed(ctx, k.ID, s.now())
 }
 
+// overtaken: another process does it, or the key is not due any more.
+func overtaken(err error) bool {
+	return errors.Is(err, store.ErrClaimed) || errors.Is(err, store.ErrState) || errors.Is(err, store.ErrNotFound)
+}
+
+// alone does what a key is due for, unless another process does, so that it is done
+// and recorded once. The claim takes in what others wrote: due is asked again then.
+func (s *Service) alone(ctx context.Context, k *store.Key, due func(*store.Key) bool, do func(*store.Key) error) error {
+	err := s.store.ClaimKey(ctx, k.ID, s.name, s.now())
+	if overtaken(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if now, ok := s.store.Key(k.Region, k.ID); ok && due(now) {
+		err = do(now)
+	}
+	return errors.Join(err, s.store.ReleaseKey(ctx, k.ID, s.name))
+}
+
 // ofItself makes a change that no caller asked for, and records it.
 func (s *Service) ofItself(ctx context.Context, name string, k *store.Key, change func() error) error {
 	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: name}, key: k}
@@ -263,6 +286,35 @@ func (s *Service) destroyObjects(ctx context.Context, k *store.Key) error {
 func (s *Service) forgetObject(id []byte) {
 	s.keys.Delete(string(id))
 	s.counted.blocks.Delete(string(id))
+}
+
+// forgetStrangers drops what memory holds of token objects that no key has any more:
+// another process may have destroyed them.
+func (s *Service) forgetStrangers() {
+	var held [][]byte
+	for _, kept := range []*sync.Map{&s.keys, &s.counted.blocks} {
+		kept.Range(func(id, _ any) bool {
+			held = append(held, []byte(id.(string)))
+			return true
+		})
+	}
+	if len(held) == 0 {
+		return
+	}
+	known := make(map[string]bool)
+	for _, k := range s.store.AllKeys() {
+		for _, v := range k.Versions {
+			known[string(v.ObjectID)] = true
+		}
+	}
+	for _, p := range s.store.ImportKeys() {
+		known[string(p.ObjectID)] = true
+	}
+	for _, id := range held {
+		if !known[string(id)] {
+			s.forgetObject(id)
+		}
+	}
 }
 
 // NotReady says why calls are not served. What may be told to anybody; Cause is

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
@@ -31,17 +32,29 @@ func (s *Service) DescribeCustomKeyStores(_ context.Context, c *Call, in *api.De
 		}
 		names = names[at+1:]
 	}
-	out := &api.DescribeCustomKeyStoresResponse{CustomKeyStores: []api.CustomKeyStoresListEntry{}}
+	out := &api.DescribeCustomKeyStoresResponse{}
 	if limit := orElse(in.Limit, 100); len(names) > limit {
 		names = names[:limit]
 		out.Truncated, out.NextMarker = true, names[limit-1]
 	}
-	for _, name := range names {
+	out.CustomKeyStores = atOnce(names, func(name string) api.CustomKeyStoresListEntry {
 		entry := api.CustomKeyStoresListEntry{CustomKeyStoreId: name, CustomKeyStoreName: name, CustomKeyStoreType: api.AWSCloudHSM}
 		entry.ConnectionState, entry.ConnectionErrorCode = s.connection(s.keyStores[name])
-		out.CustomKeyStores = append(out.CustomKeyStores, entry)
-	}
+		return entry
+	})
 	return out, nil
+}
+
+// atOnce asks for all at the same time: tokens that do not answer are waited for
+// together. The answers are in the order of the names.
+func atOnce[T any](names []string, ask func(name string) T) []T {
+	out := make([]T, len(names))
+	var all sync.WaitGroup
+	for n, name := range names {
+		all.Go(func() { out[n] = ask(name) })
+	}
+	all.Wait()
+	return out
 }
 
 // ConnectCustomKeyStore has the token opened. It does not wait for that:

@@ -189,9 +189,14 @@ func (s *Service) endReplicaWaits(ctx context.Context) {
 		if k.State != store.StatePendingReplicaDeletion || len(s.related(k)) > 0 {
 			continue
 		}
-		err := s.ofItself(ctx, "ScheduleKeyDeletion", k, func() error {
-			at := s.now().Add(time.Duration(k.PendingDays) * 24 * time.Hour)
-			return s.store.SetKeyState(ctx, k.Region, k.ID, store.StatePendingDeletion, at, k.State)
+		waits := func(k *store.Key) bool {
+			return k.State == store.StatePendingReplicaDeletion && len(s.related(k)) == 0
+		}
+		err := s.alone(ctx, k, waits, func(k *store.Key) error {
+			return s.ofItself(ctx, "ScheduleKeyDeletion", k, func() error {
+				at := s.now().Add(time.Duration(k.PendingDays) * 24 * time.Hour)
+				return s.store.SetKeyState(ctx, k.Region, k.ID, store.StatePendingDeletion, at, k.State)
+			})
 		})
 		if err != nil {
 			s.log.Error("the waiting period of a key without replicas does not begin", logKey(k.ID, err)...)
@@ -205,9 +210,15 @@ func (s *Service) deleteDue(ctx context.Context, k *store.Key) error {
 	relatives := s.related(k)
 	switch {
 	case len(relatives) == 0:
-		return s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now())
+		if err := s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()); !overtaken(err) {
+			return err
+		}
+		return nil
 	case isPrimary(k): // a replica was made or cancelled at the same time by another process: it comes first
 		return nil
 	}
-	return s.ofItself(ctx, "DeleteKey", k, func() error { return s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()) })
+	due := func(k *store.Key) bool { return k.State == store.StatePendingDeletion && !k.DeletionAt.After(s.now()) }
+	return s.alone(ctx, k, due, func(k *store.Key) error {
+		return s.ofItself(ctx, "DeleteKey", k, func() error { return s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()) })
+	})
 }

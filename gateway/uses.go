@@ -53,9 +53,10 @@ func (u *lastUses) write(ctx context.Context, s *store.Store) error {
 		slot := value.(*lastUse)
 		last := slot.now.Load()
 		switch {
-		case last == nil || last == slot.written: // nothing new
+		case last == nil: // it is being noted
 		case gone(s, last):
 			u.byKey.Delete(arn)
+		case last == slot.written: // nothing new
 		default:
 			fresh, written[slot] = append(fresh, *last), last
 		}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/miekg/pkcs11"
+	"go.uber.org/zap"
 )
 
 // Encapsulate makes a shared secret of 32 bytes and the ciphertext that carries it to the holder of the private key (FIPS 203, 7.2), in Go.
@@ -23,7 +25,8 @@ func (k *Key) Encapsulate() (ciphertext, shared []byte, err error) {
 }
 
 // Decapsulate recovers the shared secret of 32 bytes in the token (FIPS 203, 7.3). A ciphertext of another length is ErrBadCiphertext; one of
-// the right length that was tampered with gives another secret and no error, as FIPS 203 has it. The caller clears the secret.
+// the right length that was tampered with gives another secret and no error, as FIPS 203 has it, and so does another key: the first result of each
+// handle is checked against Go's. The caller clears the secret.
 func (t *Token) Decapsulate(ctx context.Context, k *Key, ciphertext []byte) (shared []byte, err error) {
 	if !isKEM(k.spec) {
 		return nil, &Error{Kind: ErrInvalid, Op: "decapsulate", Detail: "takes an ML-KEM key"}
@@ -34,9 +37,19 @@ func (t *Token) Decapsulate(ctx context.Context, k *Key, ciphertext []byte) (sha
 	if err := t.Supports(k.spec, UseDecapsulate); err != nil {
 		return nil, withOp("decapsulate", err)
 	}
+	other, runs := false, 0
 	out, b, err := t.run(ctx, "decapsulate", k, func(j *job) {
+		other, runs = false, 0
 		j.in = append(j.in[:0], ciphertext...)
 		j.fn = func(s *session) error {
+			if runs++; runs > 1 || !j.bound.verified.Load() { // a second time in a new session: the handle may be another's by now
+				same, err := k.decapsulates(func(ct []byte) ([]byte, error) { return s.decapsulate(j.key, ct) })
+				if err != nil || !same {
+					other = err == nil
+					return err
+				}
+				j.bound.verified.Store(true)
+			}
 			secret, err := s.decapsulate(j.key, j.in)
 			j.out = j.out[:copy(j.out, secret)]
 			clear(secret)
@@ -50,10 +63,28 @@ func (t *Token) Decapsulate(ctx context.Context, k *Key, ciphertext []byte) (sha
 		return nil, t.explain(ctx, b.gen, "decapsulate", out.err)
 	}
 	defer out.free()
+	if other {
+		t.stats.checkFailures.Add(1)
+		k.bound.CompareAndSwap(b, nil)
+		t.log.Error("a shared secret was not the expected one and was thrown away", zap.String("cka_id", hex.EncodeToString(k.id)))
+		return nil, otherKey("decapsulate", k.id)
+	}
 	if len(out.out) != sharedSize {
 		return nil, &Error{Kind: ErrFailed, Op: "decapsulate", Detail: fmt.Sprintf("the token gives a secret of %d bytes", len(out.out))}
 	}
 	return bytes.Clone(out.out), nil
+}
+
+// decapsulates says whether that recovers a secret which Go encapsulates to the key.
+func (k *Key) decapsulates(decapsulate func(ciphertext []byte) ([]byte, error)) (same bool, err error) {
+	ct, want, err := k.Encapsulate()
+	if err != nil {
+		return false, err
+	}
+	defer clear(want)
+	got, err := decapsulate(ct)
+	defer clear(got)
+	return err == nil && subtle.ConstantTimeCompare(got, want) == 1, err
 }
 
 // decapsulate has the token make the secret as a session object, reads it and destroys it.

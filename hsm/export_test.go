@@ -8,6 +8,11 @@ import (
 
 // What the tests and benchmarks of this folder may see of the inside.
 
+// Decapsulates says whether that recovers what is encapsulated to the key.
+func Decapsulates(k *Key, decapsulate func([]byte) ([]byte, error)) (bool, error) {
+	return k.decapsulates(decapsulate)
+}
+
 // BareLoop returns a function that signs with nothing around the one cgo call: cached handles, a session of its own. It is the yardstick of the
 // benchmarks.
 func BareLoop(t *Token, k *Key, m SignMechanism, in []byte) (func() error, error) {

@@ -167,6 +167,18 @@ func TestEncapsulate(t *testing.T) {
 		if got, err := c.open(ct); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %x, want %x, %v", c.spec, got, want, err)
 		}
+		if same, err := hsm.Decapsulates(k, c.open); err != nil || !same {
+			t.Errorf("%s: its own key is refused, %v", c.spec, err)
+		}
+		if c.spec == hsm.MLKEM768 { // another key answers, too, as FIPS 203 has it
+			stranger, err := mlkem.GenerateKey768()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if same, err := hsm.Decapsulates(k, stranger.Decapsulate); err != nil || same {
+				t.Errorf("another key passes, %v", err)
+			}
+		}
 		again, other, err := k.Encapsulate()
 		if err != nil || bytes.Equal(ct, again) || bytes.Equal(want, other) {
 			t.Errorf("%s: the same secret twice, %v", c.spec, err)

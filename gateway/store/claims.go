@@ -38,6 +38,33 @@ func (s *Store) Claim(ctx context.Context, id, owner string, now time.Time) erro
 	})
 }
 
+// ClaimKey gives a process the right to do what a key is due for, until ReleaseKey.
+// ErrClaimed while another process has it, ErrState when the key is Creating or
+// Deleted in all regions.
+func (s *Store) ClaimKey(ctx context.Context, id, owner string, now time.Time) error {
+	return s.changeLine(ctx, id, func(_ context.Context, _ *sql.Tx, l *Line) error {
+		lives := slices.ContainsFunc(s.mem.lines[id], func(k *Key) bool { return k.State != StateDeleted && k.State != StateCreating })
+		switch {
+		case !lives:
+			return fmt.Errorf("key %s is not in use: %w", id, ErrState)
+		case !l.claimable(owner, now):
+			return fmt.Errorf("key %s, by %s since %s: %w", id, l.Owner, l.OwnedAt.Format(time.RFC3339), ErrClaimed)
+		}
+		l.Owner, l.OwnedAt = owner, stored(now)
+		return nil
+	})
+}
+
+// ReleaseKey ends the claim of a process, if it has it.
+func (s *Store) ReleaseKey(ctx context.Context, id, owner string) error {
+	return s.changeLine(ctx, id, func(_ context.Context, _ *sql.Tx, l *Line) error {
+		if l.Owner == owner {
+			l.Owner, l.OwnedAt = "", time.Time{}
+		}
+		return nil
+	})
+}
+
 // AbandonKey makes a tombstone of the intent of a creation that will not end: of
 // this owner, of nobody, or of another process that has not ended it in time.
 // ErrClaimed when that process may be at it still, ErrState when the key is not

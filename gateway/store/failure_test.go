@@ -28,6 +28,8 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"InsertReplica": func() error { return s.InsertReplica(ctx, aReplica("key-000")) },
 		"Claim":         func() error { return s.Claim(ctx, "tombstone", "me", t0) },
 		"AbandonKey":    func() error { return s.AbandonKey(ctx, home, "intent", "me", t0) },
+		"ClaimKey":      func() error { return s.ClaimKey(ctx, "key-000", "me", t0) },
+		"ReleaseKey":    func() error { return s.ReleaseKey(ctx, "key-000", "me") },
 		"AwaitReplicas": func() error { return s.AwaitReplicas(ctx, home, "key-000", 7) },
 		"ChangeDescription": func() error {
 			return s.ChangeDescription(ctx, home, "key-000", func(string) (string, error) { return "new", nil })

@@ -71,7 +71,7 @@ type Line struct {
 	RotationDays  int       // 0: it does not rotate by itself
 	NextRotation  time.Time // zero unless RotationDays is set
 	DestroyedAt   time.Time // zero unless the key is Deleted everywhere and its token objects are gone
-	Owner         string    // the process that makes its first token object, or destroys those of a deleted key; see Claim
+	Owner         string    // the process that makes its first token object, destroys those of a deleted key, or does what it is due for; see Claim and ClaimKey
 	OwnedAt       time.Time // zero unless there is an Owner
 	Versions      []Version // sorted by Number
 }
