@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ type walked struct {
 	prepare func(w *world, key string) string
 	run     func(w *world, key string) *api.Error
 	ends    bool // what it begins, the next start ends
+	known   bool // taken back, it leaves what its material is known by: somebody may have used it
 	alike   bool // it asks the token for nothing that another walk does not ask for
 	starts  bool // it is a start, after whose failure no process goes on
 }
@@ -201,8 +203,8 @@ func importWalks(t *testing.T) []walked {
 	return []walked{
 		{name: "CreateKey for imports", prepare: func(*world, string) string { return "" }, run: does("CreateKey", externalOf(mac)), alike: true},
 		{name: "GetParametersForImport", prepare: fresh(externalOf(mac)), run: does("GetParametersForImport", ask)},
-		{name: "ImportKeyMaterial of a secret", prepare: secret.empty, run: secret.bring},
-		{name: "ImportKeyMaterial of a pair", prepare: pair.empty, run: pair.bring},
+		{name: "ImportKeyMaterial of a secret", prepare: secret.empty, run: secret.bring, known: true},
+		{name: "ImportKeyMaterial of a pair", prepare: pair.empty, run: pair.bring, known: true},
 		{name: "ImportKeyMaterial again", prepare: secret.taken, run: secret.bring},
 		{name: "RotateKeyOnDemand to new material", prepare: secret.second, run: does("RotateKeyOnDemand", nil), alike: true},
 		{name: "DeleteImportedKeyMaterial", prepare: secret.full, run: does("DeleteImportedKeyMaterial", api.DeleteImportedKeyMaterialRequest{})},
@@ -269,6 +271,10 @@ func (o walked) next(w *world, last string) string {
 	return key
 }
 
+// withoutMaterial makes of the view of a key that of one whose material was taken
+// away again, and is known.
+var withoutMaterial = strings.NewReplacer(store.StateEnabled, store.StatePendingImport, "material true", "material false")
+
 // each makes the first step fail, then the second, until there are no more, and has
 // the process go on, or the next one begin.
 func (o walked) each(w *world, key *string, p part, how manner, next func(), before, after string) (steps int) {
@@ -286,6 +292,7 @@ func (o walked) each(w *world, key *string, p part, how manner, next func(), bef
 		met := w.faults.during(p, how, n, func() { err = o.run(w, *key) })
 		next()
 		switch got := w.view(); {
+		case o.known && got == withoutMaterial.Replace(after) && err != nil:
 		case got != after && got != before, o.ends && got != after:
 			w.t.Errorf("%s: it is neither as before nor as after: %s; before %s; after %s", what, got, before, after)
 		case err == nil && got != after:
