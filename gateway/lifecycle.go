@@ -23,7 +23,7 @@ const internalFace = "internal"
 func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 	started := c.record
 	started.Phase, started.Operation, started.Time = "started", c.op.Name, time.Now().UTC()
-	started.RequestID, started.Face, started.Principal = c.RequestID, c.Face, c.Principal.ARN
+	started.Origin, started.RequestID, started.Face, started.Principal = s.name, c.RequestID, c.Face, c.Principal.ARN
 	started.SourceAddress, started.UserAgent = c.SourceAddress, c.UserAgent
 	wait, cancel := context.WithTimeout(ctx, s.auditTimeout)
 	defer cancel()

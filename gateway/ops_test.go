@@ -261,7 +261,7 @@ func (p *parts) call(t *testing.T, op *gateway.Op, who gatewaytest.Credentials, 
 		t.Fatalf("%s: %d %s left %d records: %+v", op.Name, a.Status, a.Body, len(records), records)
 	}
 	r := records[0]
-	if r.Time.Before(before.Add(-time.Second)) || r.Time.After(time.Now()) || r.RequestID != a.Header.Get("X-Request-Id") || r.Face != "rest" ||
+	if r.Time.Before(before.Add(-time.Second)) || r.Time.After(time.Now()) || r.RequestID != a.Header.Get("X-Request-Id") || r.Face != "rest" || r.Origin != gatewaytest.Name ||
 		r.Principal != who.ARN || r.SourceAddress != "127.0.0.1" || r.UserAgent != userAgent || r.Operation != op.Name || r.LatencyMicros <= 0 {
 		t.Errorf("%s: wrong record: %+v", op.Name, r)
 	}

@@ -361,7 +361,7 @@ func (s *Service) again(c *Call) *api.Error {
 // finish is step 5: the record is made durable, or the result is thrown away.
 func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
 	r := &c.record
-	r.Time, r.RequestID, r.Face = start.UTC(), c.RequestID, c.Face
+	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
 	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
 	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
 	if err != nil {

@@ -13,7 +13,8 @@ type Record struct {
 	Prev string    `json:"prev"` // hex SHA-256 of the line before; 64 zeros for record 1; given by the log
 	Time time.Time `json:"time"` // when the call was received, kept in UTC; the time of Append where it is zero
 
-	Phase         string `json:"phase,omitempty"` // "" is the outcome; "started" is written before the token is changed
+	Origin        string `json:"origin,omitempty"` // the daemon whose log it is: `instance` of its configuration
+	Phase         string `json:"phase,omitempty"`  // "" is the outcome; "started" is written before the token is changed
 	RequestID     string `json:"requestId,omitempty"`
 	Face          string `json:"face,omitempty"` // "rest", "aws" or "internal"
 	Principal     string `json:"principal,omitempty"`
@@ -60,6 +61,7 @@ func appendBody(b []byte, r *Record) []byte {
 	b = append(b, `,"time":"`...)
 	b = t.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, '"')
+	b = appendText(b, `,"origin":"`, r.Origin)
 	b = appendText(b, `,"phase":"`, r.Phase)
 	b = appendText(b, `,"requestId":"`, r.RequestID)
 	b = appendText(b, `,"face":"`, r.Face)
