@@ -39,7 +39,9 @@ func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasR
 	case errors.Is(err, store.ErrNotFound): // the key was deleted meanwhile
 		return nil, api.Errorf(api.NotFound, "Key '%s' does not exist", c.record.KeyARN)
 	}
-	c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteAlias(ctx, c.key.Region, in.AliasName) })
+	c.undoBy(s, func(ctx context.Context) error {
+		return s.store.RevertAlias(ctx, c.key.Region, in.AliasName, c.key.ID, "", now)
+	})
 	return s.aliasDone(c, in.AliasName, err)
 }
 
@@ -68,7 +70,7 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 		return nil, err
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		return s.store.UpdateAlias(ctx, alias.Region, alias.Name, alias.KeyID, alias.UpdatedAt)
+		return s.store.RevertAlias(ctx, alias.Region, alias.Name, c.key.ID, alias.KeyID, alias.UpdatedAt)
 	})
 	return s.aliasDone(c, in.AliasName, s.store.UpdateAlias(ctx, alias.Region, alias.Name, c.key.ID, s.now()))
 }

@@ -59,30 +59,54 @@ func (s *Store) CreateAlias(ctx context.Context, alias *Alias) error {
 // such alias or key.
 func (s *Store) UpdateAlias(ctx context.Context, region, name, keyID string, now time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		old, ok := s.mem.aliases.rows[path(region, name)]
-		if !ok {
-			return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
+		return s.pointAlias(ctx, tx, region, name, keyID, now)
+	})
+}
+
+func (s *Store) pointAlias(ctx context.Context, tx *sql.Tx, region, name, keyID string, now time.Time) (func(*memory), error) {
+	old, ok := s.mem.aliases.rows[path(region, name)]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
+	}
+	if err := s.mem.visible(region, keyID); err != nil {
+		return nil, err
+	}
+	a := *old
+	a.KeyID, a.UpdatedAt = keyID, stored(now)
+	_, err := tx.ExecContext(ctx, "UPDATE aliases SET key_id = ?, updated_at = ? WHERE region = ? AND name = ?",
+		a.KeyID, a.UpdatedAt.UnixMicro(), region, name)
+	return func(m *memory) { m.putAlias(&a) }, err
+}
+
+// RevertAlias takes back that an alias names the key from: it names the key to
+// again or, where that is "", is removed. What another process has made of it since
+// stays.
+func (s *Store) RevertAlias(ctx context.Context, region, name, from, to string, at time.Time) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		now, ok := s.mem.aliases.rows[path(region, name)]
+		switch {
+		case !ok || now.KeyID != from:
+			return func(*memory) {}, nil
+		case to == "":
+			return s.removeAlias(ctx, tx, region, name)
 		}
-		if err := s.mem.visible(region, keyID); err != nil {
-			return nil, err
-		}
-		a := *old
-		a.KeyID, a.UpdatedAt = keyID, stored(now)
-		_, err := tx.ExecContext(ctx, "UPDATE aliases SET key_id = ?, updated_at = ? WHERE region = ? AND name = ?",
-			a.KeyID, a.UpdatedAt.UnixMicro(), region, name)
-		return func(m *memory) { m.putAlias(&a) }, err
+		return s.pointAlias(ctx, tx, region, name, to, at)
 	})
 }
 
 // DeleteAlias removes an alias. ErrNotFound when there is none.
 func (s *Store) DeleteAlias(ctx context.Context, region, name string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		if _, ok := s.mem.aliases.rows[path(region, name)]; !ok {
-			return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
-		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM aliases WHERE region = ? AND name = ?", region, name)
-		return func(m *memory) { m.removeAlias(region, name) }, err
+		return s.removeAlias(ctx, tx, region, name)
 	})
+}
+
+func (s *Store) removeAlias(ctx context.Context, tx *sql.Tx, region, name string) (func(*memory), error) {
+	if _, ok := s.mem.aliases.rows[path(region, name)]; !ok {
+		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM aliases WHERE region = ? AND name = ?", region, name)
+	return func(m *memory) { m.removeAlias(region, name) }, err
 }
 
 // visible is nil for a key that Store.Key finds.

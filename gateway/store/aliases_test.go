@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -50,5 +51,16 @@ func TestAliases(t *testing.T) {
 		is(t, s.DeleteAlias(t.Context(), home, "alias/a"), ErrNotFound)
 		ok(t, s.UpdateAlias(t.Context(), home, "alias/c", "key-000", t0)) // to the key it has
 		equal(t, page("key-000", "", 10), []string{"alias/c"})
+
+		for _, c := range []struct{ from, to, left, after string }{ // alias/c names key-000, alias/b key-001
+			{"key-001", "key-001", "alias/c", ""}, {"key-001", "", "alias/c", ""}, // changed since: it stays
+			{"key-000", "key-001", "", "alias/b alias/c"}, {"key-001", "", "", "alias/b"}, {"key-001", "", "", "alias/b"},
+		} {
+			ok(t, s.RevertAlias(t.Context(), home, "alias/c", c.from, c.to, t0))
+			if c.after == "" {
+				c.after = "alias/b"
+			}
+			equal(t, []string{strings.Join(page("key-000", "", 10), " "), strings.Join(page("key-001", "", 10), " ")}, []string{c.left, c.after})
+		}
 	})
 }

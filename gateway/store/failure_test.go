@@ -58,6 +58,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 			return s.CreateAlias(ctx, &Alias{Region: home, Name: "alias/new", KeyID: "key-000", CreatedAt: t0})
 		},
 		"UpdateAlias":             func() error { return s.UpdateAlias(ctx, home, "alias/a", "key-001", t0) },
+		"RevertAlias":             func() error { return s.RevertAlias(ctx, home, "alias/a", "key-000", "key-001", t0) },
 		"DeleteAlias":             func() error { return s.DeleteAlias(ctx, home, "alias/a") },
 		"InsertPrincipal":         func() error { return s.InsertPrincipal(ctx, aPrincipal("new", "key-000")) },
 		"SetPrincipalKeys":        func() error { return s.SetPrincipalKeys(ctx, "arn:a", nil) },
