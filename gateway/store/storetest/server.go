@@ -125,7 +125,8 @@ func (s *Server) Run() error {
 	c.Stdout, c.Stderr = &s.log, &s.log
 	started, ended := make(chan error), make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // the death of the thread would count as that of the process
+		runtime.LockOSThread()         // the death of the thread would count as that of the process
+		defer runtime.UnlockOSThread() // and other processes may have been started by it
 		err := c.Start()
 		started <- err
 		if err == nil {
