@@ -149,7 +149,10 @@ func TestGrantTokens(t *testing.T) {
 	g := a.grant(a.sealing, map[string]any{"GranteePrincipal": a.user.ARN, "Operations": []string{"Encrypt"}})
 	a.allowed("with its token", a.encryptWith(a.user, nil, g.GrantToken), "grant/"+g.GrantId)
 	a.denied("it proves nothing", a.encryptWith(a.other, nil, g.GrantToken), "no identity-based policy")
-	for _, bad := range []string{"x", g.GrantToken[:len(g.GrantToken)-1], g.GrantToken + "A", strings.ToLower(g.GrantToken), g.GrantId} {
+	if !strings.HasPrefix(g.GrantToken, "g") {
+		t.Errorf("a command line may take %s for a flag", g.GrantToken)
+	}
+	for _, bad := range []string{"x", g.GrantToken[:len(g.GrantToken)-1], g.GrantToken + "A", "A" + g.GrantToken[1:], strings.ToLower(g.GrantToken), g.GrantId} {
 		refusal(t, a.encryptWith(a.user, nil, g.GrantToken, bad), 400, api.InvalidGrantToken)
 		a.denied("not told to others", a.encryptWith(a.other, nil, bad), "no identity-based policy")
 	}

@@ -7,14 +7,16 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
-// A grant token is the id of its grant, a random number, so that no two are alike,
-// and a checksum, in base64. As in AWS KMS it is no secret and proves nothing: it
+// A grant token is grantTokenForm, the id of its grant, a random number, so that no
+// two are alike, and a checksum, in base64. As in AWS KMS it is no secret and proves nothing: it
 // says that there is a grant, which the gateway may not have heard of yet.
 const (
+	grantTokenForm = "g" // makes no command line take a token for a flag
 	grantIDSize    = 32
 	grantNonceSize = 16
 	grantSumSize   = 16
@@ -34,14 +36,15 @@ func newGrantToken(id string) string {
 	rand.Read(nonce)
 	b = append(b, nonce...)
 	sum := sha256.Sum256(b)
-	return base64.RawURLEncoding.EncodeToString(append(b, sum[:grantSumSize]...))
+	return grantTokenForm + base64.RawURLEncoding.EncodeToString(append(b, sum[:grantSumSize]...))
 }
 
 // grantIDOf is the id of the grant that a token is for; false: it is no token.
 func grantIDOf(token string) (id string, ok bool) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	text, is := strings.CutPrefix(token, grantTokenForm)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	const size = grantIDSize + grantNonceSize
-	if err != nil || len(b) != size+grantSumSize {
+	if !is || err != nil || len(b) != size+grantSumSize {
 		return "", false
 	}
 	sum := sha256.Sum256(b[:size])
