@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
@@ -137,9 +138,11 @@ func tokenKeys(t *testing.T, s *daemon.State, class string) map[string]int {
 	cmd := exec.Command("pkcs11-tool", "--module", s.Options.Module, "--token-label", daemon.Label, "--login", "--pin", daemon.PIN,
 		"--list-objects", "--type", class)
 	cmd.Env = append(cmd.Environ(), "SOFTHSM2_CONF="+s.SoftHSMConf())
-	out, err := cmd.CombinedOutput()
+	var warnings bytes.Buffer // of shells; they must not come between the labels
+	cmd.Stderr = &warnings
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("pkcs11-tool: %v\n%s", err, out)
+		t.Fatalf("pkcs11-tool: %v\n%s%s", err, out, &warnings)
 	}
 	labels, shells := map[string]int{}, 0
 	for _, object := range strings.Split(string(out), " Key Object; ")[1:] {
