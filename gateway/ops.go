@@ -131,7 +131,6 @@ func (op *Op) orAlias() *Op {
 	return op
 }
 
-// changing marks an operation that changes a key or an alias.
 // orAt gives the operation a second path, for requests that do not name a key.
 func (op *Op) orAt(path string) *Op {
 	op.Also = path
@@ -160,15 +159,14 @@ func (op *Op) beyond(permission string) *Op {
 // BeyondKMS says whether AWS KMS has no such operation.
 func (op *Op) BeyondKMS() bool { return op.beyondKMS }
 
-// Permission is what the policy is asked for: kms:Name, and kms:ReEncryptTo for
-// the key that ReEncrypt encrypts with; for the other it is kms:ReEncryptFrom.
 // reading marks an operation that does not write to the store.
 func (op *Op) reading() *Op {
 	op.reads = true
 	return op
 }
 
-// Permission is what the policy is asked for: kms:Name.
+// Permission is what the policy is asked for: kms:Name, and kms:ReEncryptTo for
+// the key that ReEncrypt encrypts with; for the other it is kms:ReEncryptFrom.
 func (op *Op) Permission() string { return op.permission }
 
 // ByAlias says whether the key may be named by an alias, too.
