@@ -40,7 +40,7 @@ func (r *trial) deriving() {
 		r.derives = true
 		r.set(string(Symmetric), Yes, "each message by a key of its own, derived by HMAC in the token and used in this process (without_gcm); "+gcm.Detail, "")
 	default:
-		r.set(string(Symmetric), No, gcm.Detail, "set without_gcm: derive, or "+gcm.Advice)
+		r.set(string(Symmetric), No, gcm.Detail+"; the setting without_gcm: derive makes such keys all the same", gcm.Advice)
 	}
 }
 

@@ -2,12 +2,8 @@ package hsm_test
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -97,24 +93,7 @@ func TestDerivedAgainstOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("openssl", "kdf", "-keylen", "32", "-binary", "-kdfopt", "mac:HMAC", "-kdfopt", "digest:SHA256", "-kdfopt", "mode:counter",
-		"-kdfopt", "hexkey:"+hex.EncodeToString(value), "-kdfopt", "salt:hsmgate: key of one message, AES-256-GCM",
-		"-kdfopt", "hexinfo:"+hex.EncodeToString(iv[:16]), "KBKDF").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := aes.NewCipher(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gcm, err := cipher.NewGCM(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := gcm.Open(nil, iv[16:], ct, []byte("aad"))
-	if err != nil || string(got) != "a plaintext" {
-		t.Errorf("%q, %v", got, err)
-	}
+	hsmtest.OpensInGo(t, value, iv, ct, []byte("a plaintext"), []byte("aad"))
 	own := hsmtest.NewSecret(t, tok, hsm.Symmetric)
 	if iv, _, err := tok.EncryptGCM(ctx, own, []byte("x"), nil); err != nil || len(iv) != 12 {
 		t.Errorf("a new key where the token has AES-GCM: %d bytes of IV, %v", len(iv), err)
