@@ -90,8 +90,8 @@ func newDerived(id, check []byte) *Secret {
 }
 
 // ciphers refuses a key that does not encrypt.
-func (s *Secret) ciphers(op string) error {
-	if s.kind.use == UseCipher || s.derives {
+func (x *Secret) ciphers(op string) error {
+	if x.kind.use == UseCipher || x.derives {
 		return nil
 	}
 	return &Error{Kind: ErrInvalid, Op: op, Detail: fmt.Sprintf("takes a key of type %s", Symmetric)}
