@@ -265,3 +265,10 @@ func allOperators() (all []string) {
 	}
 	return append(all, "Null")
 }
+
+func put(m *map[string]string, key, value string) {
+	if *m == nil {
+		*m = make(map[string]string)
+	}
+	(*m)[key] = value
+}
