@@ -1,10 +1,15 @@
 package policy
 
+import (
+	"slices"
+	"strings"
+)
+
 // aboutNoKey are the actions that are for the service itself: only Resource "*"
 // means them, and no key policy decides on them.
 var aboutNoKey = setOf("kms:ConnectCustomKeyStore", "kms:CreateCustomKeyStore", "kms:CreateKey", "kms:DeleteCustomKeyStore",
 	"kms:DescribeCustomKeyStores", "kms:DisconnectCustomKeyStore", "kms:GenerateRandom", "kms:ListAliases", "kms:ListKeys",
-	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:GetMetrics")
+	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics")
 
 // aboutAliases are the actions that are for an alias, too.
 var aboutAliases = setOf("kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias")
@@ -18,6 +23,7 @@ var (
 	tags       = newKeys.with(setOf("kms:UntagResource"))
 	macs       = setOf("kms:GenerateMac", "kms:VerifyMac")
 	onKeys     = aboutNoKey.others()
+	allActions = actionSet{}.others()
 	describes  = onKeys.with(setOf("kms:CreateKey"))
 	throughAny = encrypts.with(macs).with(setOf("kms:Sign", "kms:Verify", "hsmgate:SignBatch", "kms:DescribeKey", "kms:GetPublicKey",
 		"kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate"))
@@ -48,10 +54,89 @@ var only = map[keyID]actionSet{
 	keyViaService:   {},
 }
 
-// always are the keys that each request of their actions has.
+// always are the keys that each request of their actions has, beside those of
+// every request.
 var always = map[keyID]actionSet{
-	keyGrantOperations: grants,
-	keyTagKeys:         setOf("kms:TagResource", "kms:UntagResource"),
+	keySigningAlgorithm: setOf("kms:Sign", "kms:Verify"), keyMessageType: setOf("kms:Sign", "kms:Verify"),
+	keyEncryptionAlgorithm: encrypts, keyMacAlgorithm: macs, keyKeyAgreementAlgorithm: setOf("kms:DeriveSharedSecret"),
+	keyDataKeyPairSpec: setOf("kms:GenerateDataKeyPair*"), keyReEncryptOnSameKey: setOf("kms:ReEncrypt*"),
+	keyGrantOperations: grants, keyGranteePrincipal: grants,
+	keyGrantIsForAWSResource: grants.with(setOf("kms:ListGrants", "kms:RevokeGrant")),
+	keyRotationPeriodInDays:  setOf("kms:EnableKeyRotation"), keyPendingWindowInDays: setOf("kms:ScheduleKeyDeletion"),
+	keyExpirationModel:   setOf("kms:ImportKeyMaterial"),
+	keyWrappingAlgorithm: setOf("kms:GetParametersForImport"), keyWrappingKeySpec: setOf("kms:GetParametersForImport"),
+	keyPrimaryRegion: setOf("kms:UpdatePrimaryRegion"), keyReplicaRegion: setOf("kms:ReplicateKey"),
+	keyTagKeys: setOf("kms:TagResource", "kms:UntagResource"),
+	keyKeySpec: describes, keyKeyUsage: describes, keyKeyOrigin: describes, keyMultiRegion: describes,
+	keyCustomerMasterKeySpec: describes, keyCustomerMasterKeyUsage: describes,
+	keySourceIP: allActions, keyCurrentTime: allActions, keyEpochTime: allActions, keyRequestedRegion: allActions,
+}
+
+// Missing names the condition keys that the request's policies ask for, that every
+// real request of its action has, and that this one has not: a decision on it is
+// none on a real call.
+func (r *Request) Missing() (names []string) {
+	e := begin(r)
+	docs := []*Document{r.KeyPolicy}
+	for _, a := range r.Principal.Policies {
+		docs = append(docs, a.doc)
+	}
+	for _, d := range docs {
+		if d == nil || e.action < 0 {
+			continue
+		}
+		for i := range d.statements {
+			if !d.statements[i].effective().has(e.action) {
+				continue
+			}
+			for k := range d.statements[i].asks {
+				if v := e.lookup(k); always[k.id].has(e.action) && !v.present && !slices.Contains(names, k.String()) {
+					names = append(names, k.String())
+				}
+			}
+		}
+	}
+	return names
+}
+
+// asks yields the condition keys that a statement looks at, in conditions and in
+// policy variables.
+func (s *statement) asks(yield func(keyRef) bool) {
+	patterns := s.resources
+	for i := range s.conditions {
+		if !yield(s.conditions[i].key) {
+			return
+		}
+		patterns = append(slices.Clip(patterns), s.conditions[i].patterns...)
+	}
+	for _, p := range patterns {
+		for _, t := range p.tokens {
+			if t.kind == variable && !yield(t.key) {
+				return
+			}
+		}
+	}
+}
+
+// AsksTag reports whether who may use a key depends on its tag of that name.
+func (d *Document) AsksTag(name string) bool {
+	return d.asksFor(func(k keyRef) bool { return k.id == keyResourceTag && strings.EqualFold(k.rest, name) })
+}
+
+// AsksAlias reports whether who may use a key depends on its aliases.
+func (d *Document) AsksAlias() bool {
+	return d.asksFor(func(k keyRef) bool { return k.id == keyResourceAliases || k.id == keyRequestAlias })
+}
+
+func (d *Document) asksFor(wanted func(keyRef) bool) bool {
+	for i := range d.statements {
+		for k := range d.statements[i].asks {
+			if wanted(k) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // MayHave reports whether a request for the action can have a value of the
