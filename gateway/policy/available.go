@@ -66,7 +66,7 @@ var always = map[keyID]actionSet{
 	keyExpirationModel:   setOf("kms:ImportKeyMaterial"),
 	keyWrappingAlgorithm: setOf("kms:GetParametersForImport"), keyWrappingKeySpec: setOf("kms:GetParametersForImport"),
 	keyPrimaryRegion: setOf("kms:UpdatePrimaryRegion"), keyReplicaRegion: setOf("kms:ReplicateKey"),
-	keyTagKeys: setOf("kms:TagResource", "kms:UntagResource"),
+	keyTagKeys: setOf("kms:TagResource", "kms:UntagResource"), // without one, they do nothing
 	keyKeySpec: describes, keyKeyUsage: describes, keyKeyOrigin: describes, keyMultiRegion: describes,
 	keyCustomerMasterKeySpec: describes, keyCustomerMasterKeyUsage: describes,
 	keySourceIP: allActions, keyCurrentTime: allActions, keyEpochTime: allActions, keyRequestedRegion: allActions,
