@@ -9,6 +9,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
 // explain asks as the administrator.
@@ -136,6 +137,18 @@ func TestExplainStates(t *testing.T) {
 	if out := explain(t, a.Gateway, in); !out.Allowed || out.Message != "" || !strings.HasSuffix(last(t, out).Resource, a.signing) {
 		t.Errorf("%+v", out)
 	}
+	tagged := map[string]any{"Principal": "user", "Action": "hsmgate:GetMetrics", "PrincipalTags": map[string]string{"Team": "red"}}
+	noError(t, a.Identities.TagPrincipal(t.Context(), a.user.ARN, []store.Tag{{Name: "team", Value: "blue"}, {Name: "cost", Value: "1"}}, nil))
+	a.attach(a.user, "red", statement("Allow", "", "hsmgate:GetMetrics", `{"StringEquals":{"aws:PrincipalTag/team":"red","aws:PrincipalTag/cost":"1"}}`))
+	if out := explain(t, a.Gateway, tagged); !out.Allowed || last(t, out).Statement != "policy/red/1" || last(t, out).Resource != "*" {
+		t.Errorf("%+v", out)
+	}
+	delete(tagged, "PrincipalTags")
+	if out := explain(t, a.Gateway, tagged); out.Allowed {
+		t.Errorf("%+v", out)
+	}
+	in["Action"], in["KeyId"] = "kms:EnableKey", a.signing
+	explain(t, a.Gateway, in)
 	records := a.Records()
 	if r := records[len(records)-1]; r.Operation != "ExplainAccess" || r.KeyID != a.signing || r.Outcome != "allowed" || r.Principal != a.Admin.ARN {
 		t.Errorf("%+v", r)

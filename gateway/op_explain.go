@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -52,13 +53,7 @@ func (s *Service) imagined(c *Call, in *api.ExplainAccessRequest) (*Call, any, *
 		return nil, nil, err
 	}
 	if len(in.PrincipalTags) > 0 {
-		tags := maps.Clone(in.PrincipalTags)
-		for name, value := range who.Tags {
-			if _, other := tags[name]; !other {
-				tags[name] = value
-			}
-		}
-		who.Tags = tags
+		who.Tags = retagged(who.Tags, in.PrincipalTags)
 	}
 	if in.Claims != nil {
 		who.Claims = in.Claims
@@ -70,6 +65,18 @@ func (s *Service) imagined(c *Call, in *api.ExplainAccessRequest) (*Call, any, *
 	}
 	request, err := s.imaginedRequest(call, in)
 	return call, request, err
+}
+
+// retagged are the tags of a principal with others in the place of those of the same
+// names, which have no case.
+func retagged(tags, others map[string]string) map[string]string {
+	all := maps.Clone(others)
+	for name, value := range tags {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(others)), func(o string) bool { return strings.EqualFold(o, name) }) {
+			all[name] = value
+		}
+	}
+	return all
 }
 
 // imaginedRequest fills the operation's request. What is missing in it is no
