@@ -92,13 +92,15 @@ func (t *truthTable) request(c tableCase, who, action string) (r policy.Request,
 	}
 	for _, with := range []map[string]texts{t.With, t.Principals[who].With, c.With} {
 		for _, key := range slices.Sorted(maps.Keys(with)) {
-			if policy.MayHave(action, key) {
-				err = r.Set(key, with[key]...)
-			} else if c.With[key] != nil {
-				err = fmt.Errorf("no request for %s has %s", action, key)
+			into := &r
+			if !policy.MayHave(action, key) {
+				into = new(policy.Request) // it has to be a condition key all the same
 			}
-			if err != nil {
+			if err := into.Set(key, with[key]...); err != nil {
 				return r, err
+			}
+			if into != &r && c.With[key] != nil {
+				return r, fmt.Errorf("no request for %s has %s", action, key)
 			}
 		}
 	}
