@@ -35,8 +35,12 @@ func (s *Service) onKey(c *Call, k *store.Key) question {
 // decide asks the policy. A caller whose own roles and policies do not allow the
 // action on such a name is told the same whether there is a key or not.
 func (s *Service) decide(c *Call, q question) *api.Error {
-	d := policy.Evaluate(s.request(c, q))
+	r := s.request(c, q)
+	d := policy.Evaluate(r)
 	c.record.Reason = d.Statement
+	if c.explained != nil {
+		c.explained(q, r, d)
+	}
 	if d.Allowed {
 		return nil
 	}
@@ -70,7 +74,9 @@ func (s *Service) request(c *Call, q question) policy.Request {
 
 // describe adds what conditions may ask for.
 func (s *Service) describe(c *Call, q question, r *policy.Request) {
-	r.Time = s.now()
+	if r.Time = c.at; r.Time.IsZero() {
+		r.Time = s.now()
+	}
 	r.Caller = policy.Caller{UserAgent: c.UserAgent, SecureTransport: c.Secure, Region: q.region}
 	if q.region == "" {
 		r.Caller.Region = s.namesFor(c).Region

@@ -28,6 +28,7 @@ func (s *Service) CreateAlias(ctx context.Context, c *Call, in *api.CreateAliasR
 	if err := s.roomForAlias(c); err != nil {
 		return nil, err
 	}
+	s.aliasChanges(c, c.key)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
@@ -66,6 +67,7 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 			return nil, err
 		}
 	}
+	s.aliasChanges(c, c.key, old)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
@@ -77,6 +79,7 @@ func (s *Service) UpdateAlias(ctx context.Context, c *Call, in *api.UpdateAliasR
 
 // DeleteAlias removes a name; the key stays.
 func (s *Service) DeleteAlias(ctx context.Context, c *Call, in *api.DeleteAliasRequest) (*api.Empty, *api.Error) {
+	s.aliasChanges(c, c.key)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

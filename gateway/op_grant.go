@@ -123,7 +123,7 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 	if in.DryRun {
 		return nil, dryRun()
 	}
-	c.record.GrantID, c.record.Grantee = g.ID, g.Grantee
+	c.record.GrantID, c.record.Grantee, c.record.PermissionChange = g.ID, g.Grantee, true
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func noSuchGrant(id string) *api.Error {
 }
 
 func (s *Service) endGrant(ctx context.Context, c *Call, g *store.Grant) (*api.Empty, *api.Error) {
-	c.record.GrantID, c.record.Grantee = g.ID, g.Grantee
+	c.record.GrantID, c.record.Grantee, c.record.PermissionChange = g.ID, g.Grantee, true
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

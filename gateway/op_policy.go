@@ -77,6 +77,7 @@ func (s *Service) PutKeyPolicy(ctx context.Context, c *Call, in *api.PutKeyPolic
 	if err != nil {
 		return nil, err
 	}
+	c.record.PermissionChange = true
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

@@ -46,11 +46,17 @@ func (s *Service) TagResource(ctx context.Context, c *Call, in *api.TagResourceR
 	if _, err := change(c.key.Tags); err != nil { // before anything is recorded as begun
 		return nil, err
 	}
+	names := make([]string, len(in.Tags))
+	for i, t := range in.Tags {
+		names[i] = t.TagKey
+	}
+	s.tagsChange(c, names)
 	return s.changeTags(ctx, c, change)
 }
 
 // UntagResource takes tags off a key. A name that it does not have is no error.
 func (s *Service) UntagResource(ctx context.Context, c *Call, in *api.UntagResourceRequest) (*api.Empty, *api.Error) {
+	s.tagsChange(c, in.TagKeys)
 	return s.changeTags(ctx, c, func(old []store.Tag) ([]store.Tag, *api.Error) {
 		return slices.DeleteFunc(old, func(t store.Tag) bool { return slices.Contains(in.TagKeys, t.Name) }), nil
 	})

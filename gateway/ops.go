@@ -85,6 +85,7 @@ var Ops = []*Op{
 	op("RevokeGrant", "POST", "/v1/keys/{key}/revoke-grant", anyState, (*Service).RevokeGrant).changing(),
 	op("RetireGrant", "POST", "/v1/grants/retire", anyState, (*Service).RetireGrant).changing(),
 	op("ListRetirableGrants", "GET", "/v1/grants", anyState, (*Service).ListRetirableGrants).reading(),
+	op("ExplainAccess", "POST", "/v1/explain-access", anyState, (*Service).ExplainAccess).beyond(explainAccess).reading(),
 	op("CreateCustomKeyStore", "POST", "/v1/custom-key-stores", anyState, (*Service).CreateCustomKeyStore),
 	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores).reading(),
 	op("UpdateCustomKeyStore", "POST", "/v1/custom-key-stores/update", anyState, (*Service).UpdateCustomKeyStore),

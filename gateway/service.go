@@ -49,6 +49,8 @@ type Config struct {
 	StaleLimit time.Duration
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
+	// Principal finds a principal by its ARN, for ExplainAccess. Default: there are none.
+	Principal func(arn string) (policy.Principal, error)
 }
 
 // Service performs the operations of [Ops].
@@ -66,6 +68,7 @@ type Service struct {
 	quotas       Quotas
 	staleLimit   time.Duration
 	now          func() time.Time
+	principal    func(arn string) (policy.Principal, error)
 	uses         lastUses
 	counted      *useCounter         // encryptions that were set aside
 	making       *semaphore.Weighted // of RSA keys, which keeps a processor busy
@@ -87,6 +90,9 @@ func New(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Principal == nil {
+		c.Principal = func(string) (policy.Principal, error) { return policy.Principal{}, store.ErrNotFound }
+	}
 	if c.AuditTimeout == 0 {
 		c.AuditTimeout = 5 * time.Second
 	}
@@ -96,7 +102,7 @@ func New(c Config) *Service {
 	s := &Service{
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
+		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), now: c.Now, principal: c.Principal, retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
@@ -133,9 +139,14 @@ type Call struct {
 	// call is told.
 	badToken *api.Error
 	source   *Call // of ReEncrypt: the same call, about the key that decrypts
-	record   audit.Record
-	undo     func() // takes back what was made when its record could not be kept
-	unlock   func() // ends the call's right to change; see Op.changes
+	// Of a call that is explained and not made: when it comes, and who is told of each
+	// decision.
+	at        time.Time
+	explained func(question, policy.Request, policy.Decision)
+
+	record audit.Record
+	undo   func() // takes back what was made when its record could not be kept
+	unlock func() // ends the call's right to change; see Op.changes
 }
 
 // undoBy sets how the change that the call made is taken back when its record
@@ -239,7 +250,11 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	if c.badToken != nil {
 		return nil, c.badToken
 	}
-	return c.op.run(ctx, s, c, in)
+	out, err := c.op.run(ctx, s, c, in)
+	if err != nil && err.Code == api.DryRunOperation {
+		s.explainDryRun(c, err)
+	}
+	return out, err
 }
 
 // able refuses a call that could not be decided or recorded, before anything is

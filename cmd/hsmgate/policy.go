@@ -14,7 +14,7 @@ import (
 )
 
 func newPolicy(a *app) *cobra.Command {
-	return group("policy", "Say who may use a key", newPolicyGet(a), newPolicyPut(a))
+	return group("policy", "Say who may use a key", newPolicyGet(a), newPolicyPut(a), newPolicyCheck(a), newPolicyTest(a), newPolicyExplain(a))
 }
 
 func newPolicyGet(a *app) *cobra.Command {

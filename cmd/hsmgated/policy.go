@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,15 +22,23 @@ func newPolicy() *cobra.Command {
 
 func newPolicyPut() *cobra.Command {
 	i := &identities{}
+	var force bool
 	c := &cobra.Command{
 		Use: "put NAME FILE", Short: "Make or replace an identity policy", Args: exactlyTwo("a name and a file (- for standard input)"),
 		Long: `Makes an identity policy in the language of AWS IAM, or replaces it for all who have it. What is not
-understood is refused, with line and column. A running daemon sees it within about a second.`,
+understood is refused, with line and column; so is, unless --force is given, what leaves no administrator. A
+running daemon sees it within about a second.`,
 		Example: "  hsmgated policy put --state ./var sign-releases policy.json",
 		RunE: i.with(func(ctx context.Context, args []string) error {
 			text, err := policyFile(args[1])
 			if err != nil {
 				return err
+			}
+			if doc, bad := policy.Parse([]byte(text), policy.IdentityPolicy); bad == nil {
+				err := i.keepAdministrator(force, asked{what: "no administrator is left by this " + args[0], hint: "put it", policies: asTheyAre, document: doc, named: args[0]})
+				if err != nil {
+					return err
+				}
 			}
 			err = i.PutPolicy(ctx, args[0], text, time.Now())
 			var malformed *policy.Error
@@ -40,7 +49,12 @@ understood is refused, with line and column. A running daemon sees it within abo
 		}),
 	}
 	configFlags(c, &i.path, &i.state)
+	forceFlag(c, &force)
 	return c
+}
+
+func forceFlag(c *cobra.Command, force *bool) {
+	c.Flags().BoolVar(force, "force", false, "do it also where nobody is left who could manage keys")
 }
 
 func policyFile(name string) (string, error) {
@@ -140,6 +154,7 @@ func exactlyTwo(what string) cobra.PositionalArgs {
 
 func newPrincipalAttach() *cobra.Command {
 	i := &identities{}
+	var force bool
 	c := &cobra.Command{
 		Use: "attach NAME POLICY", Short: "Give a principal an identity policy", Args: exactlyTwo("a principal and a policy"),
 		Long:    "Gives a principal an identity policy, beside its role. A running daemon sees it within about a second.",
@@ -148,7 +163,13 @@ func newPrincipalAttach() *cobra.Command {
 			if _, ok := i.Policy(args[1]); !ok {
 				return noPolicy(args[1])
 			}
-			err := i.AttachPolicy(ctx, i.PrincipalARN(args[0]), args[1])
+			arn := i.PrincipalARN(args[0])
+			err := i.keepAdministrator(force, asked{what: args[1] + " leaves no administrator", hint: "attach it",
+				policies: changed(arn, func(names []string) []string { return append(names, args[1]) })})
+			if err != nil {
+				return err
+			}
+			err = i.AttachPolicy(ctx, arn, args[1])
 			if errors.Is(err, store.ErrNotFound) {
 				return i.noPrincipal(args[0])
 			}
@@ -156,16 +177,27 @@ func newPrincipalAttach() *cobra.Command {
 		}),
 	}
 	configFlags(c, &i.path, &i.state)
+	forceFlag(c, &force)
 	return c
 }
 
 func newPrincipalDetach() *cobra.Command {
 	i := &identities{}
+	var force bool
 	c := &cobra.Command{
 		Use: "detach NAME POLICY", Short: "Take an identity policy from a principal", Args: exactlyTwo("a principal and a policy"),
 		Example: "  hsmgated principal detach --state ./var ci sign-releases",
+		Long:    "Takes an identity policy from a principal. That of the last administrator stays, unless --force is given.",
 		RunE: i.with(func(ctx context.Context, args []string) error {
-			err := i.DetachPolicy(ctx, i.PrincipalARN(args[0]), args[1])
+			arn := i.PrincipalARN(args[0])
+			err := i.keepAdministrator(force, asked{what: args[0] + " is the last administrator, by the policy " + args[1], hint: "detach it",
+				policies: changed(arn, func(names []string) []string {
+					return slices.DeleteFunc(names, func(name string) bool { return name == args[1] })
+				})})
+			if err != nil {
+				return err
+			}
+			err = i.DetachPolicy(ctx, arn, args[1])
 			if errors.Is(err, store.ErrNotFound) {
 				return &hintedError{fmt.Errorf("%s does not have the policy %s", args[0], args[1]), "see 'hsmgated policy list'"}
 			}
@@ -173,6 +205,7 @@ func newPrincipalDetach() *cobra.Command {
 		}),
 	}
 	configFlags(c, &i.path, &i.state)
+	forceFlag(c, &force)
 	return c
 }
 

@@ -151,11 +151,12 @@ given: without one, nobody can make, change or list keys.`,
 		Example: "  hsmgated principal delete --state ./var ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {
 			arn := i.PrincipalARN(args[0])
-			if i.lastAdministrator(arn) && !force {
-				return &hintedError{fmt.Errorf("%s is the last administrator: without one, nobody can make, change or list keys", args[0]),
-					"make another one first ('hsmgated principal create --role administrator NAME'), or delete it all the same with --force"}
+			err := i.keepAdministrator(force, asked{what: args[0] + " is the last administrator", hint: "delete it",
+				policies: func(p *store.Principal) ([]string, bool) { return p.Policies, p.ARN != arn }})
+			if err != nil {
+				return err
 			}
-			err := i.DeletePrincipal(ctx, arn)
+			err = i.DeletePrincipal(ctx, arn)
 			if errors.Is(err, store.ErrNotFound) {
 				return i.noPrincipal(args[0])
 			}
@@ -165,22 +166,6 @@ given: without one, nobody can make, change or list keys.`,
 	configFlags(c, &i.path, &i.state)
 	c.Flags().BoolVar(&force, "force", false, "remove the last administrator, too")
 	return c
-}
-
-// lastAdministrator says whether this principal is an administrator and no other
-// is.
-func (i *identities) lastAdministrator(arn string) bool {
-	it := false
-	for _, p := range i.Principals() {
-		if policy.Role(p.Role) != policy.RoleAdministrator {
-			continue
-		}
-		if p.ARN != arn {
-			return false
-		}
-		it = true
-	}
-	return it
 }
 
 func (i *identities) noPrincipal(name string) error {

@@ -30,6 +30,7 @@ var Types = map[string]Type{
 	"EnableKeyRotation":                   types[EnableKeyRotationRequest, Empty](),
 	"Encapsulate":                         types[EncapsulateRequest, EncapsulateResponse](),
 	"Encrypt":                             types[EncryptRequest, EncryptResponse](),
+	"ExplainAccess":                       types[ExplainAccessRequest, ExplainAccessResponse](),
 	"GenerateDataKey":                     types[GenerateDataKeyRequest, GenerateDataKeyResponse](),
 	"GenerateDataKeyPair":                 types[GenerateDataKeyPairRequest, GenerateDataKeyPairResponse](),
 	"GenerateDataKeyPairWithoutPlaintext": types[GenerateDataKeyPairWithoutPlaintextRequest, GenerateDataKeyPairWithoutPlaintextResponse](),

@@ -25,6 +25,12 @@ func (c *Checker) Err() *Error {
 	}
 }
 
+// Present is Err without the members that are missing.
+func (c *Checker) Present() *Error {
+	there := Checker{slices.DeleteFunc(slices.Clone(c.problems), func(p string) bool { return strings.HasPrefix(p, "Value null at ") })}
+	return there.Err()
+}
+
 func (c *Checker) add(value, member, constraint string) {
 	c.problems = append(c.problems,
 		fmt.Sprintf("Value%s at '%s' failed to satisfy constraint: %s", value, member, constraint))
@@ -232,4 +238,8 @@ var (
 	xksPathShape                = shaped(10, 128, `^(/[a-zA-Z0-9\/_-]+/kms/xks/v\d{1,2})$|^(/kms/xks/v\d{1,2})$`)
 	xksServiceNameShape         = shaped(20, 64, `^(com|eu)\.amazonaws\.vpce\.([a-z]+-){2,3}\d+\.vpce-svc-[0-9a-z]+$`)
 	accountIDShape              = shaped(12, 12, `[0-9]{12}`)
+
+	// Those of ExplainAccess, which AWS KMS does not have.
+	actionShape  = shaped(1, 128, `^(kms|hsmgate):[A-Za-z0-9]+$`)
+	addressShape = shaped(1, 64, `^[0-9a-fA-F:.]+$`)
 )

@@ -36,6 +36,8 @@ type Record struct {
 	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
+	PermissionChange bool `json:"permissionChange,omitempty"` // whether the call changes who may use a key
+
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.
 	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
 	SourceContext     map[string]string `json:"sourceEncryptionContext,omitempty"` // of ReEncrypt: of what is decrypted
@@ -82,6 +84,9 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
 	b = appendText(b, `,"grantId":"`, r.GrantID)
 	b = appendText(b, `,"grantee":"`, r.Grantee)
+	if r.PermissionChange {
+		b = append(b, `,"permissionChange":true`...)
+	}
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
 	b = appendText(b, `,"outcome":"`, r.Outcome)

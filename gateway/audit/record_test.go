@@ -47,6 +47,8 @@ func fill(s string, n int64) Record {
 			f.SetString(s)
 		case reflect.Int, reflect.Int64:
 			f.SetInt(n)
+		case reflect.Bool:
+			f.SetBool(n != 0)
 		case reflect.Map:
 			f.Set(reflect.ValueOf(map[string]string{s: "z", "n": s}))
 		}

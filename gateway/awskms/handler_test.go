@@ -42,7 +42,7 @@ type face struct {
 	failures []string
 }
 
-func newFace(t *testing.T) *face {
+func newFace(t testing.TB) *face {
 	t.Helper()
 	core, lines := observer.New(zapcore.DebugLevel)
 	f := &face{Gateway: gatewaytest.New(t), lines: lines}
@@ -85,7 +85,7 @@ type answer struct {
 	body      []byte
 }
 
-func (f *face) do(t *testing.T, r *http.Request) answer {
+func (f *face) do(t testing.TB, r *http.Request) answer {
 	t.Helper()
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, r)

@@ -47,6 +47,11 @@ func query(in any, inPath ...string) url.Values {
 	return q
 }
 
+// ExplainAccess says how a call would be decided.
+func (c *Client) ExplainAccess(ctx context.Context, in *api.ExplainAccessRequest) (*api.ExplainAccessResponse, error) {
+	return do[api.ExplainAccessResponse](ctx, c, http.MethodPost, "/v1/explain-access", nil, in)
+}
+
 // CreateKey makes a key inside the token.
 func (c *Client) CreateKey(ctx context.Context, in *api.CreateKeyRequest) (*api.CreateKeyResponse, error) {
 	return do[api.CreateKeyResponse](ctx, c, http.MethodPost, "/v1/keys", nil, in)

@@ -67,6 +67,7 @@ var routes = map[string]string{
 	"GetParametersForImport":              "POST /v1/keys/{key}/import-parameters",
 	"ImportKeyMaterial":                   "POST /v1/keys/{key}/import",
 	"DeleteImportedKeyMaterial":           "POST /v1/keys/{key}/delete-imported",
+	"ExplainAccess":                       "POST /v1/explain-access",
 	"ReplicateKey":                        "POST /v1/keys/{key}/replicate",
 	"UpdatePrimaryRegion":                 "PUT /v1/keys/{key}/primary-region",
 	"CreateCustomKeyStore":                "POST /v1/custom-key-stores",
@@ -183,7 +184,14 @@ func fill(v reflect.Value) {
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0))
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]string{"text": "text"}))
+		element := reflect.New(v.Type().Elem()).Elem()
+		fill(element)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("text"), element)
+	case reflect.Interface:
+		if v.NumMethod() == 0 {
+			v.Set(reflect.ValueOf("text"))
+		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[api.Time]() {
 			v.Set(reflect.ValueOf(api.Time{Time: time.Unix(7, 0).UTC()}))

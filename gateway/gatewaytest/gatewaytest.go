@@ -161,7 +161,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
-		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Principal: g.Identities.Principal,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })
 	must(t, g.Service.Start(ctx))

@@ -125,6 +125,12 @@ func (i *Identities) SetPrincipalKeys(ctx context.Context, principalARN string, 
 // Principals lists all principals, sorted by ARN.
 func (i *Identities) Principals() []*store.Principal { return i.store.Principals() }
 
+// Principal finds a principal in the form that decisions are made on. ErrUnknown
+// when there is none.
+func (i *Identities) Principal(arn string) (policy.Principal, error) {
+	return i.principal(i.current(), arn)
+}
+
 // DeletePrincipal removes a principal with all its credentials.
 func (i *Identities) DeletePrincipal(ctx context.Context, principalARN string) error {
 	return i.store.DeletePrincipal(ctx, principalARN)

@@ -23,7 +23,7 @@ var actions = [...]string{
 	"kms:ScheduleKeyDeletion", "kms:Sign", "kms:SynchronizeMultiRegionKey", "kms:TagResource", "kms:UntagResource",
 	"kms:UpdateAlias", "kms:UpdateCustomKeyStore", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
 	"kms:Verify", "kms:VerifyMac",
-	"hsmgate:CreatePrincipal", "hsmgate:GetMetrics", "hsmgate:SignBatch",
+	"hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:SignBatch",
 }
 
 // actionSet is a set of indices into actions, so that a decision tests one bit
@@ -31,10 +31,10 @@ var actions = [...]string{
 type actionSet [2]uint64
 
 func (s *actionSet) add(i int) { s[i/64] |= 1 << (i % 64) }
-func (s *actionSet) several() bool {
+func (s actionSet) several() bool {
 	return bits.OnesCount64(s[0])+bits.OnesCount64(s[1]) > 1
 }
-func (s *actionSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+func (s actionSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
 var actionIndex = func() map[string]int {
 	m := make(map[string]int, len(actions))

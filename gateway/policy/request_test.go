@@ -3,10 +3,8 @@ package policy_test
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
@@ -29,117 +27,16 @@ func request(caller, action string) policy.Request {
 	}
 }
 
-// with sets the condition keys of a request. Keys that the gateway derives from
-// the ARNs of caller and key, such as aws:username, cannot be set.
+// with sets the condition keys of a request.
 func with(t testing.TB, r policy.Request, v values) policy.Request {
 	t.Helper()
-	key := &policy.Key{}
-	r.Key = key
+	r.Key = &policy.Key{}
 	for name, l := range v {
-		if !set(&r, key, name, l) {
-			t.Fatalf("no request can set %s to %q", name, l)
+		if err := r.Set(name, l...); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return r
-}
-
-// texts are the members that hold one text.
-func texts(r *policy.Request, k *policy.Key) map[string]*string {
-	c := &r.Call
-	return map[string]*string{
-		"kms:SigningAlgorithm": &c.SigningAlgorithm, "kms:EncryptionAlgorithm": &c.EncryptionAlgorithm,
-		"kms:MacAlgorithm": &c.MacAlgorithm, "kms:KeyAgreementAlgorithm": &c.KeyAgreementAlgorithm,
-		"kms:MessageType": &c.MessageType, "kms:RequestAlias": &c.RequestAlias, "kms:DataKeyPairSpec": &c.DataKeyPairSpec,
-		"kms:WrappingAlgorithm": &c.WrappingAlgorithm, "kms:WrappingKeySpec": &c.WrappingKeySpec,
-		"kms:ExpirationModel": &c.ExpirationModel, "kms:PrimaryRegion": &c.PrimaryRegion, "kms:ReplicaRegion": &c.ReplicaRegion,
-		"kms:GranteePrincipal": &c.GranteePrincipal, "kms:RetiringPrincipal": &c.RetiringPrincipal,
-		"kms:GrantConstraintType": &c.GrantConstraintType,
-		"kms:KeySpec":             &k.Spec, "kms:CustomerMasterKeySpec": &k.Spec, "kms:KeyUsage": &k.Usage,
-		"kms:CustomerMasterKeyUsage": &k.Usage, "kms:KeyOrigin": &k.Origin, "kms:MultiRegionKeyType": &k.MultiRegionKeyType,
-		"kms:ViaService": &r.Caller.ViaService, "aws:UserAgent": &r.Caller.UserAgent, "aws:RequestedRegion": &r.Caller.Region,
-		"aws:userid": &r.Principal.ID, "hsmgate:CertificateSubject": &r.Principal.CertificateSubject,
-		"hsmgate:ArtifactName": &c.ArtifactName, "hsmgate:ArtifactVersion": &c.ArtifactVersion, "hsmgate:ArtifactDigest": &c.ArtifactDigest,
-	}
-}
-
-func set(r *policy.Request, k *policy.Key, name string, l []string) bool {
-	c := &r.Call
-	if p := texts(r, k)[name]; p != nil && len(l) == 1 {
-		*p = l[0]
-		return true
-	}
-	for prefix, m := range map[string]*map[string]string{
-		"kms:EncryptionContext:": &c.EncryptionContext, "aws:PrincipalTag/": &r.Principal.Tags, "aws:ResourceTag/": &k.Tags,
-		"aws:RequestTag/": &c.Tags, "hsmgate:SigningContext:": &c.SigningContext,
-	} {
-		if rest, ok := strings.CutPrefix(name, prefix); ok && len(l) == 1 {
-			return put(m, rest, l[0])
-		}
-	}
-	if rest, ok := strings.CutPrefix(name, "hsmgate:Claim/"); ok {
-		if r.Principal.Claims == nil {
-			r.Principal.Claims = make(map[string][]string)
-		}
-		r.Principal.Claims[rest] = l
-		return true
-	}
-	return setTyped(r, k, name, l)
-}
-
-func put(m *map[string]string, key, value string) bool {
-	if *m == nil {
-		*m = make(map[string]string)
-	}
-	(*m)[key] = value
-	return true
-}
-
-func setTyped(r *policy.Request, k *policy.Key, name string, l []string) bool {
-	c := &r.Call
-	number, _ := strconv.Atoi(l[0])
-	when, _ := time.Parse(time.RFC3339, l[0])
-	flag := policy.FlagOf(l[0] == "true")
-	switch name {
-	case "kms:ResourceAliases":
-		k.Aliases = l
-	case "kms:GrantOperations":
-		c.GrantOperations = l
-	case "kms:EncryptionContextKeys":
-		for _, key := range l {
-			put(&c.EncryptionContext, key, "v")
-		}
-	case "hsmgate:SigningContextKeys":
-		for _, key := range l {
-			put(&c.SigningContext, key, "v")
-		}
-	case "hsmgate:CertificateSAN":
-		r.Principal.CertificateSANs = l
-	case "aws:TagKeys":
-		c.TagKeys = l
-	case "kms:GrantIsForAWSResource":
-		c.GrantIsForAWSResource = flag
-	case "kms:ReEncryptOnSameKey":
-		c.ReEncryptOnSameKey = flag
-	case "kms:BypassPolicyLockoutSafetyCheck":
-		c.BypassPolicyLockoutSafetyCheck = flag
-	case "kms:MultiRegion":
-		k.MultiRegion = flag
-	case "aws:SecureTransport":
-		r.Caller.SecureTransport = l[0] == "true"
-	case "kms:RotationPeriodInDays":
-		c.RotationPeriodInDays = number
-	case "kms:ScheduleKeyDeletionPendingWindowInDays":
-		c.PendingWindowInDays = number
-	case "kms:ValidTo":
-		c.ValidTo = when
-	case "aws:CurrentTime", "aws:EpochTime":
-		r.Time = when
-	case "aws:SourceIp":
-		r.Caller.SourceIP, _ = netip.ParseAddr(l[0])
-	default:
-		return false
-	}
-	return true
 }
 
 // must parses a policy that is right.

@@ -37,10 +37,10 @@ func TestTables(t *testing.T) {
 		t.Fatal("no tables", err)
 	}
 	cases := 0
-	operators, keys := make(map[string]bool), make(map[string]bool)
+	shown := make(map[string]bool)
 	for _, name := range files {
 		t.Run(strings.TrimPrefix(name, "testdata/"), func(t *testing.T) {
-			b := &table{t: t, operators: operators, keys: keys}
+			b := &table{t: t, shown: shown}
 			for line := range lines(t, name) {
 				b.line(line)
 			}
@@ -51,14 +51,18 @@ func TestTables(t *testing.T) {
 	if cases < 400 {
 		t.Errorf("%d cases: at least 400 are asked for", cases)
 	}
-	for _, k := range policy.ConditionKeys() {
-		if !keys[k] {
-			t.Errorf("no case shows the condition key %s", k)
+	// Both ways: a request that the condition alone lets pass and stops as a Deny, and
+	// one that it alone stops and lets pass.
+	for _, way := range []string{"holds ", "fails "} {
+		for _, k := range policy.ConditionKeys() {
+			if !shown[way+k] {
+				t.Errorf("no case in which a condition on %s alone %s", k, way)
+			}
 		}
-	}
-	for _, o := range allOperators() {
-		if !operators[o] {
-			t.Errorf("no case shows the operator %s", o)
+		for _, o := range allOperators() {
+			if !shown[way+o] {
+				t.Errorf("no case in which %s alone %s", o, way)
+			}
 		}
 	}
 }
@@ -103,7 +107,7 @@ type table struct {
 	grants     []policy.Grant
 	role       policy.Role
 
-	operators, keys map[string]bool
+	shown map[string]bool // "holds " or "fails " and an operator or key that alone decided so
 }
 
 func (b *table) line(l string) {
@@ -138,22 +142,23 @@ func (b *table) when(condition string) {
 	b.condition = condition
 	b.allow = must(b.t, document(statement("Allow", condition)), policy.KeyPolicy)
 	b.deny = must(b.t, document(statement("Allow", ""), statement("Deny", condition)), policy.KeyPolicy)
-	for _, o := range allOperators() {
-		if strings.Contains(condition, `"`+o+`"`) {
-			b.operators[o] = true
-		}
-	}
-	for _, k := range policy.ConditionKeys() {
-		if strings.Contains(condition, `"`+k) {
-			b.keys[k] = true
-		}
+}
+
+// count counts a case, which needs the page that its rule is from.
+func (b *table) count() {
+	b.cases++
+	if b.page == "" {
+		b.t.Error("a case without a page")
 	}
 }
 
 // holds decides a case with the condition in an Allow statement, and with it in
 // a Deny statement behind one that allows everything.
 func (b *table) holds(verb, rest string) {
-	b.cases++
+	b.count()
+	for _, name := range alone(b.t, b.condition) {
+		b.shown[verb+" "+name] = true
+	}
 	r := with(b.t, request(alice, "kms:Sign"), b.values(rest))
 	r.KeyPolicy = b.allow
 	allowed := policy.Evaluate(r)
@@ -166,7 +171,7 @@ func (b *table) holds(verb, rest string) {
 }
 
 func (b *table) decision(want bool, rest string) {
-	b.cases++
+	b.count()
 	f := strings.SplitN(rest, " ", 4)
 	who, action, by := f[0], f[1], strings.ReplaceAll(f[2], "%20", " ")
 	if !strings.HasPrefix(who, "arn:") {
@@ -253,15 +258,9 @@ func (b *table) grant(s string) policy.Grant {
 	return g
 }
 
-// allOperators are the operators that IAM documents, with their variants.
-func allOperators() (all []string) {
-	for _, o := range strings.Fields(`StringEquals StringNotEquals StringEqualsIgnoreCase StringNotEqualsIgnoreCase StringLike StringNotLike
-		NumericEquals NumericNotEquals NumericLessThan NumericLessThanEquals NumericGreaterThan NumericGreaterThanEquals
-		DateEquals DateNotEquals DateLessThan DateLessThanEquals DateGreaterThan DateGreaterThanEquals
-		Bool BinaryEquals IpAddress NotIpAddress ArnEquals ArnLike ArnNotEquals ArnNotLike`) {
-		for _, set := range []string{"", "ForAnyValue:", "ForAllValues:"} {
-			all = append(all, set+o, set+o+"IfExists")
-		}
+func put(m *map[string]string, key, value string) {
+	if *m == nil {
+		*m = make(map[string]string)
 	}
-	return append(all, "Null")
+	(*m)[key] = value
 }

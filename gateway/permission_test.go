@@ -1,0 +1,69 @@
+package gateway_test
+
+import (
+	"testing"
+
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+)
+
+// TestPermissionChangesAreMarked: a tag or an alias that a policy asks for changes who
+// may use the key, and its record says so, also the one from before the change. So do
+// those of policies and grants; any other tag or alias changes nothing.
+func TestPermissionChangesAreMarked(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{})
+	a.put(a.sealing, byAccount, statement("Allow", a.user.ARN, "kms:Encrypt", `{"StringEquals":{"aws:ResourceTag/Purpose":"release"}}`))
+	tag := func(key, name string) func() {
+		return func() {
+			a.Call("POST", "/v1/keys/"+key+"/tags", map[string]any{"Tags": []map[string]string{{"TagKey": name, "TagValue": "x"}}}, nil)
+		}
+	}
+	untag := func(key, name string) func() {
+		return func() { a.Call("POST", "/v1/keys/"+key+"/untag", map[string]any{"TagKeys": []string{name}}, nil) }
+	}
+	alias := func(method, name string, body any) func() {
+		path := "/v1/aliases/alias%2F" + name
+		if method == "POST" {
+			path, body = "/v1/aliases", map[string]any{"AliasName": "alias/" + name, "TargetKeyId": a.signing}
+		}
+		return func() { a.Call(method, path, body, nil) }
+	}
+	again := func() { a.put(a.signing, byAccount) }
+	grant := func() {
+		a.Call("POST", "/v1/keys/"+a.signing+"/grants", map[string]any{"GranteePrincipal": a.user.ARN, "Operations": []string{"Sign"}}, nil)
+	}
+	check := func(what string, want bool, do func()) {
+		t.Helper()
+		before := len(a.Records())
+		do()
+		for _, r := range a.Records()[before:] {
+			if r.PermissionChange != want || r.Outcome != "allowed" && r.Phase != "started" {
+				t.Errorf("%s: %+v", what, r)
+			}
+		}
+		if n := len(a.Records()) - before; n != 2 {
+			t.Errorf("%s: %d records", what, n)
+		}
+	}
+	check("the tag that the key's policy asks for", true, tag(a.sealing, "purpose")) // in any case
+	check("another tag", false, tag(a.sealing, "cost"))
+	check("the tag off another key", false, untag(a.signing, "purpose"))
+	check("the tag off", true, untag(a.sealing, "Purpose"))
+	check("an alias that nothing asks for", false, alias("POST", "one", nil))
+	check("a policy", true, again)
+	check("a grant", true, grant)
+
+	a.attach(a.user, "team", statement("Allow", "", "kms:Sign", `{"StringEquals":{"kms:SigningAlgorithm":"${aws:ResourceTag/team}"}}`))
+	check("a tag that a variable asks for, in an identity policy", true, tag(a.signing, "team"))
+	check("the alias still", false, alias("DELETE", "one", nil))
+	a.attach(a.user, "aliases", statement("Allow", "", "kms:Sign", `{"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/release"}}`))
+	check("an alias that one asks for", true, alias("POST", "release", nil))
+	check("pointed elsewhere", true, alias("PUT", "release", map[string]any{"TargetKeyId": a.signing}))
+	check("taken away", true, alias("DELETE", "release", nil))
+
+	before := len(a.Records())
+	a.denied("the user", a.Send(a.user.Token, "POST", "/v1/keys/"+a.sealing+"/untag", map[string]any{"TagKeys": []string{"purpose"}}), "kms:UntagResource")
+	if r := a.Records()[before]; r.PermissionChange {
+		t.Errorf("a denied call has changed nothing: %+v", r)
+	}
+}
