@@ -53,7 +53,7 @@ func TestTablesAreStrict(t *testing.T) {
 		}
 		tables++
 	}
-	equal(t, tables, 19)
+	equal(t, tables, 22)
 }
 
 func TestFilesArePrivate(t *testing.T) {
