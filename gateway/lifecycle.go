@@ -141,6 +141,8 @@ func (s *Service) round(ctx context.Context) {
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.rotateDue(ctx)
+	s.dropRules(ctx)
+	s.forgetApprovals(ctx)
 	s.forgetStrangers()
 }
 

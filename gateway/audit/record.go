@@ -33,6 +33,9 @@ type Record struct {
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
 	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
 
+	ApprovalID string `json:"approvalId,omitempty"` // of a request for approval, and of the approval that a signature has spent
+	Digests    int    `json:"digests,omitempty"`    // how many such a request is for; Digest is then the SHA-256 of its document
+
 	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
@@ -80,6 +83,8 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"digest":"`, r.Digest)
 	b = appendText(b, `,"signatureHash":"`, r.SignatureHash)
 	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
+	b = appendText(b, `,"approvalId":"`, r.ApprovalID)
+	b = appendInt(b, `,"digests":`, int64(r.Digests))
 	b = appendText(b, `,"grantId":"`, r.GrantID)
 	b = appendText(b, `,"grantee":"`, r.Grantee)
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)

@@ -139,10 +139,7 @@ func (e *evaluation) keyPolicy() (best reach, by string) {
 
 // grant finds a grant that allows the request.
 func (e *evaluation) grant() string {
-	op, ok := strings.CutPrefix(e.r.Action, "kms:")
-	if !ok {
-		return ""
-	}
+	_, op, _ := strings.Cut(e.r.Action, ":")
 	for i := range e.r.Grants {
 		if g := &e.r.Grants[i]; g.allows(e, op) {
 			return g.ID
