@@ -27,11 +27,11 @@ func (s *Service) PutApprovalRule(ctx context.Context, c *Call, in *api.PutAppro
 }
 
 // DeleteApprovalRule asks the approvers of a key to take its rule away.
-func (s *Service) DeleteApprovalRule(ctx context.Context, c *Call, in *api.DeleteApprovalRuleRequest) (*api.ApprovalRequested, *api.Error) {
+func (s *Service) DeleteApprovalRule(ctx context.Context, c *Call, _ *api.DeleteApprovalRuleRequest) (*api.ApprovalRequested, *api.Error) {
 	if s.store.ApprovalRule(c.key.ID) == nil {
 		return nil, noRule(c, api.NotFound)
 	}
-	return s.changeRule(ctx, c, nil, in.Reason)
+	return s.changeRule(ctx, c, nil, "")
 }
 
 // GetApprovalRule tells the rule of a key.

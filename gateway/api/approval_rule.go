@@ -42,16 +42,10 @@ func (r *PutApprovalRuleRequest) Check(c *Checker) {
 }
 
 // DeleteApprovalRuleRequest asks the approvers of a key to take its rule away.
-type DeleteApprovalRuleRequest struct {
-	KeyTarget
-	Reason string `json:",omitempty"`
-}
+type DeleteApprovalRuleRequest struct{ KeyTarget }
 
 // Check names what is malformed.
-func (r *DeleteApprovalRuleRequest) Check(c *Checker) {
-	r.check(c)
-	c.may("reason", r.Reason, reasonShape)
-}
+func (r *DeleteApprovalRuleRequest) Check(c *Checker) { r.check(c) }
 
 // GetApprovalRuleRequest asks for the rule of a key.
 type GetApprovalRuleRequest struct{ KeyTarget }
