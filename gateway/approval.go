@@ -133,9 +133,9 @@ func hashOfText(text string) string {
 // partsIn is what a rule lets its approvers do, and what those may do who have asked
 // them: a grant, so that a policy may deny it.
 func (s *Service) partsIn(k *store.Key, caller string) []policy.Grant {
-	may := []string{"ListApprovals", "CancelApproval"}
+	may := []string{"hsmgate:ListApprovals", "hsmgate:CancelApproval"}
 	if approverIn(k.Rule, caller) != "" {
-		may = append(may, "ApproveRequest")
+		may = append(may, "hsmgate:ApproveRequest")
 	} else if !slices.ContainsFunc(s.store.Approvals(k.ID).Requests, func(a *store.Approval) bool {
 		return person(k.Rule, a.Asked.Requester) == person(k.Rule, caller)
 	}) {

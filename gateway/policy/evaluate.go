@@ -137,9 +137,10 @@ func (e *evaluation) keyPolicy() (best reach, by string) {
 	return best, ""
 }
 
-// grant finds a grant that allows the request.
+// grant finds a grant that allows the request. Its operations are those of AWS KMS,
+// which have no prefix, or actions of this gateway.
 func (e *evaluation) grant() string {
-	_, op, _ := strings.Cut(e.r.Action, ":")
+	op := strings.TrimPrefix(e.r.Action, "kms:")
 	for i := range e.r.Grants {
 		if g := &e.r.Grants[i]; g.allows(e, op) {
 			return g.ID

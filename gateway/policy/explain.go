@@ -97,7 +97,7 @@ func (e *evaluation) explainRole() Step {
 }
 
 func (e *evaluation) explainGrant(g *Grant) Step {
-	_, op, _ := strings.Cut(e.r.Action, ":")
+	op := strings.TrimPrefix(e.r.Action, "kms:")
 	step := Step{Statement: statementGrant + g.ID, Effect: "Allow", Applies: g.allows(e, op)}
 	switch {
 	case step.Applies:
