@@ -100,7 +100,7 @@ func covers(a *store.Approval, algorithm api.SigningAlgorithm, digest string, no
 		return 0, false
 	}
 	if w := a.Asked.Window; w != nil {
-		return 0, w.NotBefore != nil && w.NotAfter != nil && !now.Before(w.NotBefore.Time) && now.Before(w.NotAfter.Time) && a.Used[0] < w.Count
+		return 0, !now.Before(w.NotBefore.Time) && now.Before(w.NotAfter.Time) && a.Used[0] < w.Count
 	}
 	for place, d := range a.Asked.Digests {
 		if d.Digest == digest {

@@ -19,7 +19,7 @@ func (s *Service) PutApprovalRule(ctx context.Context, c *Call, in *api.PutAppro
 	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
 		return nil, err
 	}
-	rule, err := s.newRule(in.ApprovalRule)
+	rule, err := s.newRule(ctx, in.ApprovalRule)
 	if err != nil {
 		return nil, err
 	}
@@ -44,9 +44,12 @@ func (s *Service) GetApprovalRule(_ context.Context, c *Call, _ *api.GetApproval
 }
 
 // newRule checks a rule: each approver is somebody who can call, and each is another person.
-func (s *Service) newRule(in api.ApprovalRule) (*store.ApprovalRule, *api.Error) {
+func (s *Service) newRule(ctx context.Context, in api.ApprovalRule) (*store.ApprovalRule, *api.Error) {
 	approvers := slices.Sorted(slices.Values(in.Approvers))
 	for i, arn := range approvers {
+		if s.checkPrincipal(arn) != nil { // perhaps one that was made a moment ago
+			_ = s.store.Follow(ctx) // what cannot be read now is refused below
+		}
 		if err := s.checkPrincipal(arn); err != nil {
 			return nil, err
 		}

@@ -1,19 +1,9 @@
 package api
 
-import "slices"
-
 // ApprovalRule says whose consent a signature with a key needs.
 type ApprovalRule struct {
 	Approvers []string // ARNs of principals, 1..50; a role stands for all of its sessions, as one approver
 	Required  int      // how many of them have to approve, 1..50
-}
-
-// Same says whether two rules are one.
-func (r *ApprovalRule) Same(o *ApprovalRule) bool {
-	if r == nil || o == nil {
-		return r == o
-	}
-	return r.Required == o.Required && slices.Equal(r.Approvers, o.Approvers)
 }
 
 func (r *ApprovalRule) check(c *Checker) {

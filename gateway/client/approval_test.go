@@ -3,6 +3,7 @@ package client_test
 import (
 	"crypto/sha512"
 	"encoding/hex"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func approvals(t *testing.T, g *gatewaytest.Gateway, c *client.Client, ok func(s
 	ok("PutApprovalRule", err)
 	got, err := approver.GetApprovalRule(ctx, &api.GetApprovalRuleRequest{KeyTarget: key(id)})
 	ok("GetApprovalRule", err)
-	if put.ApprovalId != "" || !got.Same(&rule) {
+	if put.ApprovalId != "" || !reflect.DeepEqual(got.ApprovalRule, rule) {
 		t.Errorf("%+v %+v", put, got)
 	}
 	if _, err := c.SignFile(ctx, id, "", strings.NewReader("file")); client.Code(err) != api.ApprovalRequired {

@@ -42,11 +42,16 @@ func (a *Approval) path() string { return path(a.KeyID, a.ID) }
 // NewApproval is a request for what a document asks.
 func NewApproval(document string) *Approval {
 	a := &Approval{Document: document, Asked: new(api.ApprovalDocument)}
-	if err := json.Unmarshal([]byte(document), a.Asked); err != nil {
+	if err := json.Unmarshal([]byte(document), a.Asked); err != nil || !whole(a.Asked) {
 		a.Asked = new(api.ApprovalDocument)
 	}
 	a.ID, a.KeyID = a.Asked.ApprovalId, a.Asked.KeyId
 	return a
+}
+
+// whole says whether a document has what is counted on.
+func whole(d *api.ApprovalDocument) bool {
+	return d.ExpirationDate != nil && (d.Window == nil || d.Window.NotBefore != nil && d.Window.NotAfter != nil) && (d.Rule == nil || d.Rule.Required > 0)
 }
 
 // Clone is a copy to change. It shares the document alone.
