@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -64,6 +66,9 @@ func (s *Service) request(c *Call, q question) policy.Request {
 		}
 		if c.grant != nil {
 			r.GrantID, r.Grants = c.grant.ID, []policy.Grant{c.grant.Grant}
+		}
+		if q.key.Rule != nil && strings.HasPrefix(q.action, "hsmgate:") {
+			r.Grants = slices.Concat(r.Grants, s.partsIn(q.key, c.Principal.ARN)) // never into what the store has
 		}
 	}
 	if r.KeyPolicy != nil || len(r.Grants) > 0 || len(c.Principal.Policies) > 0 {

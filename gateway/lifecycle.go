@@ -48,6 +48,7 @@ func (s *Service) Start(ctx context.Context) error {
 	s.startKeyStores(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
+	s.dropRules(ctx)
 	for name, keys := range MissingTokens(s.store, s.keyStoreNames()) {
 		s.log.Warn("the configuration names no token that holds keys of the store", zap.String("token", name), zap.Int("keys", keys))
 	}
@@ -141,6 +142,8 @@ func (s *Service) round(ctx context.Context) {
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.rotateDue(ctx)
+	s.dropRules(ctx)
+	s.forgetApprovals(ctx)
 	s.forgetStrangers()
 }
 

@@ -73,6 +73,9 @@ func (s *Service) logCall(c *Call, err *api.Error) {
 	if r.Algorithm != "" {
 		fields = append(fields, zap.String("algorithm", r.Algorithm))
 	}
+	if r.ApprovalID != "" {
+		fields = append(fields, zap.String("approvalId", r.ApprovalID))
+	}
 	if err == nil {
 		s.log.Info("call", fields...)
 		return

@@ -51,6 +51,11 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 		if cause := token.SupportsSign(hsm.KeySpec(c.key.Spec), mechanism); cause != nil {
 			return nil, s.tokenError(c, cause)
 		}
+	}
+	if err := s.spendApproval(ctx, c, in, approvedAs(in, input, c.record.Digest)); err != nil {
+		return nil, err
+	}
+	if in.DryRun {
 		return nil, dryRun()
 	}
 	signature, cause := token.Sign(ctx, key, mechanism, input)
@@ -112,6 +117,15 @@ func (s *Service) prepare(c *Call, a api.SigningAlgorithm, t api.MessageType) *a
 		return api.Errorf(api.Validation, "MessageType %s is for ML-DSA keys. Use RAW or DIGEST.", t)
 	}
 	return checkSigning(c.key, a)
+}
+
+// approvedAs is what an approval calls that which is signed. A mu is not to be taken for
+// a message of its length.
+func approvedAs(in *api.SignRequest, input []byte, digest string) string {
+	if in.MessageType == api.ExternalMu {
+		return "mu:" + hex.EncodeToString(input)
+	}
+	return digest
 }
 
 func dryRun() *api.Error {

@@ -34,6 +34,7 @@ type example struct {
 func examples(p *parts) map[string]example {
 	all := keyExamples(p)
 	maps.Copy(all, placeExamples)
+	maps.Copy(all, approvalExamples(p))
 	return all
 }
 
@@ -48,6 +49,31 @@ var placeExamples = map[string]example{
 	"DeleteCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
 	"ConnectCustomKeyStore":    {good: map[string]any{"CustomKeyStoreId": "off"}, bad: `{}`, needs: "store"},
 	"DisconnectCustomKeyStore": {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, needs: "store"},
+}
+
+// aDigest is one to be approved.
+var aDigest = api.DigestToSign{Digest: "sha256:" + strings.Repeat("0", 64)}
+
+// approvalExamples are the operations on approvals.
+func approvalExamples(p *parts) map[string]example {
+	named := later(func() any { return map[string]any{"ApprovalId": p.request.ApprovalId} })
+	return map[string]example{
+		"PutApprovalRule":    {good: map[string]any{"Approvers": []string{p.g.Admin.ARN}, "Required": 1}, bad: `{}`, needs: "store"},
+		"DeleteApprovalRule": {bad: `{"X":1}`, needs: "store"},
+		"GetApprovalRule":    {bad: "?X=1"},
+		"RequestApproval":    {good: map[string]any{"Digests": []api.DigestToSign{aDigest}}, bad: `{}`, needs: "store"},
+		"ListApprovals":      {bad: "?Limit=0"},
+		"DescribeApproval":   {query: "?ApprovalId=" + p.asked.ApprovalId, bad: "?ApprovalId=x"},
+		"ApproveRequest":     {good: later(func() any { return map[string]any{"ApprovalId": p.request.ApprovalId, "Hash": p.request.Hash} }), bad: `{}`, needs: "store"},
+		"RejectRequest":      {good: named, bad: `{}`, needs: "store"},
+		"CancelApproval":     {good: named, bad: `{}`, needs: "store"},
+	}
+}
+
+// ask opens a request on ruled; where it fails, the examples do.
+func (p *parts) ask() {
+	a := p.g.Send(p.asker.Token, "POST", "/v1/keys/"+p.ruled+"/approvals", map[string]any{"Digests": []api.DigestToSign{aDigest}})
+	_ = json.Unmarshal(a.Body, &p.request)
 }
 
 func keyExamples(p *parts) map[string]example {
@@ -127,8 +153,11 @@ type parts struct {
 	g                   *gatewaytest.Gateway
 	user                gatewaytest.Credentials
 	signing, decrypting string
-	spare, waiting      string // keys for changes of state and for aliases; waiting waits for its deletion
-	imported            string // a key of origin EXTERNAL
+	ruled               string // a key with an approval rule, whose approver the administrator is
+	asker               gatewaytest.Credentials
+	asked, request      api.ApprovalRequested // for ruled, by asker: the first, and one that is open
+	spare, waiting      string                // keys for changes of state and for aliases; waiting waits for its deletion
+	imported            string                // a key of origin EXTERNAL
 	material            api.ImportKeyMaterialRequest
 	single, moving      string // multi-Region keys: one without a replica, one with
 	signature           []byte
@@ -165,6 +194,11 @@ func newParts(t *testing.T) *parts {
 	g.Call("POST", "/v1/keys/"+p.decrypting+"/encrypt", api.EncryptRequest{Plaintext: []byte("m"), EncryptionAlgorithm: api.OAEPSHA1}, &out)
 	p.ciphertext = out.CiphertextBlob
 	p.secrets(t)
+	p.ruled = g.CreateKey(api.P256, api.SignVerify).KeyId
+	p.asker = g.Principal("asker", policy.RoleUser, p.ruled)
+	g.Call("PUT", "/v1/keys/"+p.ruled+"/approval-rule", api.ApprovalRule{Approvers: []string{g.Admin.ARN}, Required: 1}, nil)
+	p.ask()
+	p.asked = p.request
 	return p
 }
 
@@ -206,10 +240,21 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.single
 	case "UpdatePrimaryRegion":
 		return p.moving
+	case "PutApprovalRule", "DeleteApprovalRule", "GetApprovalRule", "RequestApproval", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "CancelApproval":
+		return p.ruled
 	case "Sign", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
 		return p.signing
 	}
 	return p.spare
+}
+
+// reason is what lets the administrator perform an operation: the rule of a key is a
+// grant to its approvers.
+func (p *parts) reason(op *gateway.Op) string {
+	if strings.HasPrefix(op.Permission(), "hsmgate:") && op.Permission() != "hsmgate:PutApprovalRule" {
+		return "grant/approval-rule"
+	}
+	return "role/administrator"
 }
 
 func (p *parts) path(op *gateway.Op) string {
@@ -232,6 +277,7 @@ func (p *parts) prepare() {
 	send("DELETE", "/v1/aliases/alias%2Fnew", nil)
 	a := p.g.Send(p.g.Admin.Token, "POST", "/v1/keys/"+p.spare+"/grants", map[string]any{"Name": "example", "GranteePrincipal": p.user.ARN, "Operations": []string{"Verify"}})
 	_ = json.Unmarshal(a.Body, &p.grant) // where it fails, the examples do
+	p.ask()
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
 	send("POST", "/v1/keys/"+p.imported+"/import", p.material)
@@ -336,7 +382,7 @@ func (p *parts) allowed(t *testing.T, op *gateway.Op, e example) {
 		}
 		return
 	}
-	if a.Status != 200 || r.Outcome != "allowed" || r.ErrorCode != "" || r.Reason != "role/administrator" {
+	if a.Status != 200 || r.Outcome != "allowed" || r.ErrorCode != "" || r.Reason != p.reason(op) {
 		t.Errorf("%s, allowed: %d %s %+v", op.Name, a.Status, a.Body, r)
 	}
 	aboutKey := strings.Contains(op.Path, "{key}") || op.Name == "CreateAlias" || op.Name == "UpdateAlias" || op.Name == "DeleteAlias"

@@ -12,6 +12,12 @@ func (s *Service) parameters(c *Call) policy.Parameters {
 		return signing(c, in.SigningAlgorithm, in.MessageType)
 	case *api.VerifyRequest:
 		return signing(c, in.SigningAlgorithm, in.MessageType)
+	case *api.RequestApprovalRequest: // for a signature over digests, but of messages that are signed whole
+		p := signing(c, in.SigningAlgorithm, api.Digest)
+		if signsWhole(api.SigningAlgorithm(p.SigningAlgorithm)) {
+			p.MessageType = string(api.Raw)
+		}
+		return p
 	case *api.GenerateMacRequest:
 		return policy.Parameters{MacAlgorithm: string(in.MacAlgorithm)}
 	case *api.VerifyMacRequest:

@@ -12,19 +12,19 @@ import (
 
 // tagsChange marks the call where who may use the key depends on one of these tags.
 func (s *Service) tagsChange(c *Call, names []string) {
-	c.record.PermissionChange = s.asked(func(d *policy.Document) bool {
+	c.record.PermissionChange = s.anyAsks(func(d *policy.Document) bool {
 		return slices.ContainsFunc(names, d.AsksTag)
 	}, c.key)
 }
 
 // aliasChanges marks the call where who may use one of the keys depends on its aliases.
 func (s *Service) aliasChanges(c *Call, keys ...*store.Key) {
-	c.record.PermissionChange = s.asked((*policy.Document).AsksAlias, keys...)
+	c.record.PermissionChange = s.anyAsks((*policy.Document).AsksAlias, keys...)
 }
 
-// asked says whether an identity policy, or the policy of one of the keys, asks for
+// anyAsks says whether an identity policy, or the policy of one of the keys, asks for
 // something.
-func (s *Service) asked(does func(*policy.Document) bool, keys ...*store.Key) bool {
+func (s *Service) anyAsks(does func(*policy.Document) bool, keys ...*store.Key) bool {
 	for _, k := range keys {
 		if k != nil && k.Policy != nil && does(k.Policy.Compiled) {
 			return true

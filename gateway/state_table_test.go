@@ -21,11 +21,20 @@ import (
 // more than the state: on the key's origin, or on whether it is in several Regions.
 // Operations that are younger than the table have the row of those like them.
 const stateTable = `
+ApproveRequest                       ok ok ok ok ok ok ok
+CancelApproval                       ok ok ok ok ok ok ok
 CancelKeyDeletion                    4  4  ok 4  4  4  4
 CreateAlias                          ok ok 3  ok ok ok ok
 CreateGrant                          ok 1  2  5  ok 14 ok
 Decapsulate                          ok 1  2  5  11 14 ok
 Decrypt                              ok 1  2  5  11 14 ok
+DeleteApprovalRule                   ok ok ok ok ok ok ok
+DescribeApproval                     ok ok ok ok ok ok ok
+GetApprovalRule                      ok ok ok ok ok ok ok
+ListApprovals                        ok ok ok ok ok ok ok
+PutApprovalRule                      ok ok ok ok ok ok ok
+RejectRequest                        ok ok ok ok ok ok ok
+RequestApproval                      ok ok 3  ok ok ok ok
 DeleteAlias                          ok ok ok ok ok ok ok
 DeleteImportedKeyMaterial            ok ok ok ok -  14 15
 DeriveSharedSecret                   ok 1  2  5  11 14 ok

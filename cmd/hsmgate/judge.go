@@ -49,6 +49,8 @@ func judgeRefusal(e *api.Error) (int, string) {
 		return exitDenied, "check HSMGATE_TOKEN and HSMGATE_URL"
 	case api.ExpiredToken:
 		return exitDenied, "ask an administrator for a new token ('hsmgated credential issue')"
+	case api.ApprovalRequired:
+		return exitDenied, "ask with 'hsmgate approval request', or wait for the approvers; see 'hsmgate approval list'"
 	case api.Throttling, api.KeyUnavailable, api.ServiceUnavailable, api.DependencyTimeout:
 		return exitUnavailable, "try again"
 	case api.Disabled:

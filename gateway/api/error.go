@@ -12,6 +12,7 @@ type Code string
 // The codes that the gateway answers.
 const (
 	AccessDenied            Code = "AccessDeniedException"
+	ApprovalRequired        Code = "ApprovalRequiredException" // of a key with an approval rule; not in AWS KMS
 	AlreadyExists           Code = "AlreadyExistsException"
 	Conflict                Code = "ConflictException"
 	DependencyTimeout       Code = "DependencyTimeoutException"
@@ -100,6 +101,7 @@ type class struct {
 
 var classes = map[Code]class{
 	AccessDenied:          {http.StatusForbidden, 400, Denied, "Not allowed"},
+	ApprovalRequired:      {http.StatusForbidden, 400, Denied, "Approval required"},
 	NotAuthorized:         {http.StatusForbidden, 400, Denied, "Not allowed"},
 	ExpiredToken:          {http.StatusUnauthorized, 400, Denied, "Credential expired"},
 	IncompleteSignature:   {http.StatusUnauthorized, 400, Denied, "Request signature incomplete"},

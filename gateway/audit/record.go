@@ -29,9 +29,12 @@ type Record struct {
 	SourceVersion int    `json:"sourceKeyVersion,omitempty"` // of that key
 	Algorithm     string `json:"algorithm,omitempty"`
 	MessageType   string `json:"messageType,omitempty"`
-	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex, of what is signed, or of a key's new policy
+	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex, of what is signed, of a key's new policy or approval rule, or of a request for approval
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
 	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
+
+	ApprovalID string `json:"approvalId,omitempty"` // of a request for approval, and of the approval that a signature has spent
+	Digests    int    `json:"digests,omitempty"`    // how many such a request is for
 
 	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
 	Grantee string `json:"grantee,omitempty"` // of that grant
@@ -82,6 +85,8 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"digest":"`, r.Digest)
 	b = appendText(b, `,"signatureHash":"`, r.SignatureHash)
 	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
+	b = appendText(b, `,"approvalId":"`, r.ApprovalID)
+	b = appendInt(b, `,"digests":`, int64(r.Digests))
 	b = appendText(b, `,"grantId":"`, r.GrantID)
 	b = appendText(b, `,"grantee":"`, r.Grantee)
 	if r.PermissionChange {

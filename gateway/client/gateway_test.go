@@ -116,6 +116,7 @@ func TestEveryOperation(t *testing.T) {
 	storesAndRegions(t, c, ok)
 
 	importMaterial(t, c, ok)
+	approvals(t, g, c, ok)
 
 	for _, op := range gateway.Ops {
 		if !called[op.Name] {

@@ -23,7 +23,8 @@ var actions = [...]string{
 	"kms:ScheduleKeyDeletion", "kms:Sign", "kms:SynchronizeMultiRegionKey", "kms:TagResource", "kms:UntagResource",
 	"kms:UpdateAlias", "kms:UpdateCustomKeyStore", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
 	"kms:Verify", "kms:VerifyMac",
-	"hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:SignBatch",
+	"hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics",
+	"hsmgate:ListApprovals", "hsmgate:PutApprovalRule", "hsmgate:SignBatch",
 }
 
 // actionSet is a set of indices into actions, so that a decision tests one bit

@@ -137,12 +137,10 @@ func (e *evaluation) keyPolicy() (best reach, by string) {
 	return best, ""
 }
 
-// grant finds a grant that allows the request.
+// grant finds a grant that allows the request. Its operations are those of AWS KMS,
+// which have no prefix, or actions of this gateway.
 func (e *evaluation) grant() string {
-	op, ok := strings.CutPrefix(e.r.Action, "kms:")
-	if !ok {
-		return ""
-	}
+	op := strings.TrimPrefix(e.r.Action, "kms:")
 	for i := range e.r.Grants {
 		if g := &e.r.Grants[i]; g.allows(e, op) {
 			return g.ID

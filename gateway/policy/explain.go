@@ -97,8 +97,8 @@ func (e *evaluation) explainRole() Step {
 }
 
 func (e *evaluation) explainGrant(g *Grant) Step {
-	op, ok := strings.CutPrefix(e.r.Action, "kms:")
-	step := Step{Statement: statementGrant + g.ID, Effect: "Allow", Applies: ok && g.allows(e, op)}
+	op := strings.TrimPrefix(e.r.Action, "kms:")
+	step := Step{Statement: statementGrant + g.ID, Effect: "Allow", Applies: g.allows(e, op)}
 	switch {
 	case step.Applies:
 		step.Why = "it is for this principal, key and operation, and its constraints hold"
@@ -110,7 +110,7 @@ func (e *evaluation) explainGrant(g *Grant) Step {
 		step.Why = "it is another grant, or the principal may not retire it"
 	case !e.is(g.Grantee):
 		step.Why = "it is for another principal"
-	case !ok || !g.has(op):
+	case !g.has(op):
 		step.Why = "it is not for the action " + e.r.Action
 	default:
 		step.Why = "its constraints do not hold"

@@ -9,7 +9,8 @@ type Grant struct {
 	KeyID             string // the resolved key id
 	Grantee           string // an ARN
 	RetiringPrincipal string // an ARN; "" for none
-	// Operations are names of grant operations, for example "Sign".
+	// Operations are names of grant operations, for example "Sign", or actions of this
+	// gateway, which no caller can grant.
 	Operations []string
 
 	// The call's encryption context is these pairs, or contains these pairs; nil

@@ -62,7 +62,7 @@ func userMay(r *Request) bool {
 	switch r.Action {
 	case "kms:DescribeKey", "kms:GetPublicKey", "kms:Sign", "kms:Verify", "kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo",
 		"kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyPair", "kms:GenerateDataKeyPairWithoutPlaintext",
-		"kms:GenerateMac", "kms:VerifyMac", "kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate":
+		"kms:GenerateMac", "kms:VerifyMac", "kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate", "hsmgate:ListApprovals":
 		return r.KeyID != "" && r.Principal.Keys[r.KeyID]
 	}
 	return false

@@ -75,12 +75,15 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"ChangePrincipalTags":     func() error { return s.ChangePrincipalTags(ctx, "arn:a", toTags([]Tag{{"a", "b"}})) },
 		"InsertGrant":             func() error { _, err := s.InsertGrant(ctx, aGrant("new", "key-000", "arn:a"), 10); return err },
 		"DeleteGrant":             func() error { return s.DeleteGrant(ctx, "grant") },
+		"ChangeApprovals":         func() error { return putApproval(ctx, s, anApproval("new", "key-000", "arn:a"), aRule(1, "arn:b")) },
+		"RemoveApprovals":         func() error { _, err := s.RemoveApprovals(ctx, t0.Add(time.Hour)); return err },
 	}
 }
 
 // everyTable is what the writes write to.
 var everyTable = []string{"lines", "keys", "tags", "versions", "pending_objects", "aliases", "last_uses", "import_keys", "disconnected_tokens",
-	"principals", "principal_keys", "bearers", "access_keys", "key_policies", "policies", "principal_policies", "principal_tags", "grants"}
+	"principals", "principal_keys", "bearers", "access_keys", "key_policies", "policies", "principal_policies", "principal_tags", "grants",
+	"approval_rules", "approvers", "approvals"}
 
 func filled(t *testing.T) *Store {
 	t.Helper()
@@ -117,6 +120,7 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.ChangePrincipalTags(t.Context(), "arn:a", toTags([]Tag{{"team", "x"}})))
 	insertGrant(t, s, aGrant("grant", "key-000", "arn:a"))
 	insertGrant(t, s, aGrant("due", "key-001", "arn:b"))
+	ok(t, putApproval(t.Context(), s, anApproval("over", "key-000", "arn:b"), aRule(2, "arn:a", "arn:b")))
 }
 
 // unchanged runs all writes, which must fail as asked and leave memory as the

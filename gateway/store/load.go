@@ -13,7 +13,7 @@ import (
 func load(ctx context.Context, tx *sql.Tx, n news) (*memory, error) {
 	r := &reader{tx: tx, news: n, m: newMemory()}
 	for _, read := range []func(context.Context, *reader) error{
-		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys, loadPolicies, loadGrants,
+		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys, loadPolicies, loadGrants, loadApprovals,
 	} {
 		if err := read(ctx, r); err != nil {
 			return nil, err
@@ -76,6 +76,10 @@ func loadLines(ctx context.Context, r *reader) (map[string]Line, error) {
 	if err != nil {
 		return nil, err
 	}
+	rules, err := loadRules(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	lines := map[string]Line{}
 	return lines, r.each(ctx, kindKey, `SELECT id, spec, usage, origin, token, multi_region, primary_region, rotation_days, next_rotation_at, destroyed_at, owner, owned_at FROM lines`, "id", "id",
 		func(scan func(...any) error) error {
@@ -85,7 +89,7 @@ func loadLines(ctx context.Context, r *reader) (map[string]Line, error) {
 				(*micros)(&l.NextRotation), (*micros)(&l.DestroyedAt), &l.Owner, (*micros)(&l.OwnedAt)); err != nil {
 				return err
 			}
-			l.Versions = versions[id]
+			l.Versions, l.Rule = versions[id], rules[id]
 			lines[id] = l
 			return nil
 		})

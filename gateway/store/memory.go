@@ -25,6 +25,7 @@ type memory struct {
 	grants       table[Grant]               // sorted by key
 	grantsByID   map[string]*Grant          //
 	granted      map[grantee][]policy.Grant // by key and grantee
+	approvals    table[Approval]            // sorted by key
 	views        map[regional]*policy.Key   // what conditions may ask of the keys that callers can see
 }
 
@@ -46,6 +47,7 @@ func newMemory() *memory {
 		grants:       newTable((*Grant).path),
 		grantsByID:   map[string]*Grant{},
 		granted:      map[grantee][]policy.Grant{},
+		approvals:    newTable((*Approval).path),
 		views:        map[regional]*policy.Key{},
 	}
 }

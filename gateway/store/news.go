@@ -6,7 +6,7 @@ import (
 )
 
 // kind is a sort of rows that memory keeps together: a key with its line,
-// versions, tags and policy; a principal with its keys, policies and tags.
+// versions, tags, policy and approval rule; a principal with its keys, policies and tags.
 type kind string
 
 const (
@@ -21,6 +21,7 @@ const (
 	kindAccessKey    kind = "access_key"
 	kindPolicy       kind = "policy"
 	kindGrant        kind = "grant"
+	kindApproval     kind = "approval" // its region is its key
 )
 
 // among is the condition, in PostgreSQL, for the rows whose key is one of these.
@@ -88,6 +89,9 @@ func (n news) move(from, to *memory) {
 	moveRows(n[kindBearer], &from.bearers, &to.bearers)
 	moveRows(n[kindAccessKey], &from.accessKeys, &to.accessKeys)
 	moveRows(n[kindPolicy], &from.policies, &to.policies)
+	for _, c := range n[kindApproval] {
+		moveRow(&from.approvals, &to.approvals, path(c.region, c.id))
+	}
 	for _, c := range n[kindGrant] {
 		to.removeGrant(c.id)
 		if g, ok := from.grantsByID[c.id]; ok {

@@ -68,8 +68,8 @@ func (s *Store) insertPrincipalKeys(ctx context.Context, tx *sql.Tx, p *Principa
 	return nil
 }
 
-// DeletePrincipal removes a principal with its bearers and access keys, and the
-// grants that are for it: another one of that name is not to have them.
+// DeletePrincipal removes a principal with its bearers and access keys, the grants
+// that are for it and its part in approvals: another one of that name is not to have them.
 // ErrNotFound when there is none.
 func (s *Store) DeletePrincipal(ctx context.Context, arn string) error {
 	return s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
@@ -79,8 +79,15 @@ func (s *Store) DeletePrincipal(ctx context.Context, arn string) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE grantee = ?", arn); err != nil {
 			return nil, err
 		}
-		_, err := tx.ExecContext(ctx, "DELETE FROM principals WHERE arn = ?", arn)
-		return func(m *memory) { m.removePrincipal(arn) }, err
+		forget, err := s.forgetApprover(ctx, tx, arn)
+		if err != nil {
+			return nil, err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM principals WHERE arn = ?", arn)
+		return func(m *memory) {
+			m.removePrincipal(arn)
+			forget(m)
+		}, err
 	})
 }
 

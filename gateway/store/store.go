@@ -67,13 +67,14 @@ type Line struct {
 	Origin        string // OriginType of KMS
 	Token         string // name of the token that holds it; "" is the default one
 	MultiRegion   bool
-	PrimaryRegion string    // "" unless MultiRegion
-	RotationDays  int       // 0: it does not rotate by itself
-	NextRotation  time.Time // zero unless RotationDays is set
-	DestroyedAt   time.Time // zero unless the key is Deleted everywhere and its token objects are gone
-	Owner         string    // the process that makes its first token object, destroys those of a deleted key, or does what it is due for; see Claim and ClaimKey
-	OwnedAt       time.Time // zero unless there is an Owner
-	Versions      []Version // sorted by Number
+	PrimaryRegion string        // "" unless MultiRegion
+	RotationDays  int           // 0: it does not rotate by itself
+	NextRotation  time.Time     // zero unless RotationDays is set
+	DestroyedAt   time.Time     // zero unless the key is Deleted everywhere and its token objects are gone
+	Owner         string        // the process that makes its first token object, destroys those of a deleted key, or does what it is due for; see Claim and ClaimKey
+	OwnedAt       time.Time     // zero unless there is an Owner
+	Versions      []Version     // sorted by Number
+	Rule          *ApprovalRule // who has to approve its signatures; nil: nobody
 }
 
 // Tag is a name and a value on a key.

@@ -103,7 +103,7 @@ func contents(m *memory) map[string]any {
 		"lines": maps.Clone(m.lines), "pending": all(m.pending), "uses": all(m.uses), "imports": all(m.imports), "disconnected": all(m.disconnected),
 		"principals": maps.Clone(m.principals.rows), "principal list": all(m.principals),
 		"bearers": maps.Clone(m.bearers.rows), "bearer list": all(m.bearers),
-		"policies": all(m.policies), "grants": all(m.grants), "grants by id": maps.Clone(m.grantsByID), "granted": granted(m), "views": maps.Clone(m.views),
+		"policies": all(m.policies), "grants": all(m.grants), "grants by id": maps.Clone(m.grantsByID), "granted": granted(m), "approvals": all(m.approvals), "views": maps.Clone(m.views),
 		"access keys": maps.Clone(m.accessKeys.rows), "access key list": all(m.accessKeys),
 	}
 }
