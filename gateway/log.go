@@ -73,6 +73,9 @@ func (s *Service) logCall(c *Call, err *api.Error) {
 	if r.Algorithm != "" {
 		fields = append(fields, zap.String("algorithm", r.Algorithm))
 	}
+	if r.ArtifactName != "" {
+		fields = append(fields, zap.String("artifactName", r.ArtifactName), zap.String("artifactVersion", r.ArtifactVersion))
+	}
 	if err == nil {
 		s.log.Info("call", fields...)
 		return

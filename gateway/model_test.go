@@ -22,6 +22,8 @@ var differing = map[string]string{}
 var beyond = map[string]string{
 	"KeyVersion":       "the number of a version: AWS clients ignore it",
 	"SourceKeyVersion": "the same of the key that decrypted",
+	"SigningContext":   "what a signature is for: the AWS face refuses it",
+	"Artifact":         "the same",
 }
 
 // model is the service model in testdata.

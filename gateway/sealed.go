@@ -51,10 +51,17 @@ func foreignCiphertext() *api.Error {
 	return api.Errorf(api.AccessDenied, "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.")
 }
 
-// recordContext names in the record what a ciphertext is bound to.
+// recordContext names in the record what a ciphertext is bound to, and what a
+// signature is stated to be for.
 func (c *Call) recordContext(in any) {
 	if bound, ok := in.(interface{ Context() map[string]string }); ok {
 		c.record.EncryptionContext = bound.Context()
+	}
+	if sign, ok := in.(*api.SignRequest); ok {
+		c.record.SigningContext = sign.SigningContext
+		if a := sign.Artifact; a != nil {
+			c.record.ArtifactName, c.record.ArtifactVersion, c.record.ArtifactDigest = a.Name, a.Version, a.Digest
+		}
 	}
 }
 

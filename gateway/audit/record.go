@@ -40,6 +40,12 @@ type Record struct {
 	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
 	SourceContext     map[string]string `json:"sourceEncryptionContext,omitempty"` // of ReEncrypt: of what is decrypted
 
+	// What the caller of Sign stated. Nothing compares it with what is signed.
+	SigningContext  map[string]string `json:"signingContext,omitempty"`
+	ArtifactName    string            `json:"artifactName,omitempty"`
+	ArtifactVersion string            `json:"artifactVersion,omitempty"`
+	ArtifactDigest  string            `json:"artifactDigest,omitempty"` // such as "sha256:" and hex
+
 	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
 	Reason        string `json:"reason,omitempty"`
@@ -84,6 +90,10 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"grantee":"`, r.Grantee)
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
+	b = appendPairs(b, `,"signingContext":`, r.SigningContext)
+	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
+	b = appendText(b, `,"artifactVersion":"`, r.ArtifactVersion)
+	b = appendText(b, `,"artifactDigest":"`, r.ArtifactDigest)
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)
