@@ -12,7 +12,7 @@ var reEncryptFrom = &Op{Name: "ReEncrypt", States: usable, permission: "kms:ReEn
 // of its own, so that whatever decrypts works on it as on any other.
 func (s *Service) authorizeSource(c *Call, reference string, in any) *api.Error {
 	from := &Call{RequestID: c.RequestID, Face: c.Face, Region: c.Region, Principal: c.Principal,
-		SourceAddress: c.SourceAddress, UserAgent: c.UserAgent, Secure: c.Secure, op: reEncryptFrom, in: in}
+		SourceAddress: c.SourceAddress, UserAgent: c.UserAgent, Secure: c.Secure, op: reEncryptFrom, in: in, whole: c}
 	from.record.Resource = reference
 	if two, ok := in.(interface{ SourceContext() map[string]string }); ok {
 		from.record.EncryptionContext = two.SourceContext()

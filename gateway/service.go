@@ -132,7 +132,10 @@ type Call struct {
 	// badToken is what is wrong with the grant tokens, which only who may make the
 	// call is told.
 	badToken *api.Error
-	source   *Call // of ReEncrypt: the same call, about the key that decrypts
+	source   *Call  // of ReEncrypt: the same call, about the key that decrypts
+	whole    *Call  // of such a source: the call that it is a part of
+	counted  string // id of the grant that allows the call, a use of which is to be taken; see takeUse
+	free     bool   // a dry run, which takes none, although it uses the key
 	record   audit.Record
 	undo     func() // takes back what was made when its record could not be kept
 	unlock   func() // ends the call's right to change; see Op.changes
@@ -239,7 +242,11 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	if c.badToken != nil {
 		return nil, c.badToken
 	}
-	return c.op.run(ctx, s, c, in)
+	out, err := c.op.run(ctx, s, c, in)
+	if err == nil { // of a call that needs no private key, whose result is thrown away then
+		err = s.takeUse(ctx, c)
+	}
+	return out, err
 }
 
 // able refuses a call that could not be decided or recorded, before anything is
@@ -345,6 +352,11 @@ func (s *Service) again(c *Call) *api.Error {
 		}
 		c.Principal = p
 	}
+	return s.decideAnew(c)
+}
+
+// decideAnew decides once more on the key that a call was allowed to use.
+func (s *Service) decideAnew(c *Call) *api.Error {
 	q := s.onKey(c, c.key)
 	now, ok := s.store.Key(c.key.Region, c.key.ID)
 	q.key, q.named.alias = now, c.alias

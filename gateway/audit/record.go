@@ -33,7 +33,7 @@ type Record struct {
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
 	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
 
-	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
+	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired, revoked or removed after its end
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.

@@ -75,6 +75,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"ChangePrincipalTags":     func() error { return s.ChangePrincipalTags(ctx, "arn:a", toTags([]Tag{{"a", "b"}})) },
 		"InsertGrant":             func() error { _, err := s.InsertGrant(ctx, aGrant("new", "key-000", "arn:a"), 10); return err },
 		"DeleteGrant":             func() error { return s.DeleteGrant(ctx, "grant") },
+		"UseGrants":               func() error { return s.UseGrants(ctx, t0, "counted") },
 	}
 }
 
@@ -117,6 +118,7 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.ChangePrincipalTags(t.Context(), "arn:a", toTags([]Tag{{"team", "x"}})))
 	insertGrant(t, s, aGrant("grant", "key-000", "arn:a"))
 	insertGrant(t, s, aGrant("due", "key-001", "arn:b"))
+	insertGrant(t, s, aCounted("counted", "key-000", "arn:a", 9))
 }
 
 // unchanged runs all writes, which must fail as asked and leave memory as the
