@@ -112,6 +112,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 				s.log.Warn("the last uses of keys could not be written yet", zap.Error(err))
 			}
 		case <-tick.C:
+			s.limits.tidy(s.now())
 			if s.able(false) == nil {
 				s.round(ctx)
 			}

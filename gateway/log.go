@@ -84,7 +84,7 @@ func (s *Service) logCall(c *Call, err *api.Error) {
 	if err.Cause != nil {
 		fields = append(fields, zap.NamedError("cause", err.Cause))
 	}
-	if r.Outcome == string(api.Failed) {
+	if r.Outcome == string(api.Failed) && err.Code != api.Throttling { // whoever calls too fast does not need somebody to look
 		s.log.Error("call", fields...)
 		return
 	}

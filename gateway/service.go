@@ -44,6 +44,8 @@ type Config struct {
 	Imports Imports
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
 	Quotas Quotas
+	// Limits bound how fast callers may call. The zero value bounds nothing.
+	Limits Limits
 	// StaleLimit is how long calls that only read memory and use the token are
 	// served while the database is away. Default 0: not at all.
 	StaleLimit time.Duration
@@ -64,6 +66,7 @@ type Service struct {
 	rotation     Rotation
 	imports      Imports
 	quotas       Quotas
+	limits       limiter
 	staleLimit   time.Duration
 	now          func() time.Time
 	uses         lastUses
@@ -96,7 +99,7 @@ func New(c Config) *Service {
 	s := &Service{
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
+		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), limits: newLimiter(c.Limits), now: c.Now, retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
@@ -184,6 +187,9 @@ type wiper interface{ Wipe() }
 // Reject records an authenticated call that no operation can be found for.
 func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Error) *api.Error {
 	c.op, c.record.Resource = &Op{Name: name}, c.Path
+	if over := s.limits.call(c, s.now); over != nil {
+		err = over
+	}
 	return s.finish(ctx, c, time.Now(), err)
 }
 
@@ -202,6 +208,9 @@ func (s *Service) attempt(ctx context.Context, c *Call, decode func(in any) *api
 // perform is steps 1 to 4: decode and validate, resolve, decide, run.
 func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api.Error) (any, *api.Error) {
 	if err := s.able(c.op.reads); err != nil {
+		return nil, err
+	}
+	if err := s.limits.call(c, s.now); err != nil {
 		return nil, err
 	}
 	in := c.op.New()
@@ -241,6 +250,9 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	}
 	if c.badToken != nil {
 		return nil, c.badToken
+	}
+	if err := s.limits.keys(c, s.now); err != nil {
+		return nil, err
 	}
 	out, err := c.op.run(ctx, s, c, in)
 	if err == nil { // of a call that needs no private key, whose result is thrown away then
