@@ -54,12 +54,15 @@ func upToDate(ctx context.Context, db *sql.DB, folder, there string) error {
 	if err != nil {
 		return err
 	}
-	known := len(files) // they are numbered from 1
+	known, err := goose.NumericComponent(files[len(files)-1].Name()) // they are sorted, and numbers may be left out
+	if err != nil {
+		return err
+	}
 	var some bool
 	if err := db.QueryRowContext(ctx, there).Scan(&some); err != nil {
 		return err
 	}
-	have := 0
+	var have int64
 	if some {
 		if err := db.QueryRowContext(ctx, "SELECT COALESCE(max(version_id), 0) FROM goose_db_version").Scan(&have); err != nil {
 			return err
@@ -69,7 +72,7 @@ func upToDate(ctx context.Context, db *sql.DB, folder, there string) error {
 	case have < known:
 		return fmt.Errorf("%w: it is version %d, and this program's is %d", ErrOlder, have, known)
 	case have > known:
-		return newer(int64(have), int64(known))
+		return newer(have, known)
 	}
 	return nil
 }
