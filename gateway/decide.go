@@ -44,6 +44,9 @@ func (s *Service) decide(c *Call, q question) *api.Error {
 		c.explained(q, r, d)
 	}
 	if d.Allowed {
+		if q.key != nil { // grants are on keys; what a call needs beside takes none of their uses
+			c.counted = d.CountedGrant
+		}
 		return nil
 	}
 	if q.key != nil {

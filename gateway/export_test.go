@@ -74,3 +74,15 @@ func (s *Service) Crowd() (leave func()) {
 	}
 	return func() { s.making.Release(maxMaking) }
 }
+
+// Buckets is how many callers and keys the limits hold in memory.
+func (s *Service) Buckets() (n int) {
+	for _, b := range []*buckets{s.limits.gateway, s.limits.principal, s.limits.key} {
+		if b != nil {
+			b.mu.Lock()
+			n += len(b.all)
+			b.mu.Unlock()
+		}
+	}
+	return n
+}

@@ -89,8 +89,8 @@ func (s *Service) abandon(ctx context.Context) error {
 const mendEvery = time.Second
 
 // Run destroys keys whose waiting period is over, imported material that has
-// expired and what is left of creations that failed, and rotates keys that are
-// due, looking each 'every', until ctx ends; and it writes last uses. It also has
+// expired, grants that have ended and what is left of creations that failed, and
+// rotates keys that are due, looking each 'every', until ctx ends; and it writes last uses. It also has
 // a broken audit log mended when its cause is gone, which calls alone would not
 // bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
@@ -113,6 +113,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 				s.log.Warn("the last uses of keys could not be written yet", zap.Error(err))
 			}
 		case <-tick.C:
+			s.limits.tidy(s.now())
 			if s.able(false) == nil {
 				s.round(ctx)
 			}
@@ -141,6 +142,7 @@ func (s *Service) round(ctx context.Context) {
 	s.doomPending(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
+	s.removeEnded(ctx)
 	s.rotateDue(ctx)
 	s.dropRules(ctx)
 	s.forgetApprovals(ctx)
@@ -207,7 +209,7 @@ func (r retry) after(now time.Time) retry {
 // destroy destroys the token objects of a deleted key and records it. Only what
 // is recorded is done with: without the record it is all repeated.
 func (s *Service) destroy(ctx context.Context, k *store.Key) error {
-	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "DeleteKey"}, key: k}
+	c := byItself("DeleteKey", k)
 	c.record.KeyID, c.record.KeyARN = k.ID, s.arn(k)
 	if n := len(k.Versions); n > 0 {
 		c.record.KeyVersion = k.Versions[n-1].Number
@@ -247,10 +249,14 @@ func (s *Service) alone(ctx context.Context, k *store.Key, due func(*store.Key) 
 	return errors.Join(err, s.store.ReleaseKey(ctx, k.ID, s.name))
 }
 
+// byItself is a call that no caller made, about a key.
+func byItself(name string, k *store.Key) *Call {
+	return &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: name}, key: k}
+}
+
 // ofItself makes a change that no caller asked for, and records it.
-func (s *Service) ofItself(ctx context.Context, name string, k *store.Key, change func() error) error {
-	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: name}, key: k}
-	c.record.KeyID, c.record.KeyARN = k.ID, s.arn(k)
+func (s *Service) ofItself(ctx context.Context, c *Call, change func() error) error {
+	c.record.KeyID, c.record.KeyARN = c.key.ID, s.arn(c.key)
 	if err := s.recordStart(ctx, c); err != nil {
 		return err
 	}

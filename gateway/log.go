@@ -76,6 +76,9 @@ func (s *Service) logCall(c *Call, err *api.Error) {
 	if r.ApprovalID != "" {
 		fields = append(fields, zap.String("approvalId", r.ApprovalID))
 	}
+	if r.ArtifactName != "" {
+		fields = append(fields, zap.String("artifactName", r.ArtifactName), zap.String("artifactVersion", r.ArtifactVersion))
+	}
 	if err == nil {
 		s.log.Info("call", fields...)
 		return
@@ -84,7 +87,7 @@ func (s *Service) logCall(c *Call, err *api.Error) {
 	if err.Cause != nil {
 		fields = append(fields, zap.NamedError("cause", err.Cause))
 	}
-	if r.Outcome == string(api.Failed) {
+	if r.Outcome == string(api.Failed) && err.Code != api.Throttling { // whoever calls too fast does not need somebody to look
 		s.log.Error("call", fields...)
 		return
 	}

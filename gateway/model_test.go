@@ -22,6 +22,11 @@ var differing = map[string]string{}
 var beyond = map[string]string{
 	"KeyVersion":       "the number of a version: AWS clients ignore it",
 	"SourceKeyVersion": "the same of the key that decrypted",
+	"SigningContext":   "what a signature is for: the AWS face refuses it",
+	"Artifact":         "the same",
+	"ExpiresAt":        "when a grant ends: the AWS face refuses it in requests",
+	"Uses":             "how many a grant has: the same",
+	"UsesLeft":         "how many are left: AWS clients ignore it",
 }
 
 // model is the service model in testdata.

@@ -25,6 +25,9 @@ func (s *Service) DeriveSharedSecret(ctx context.Context, c *Call, in *api.Deriv
 	if in.DryRun {
 		return nil, dryRun()
 	}
+	if err := s.takeUse(ctx, c); err != nil {
+		return nil, err
+	}
 	secret, cause := token.Agree(ctx, key, in.PublicKey)
 	switch {
 	case errors.Is(cause, hsm.ErrInvalid):
@@ -91,6 +94,9 @@ func (s *Service) Decapsulate(ctx context.Context, c *Call, in *api.DecapsulateR
 			return nil, s.tokenError(c, cause)
 		}
 		return nil, dryRun()
+	}
+	if err := s.takeUse(ctx, c); err != nil {
+		return nil, err
 	}
 	secret, cause := token.Decapsulate(ctx, key, in.SharedSecretCiphertextBlob)
 	if cause != nil {

@@ -39,6 +39,7 @@ func (s *Service) Decrypt(ctx context.Context, c *Call, in *api.DecryptRequest) 
 	if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
 		return nil, dryRun()
 	}
+	c.free = in.DryRun
 	plaintext, v, err := s.decrypt(ctx, c, algorithm, in.CiphertextBlob, in.EncryptionContext, in.KeyVersion)
 	if err == nil && in.DryRun {
 		clear(plaintext)
@@ -66,6 +67,7 @@ func (s *Service) ReEncrypt(ctx context.Context, c *Call, in *api.ReEncryptReque
 	if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
 		return nil, s.tryEncrypt(c, ours, 0)
 	}
+	c.free = in.DryRun
 	plaintext, old, err := s.decrypt(ctx, from, theirs, in.CiphertextBlob, in.SourceEncryptionContext, nil)
 	if err != nil {
 		return nil, err
@@ -201,6 +203,9 @@ func (s *Service) decryptPair(ctx context.Context, c *Call, versions []store.Ver
 	var cause error
 	for _, v := range versions {
 		key, err := s.pair(c, v)
+		if err == nil {
+			err = s.takeUse(ctx, c)
+		}
 		if err != nil {
 			return nil, v, err
 		}

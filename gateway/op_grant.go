@@ -60,6 +60,16 @@ func (s *Service) newGrant(c *Call, in *api.CreateGrantRequest) (*store.Grant, *
 	}
 	slices.Sort(g.Operations)
 	g.Operations = slices.Compact(g.Operations)
+	if err := s.checkEnds(in); err != nil {
+		return nil, err
+	}
+	if in.ExpiresAt != nil {
+		g.Expires = in.ExpiresAt.Time
+	}
+	if in.Uses != nil {
+		g.Uses = int64(*in.Uses)
+		g.UsesLeft = &g.Uses
+	}
 	return g, constrain(c, g, in.Constraints)
 }
 
@@ -198,6 +208,13 @@ func (s *Service) listed(grants []*store.Grant, more bool) *api.ListGrantsRespon
 		}
 		if g.EncryptionContextEquals != nil || g.EncryptionContextSubset != nil {
 			e.Constraints = &api.GrantConstraints{EncryptionContextEquals: g.EncryptionContextEquals, EncryptionContextSubset: g.EncryptionContextSubset}
+		}
+		if !g.Expires.IsZero() {
+			e.ExpiresAt = api.NewTime(g.Expires)
+		}
+		if g.UsesLeft != nil {
+			uses, left := int(g.Uses), int(*g.UsesLeft)
+			e.Uses, e.UsesLeft = &uses, &left
 		}
 		out.Grants = append(out.Grants, e)
 	}

@@ -100,6 +100,9 @@ func (s *Service) GetKeyHistory(ctx context.Context, c *Call, _ *api.GetKeyHisto
 	}
 	mechanism := mechanisms[web.algorithm]
 	c.record.Algorithm, c.record.MessageType, c.record.Digest = string(web.algorithm), string(api.Raw), digestOf(mechanism, input)
+	if err := s.takeUse(ctx, c); err != nil {
+		return nil, err
+	}
 	signature, cause := token.Sign(ctx, key, mechanism, input)
 	if cause == nil && web.half > 0 {
 		signature, cause = rawECDSA(signature, web.half)

@@ -21,6 +21,9 @@ func (s *Service) GenerateMac(ctx context.Context, c *Call, in *api.GenerateMacR
 	if err == nil && in.DryRun {
 		err = dryRun()
 	}
+	if err == nil {
+		err = s.takeUse(ctx, c)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +50,9 @@ func (s *Service) VerifyMac(ctx context.Context, c *Call, in *api.VerifyMacReque
 	var failed error // of a version that may be the one
 	for _, v := range versions {
 		token, key, err := s.secret(c, v)
+		if err == nil {
+			err = s.takeUse(ctx, c)
+		}
 		if err != nil {
 			return nil, err
 		}

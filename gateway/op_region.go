@@ -193,7 +193,7 @@ func (s *Service) endReplicaWaits(ctx context.Context) {
 			return k.State == store.StatePendingReplicaDeletion && len(s.related(k)) == 0
 		}
 		err := s.alone(ctx, k, waits, func(k *store.Key) error {
-			return s.ofItself(ctx, "ScheduleKeyDeletion", k, func() error {
+			return s.ofItself(ctx, byItself("ScheduleKeyDeletion", k), func() error {
 				at := s.now().Add(time.Duration(k.PendingDays) * 24 * time.Hour)
 				return s.store.SetKeyState(ctx, k.Region, k.ID, store.StatePendingDeletion, at, k.State)
 			})
@@ -219,6 +219,6 @@ func (s *Service) deleteDue(ctx context.Context, k *store.Key) error {
 	}
 	due := func(k *store.Key) bool { return k.State == store.StatePendingDeletion && !k.DeletionAt.After(s.now()) }
 	return s.alone(ctx, k, due, func(k *store.Key) error {
-		return s.ofItself(ctx, "DeleteKey", k, func() error { return s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()) })
+		return s.ofItself(ctx, byItself("DeleteKey", k), func() error { return s.store.DeleteDueKey(ctx, k.Region, k.ID, s.now()) })
 	})
 }

@@ -58,6 +58,9 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	if in.DryRun {
 		return nil, dryRun()
 	}
+	if err := s.takeUse(ctx, c); err != nil {
+		return nil, err
+	}
 	signature, cause := token.Sign(ctx, key, mechanism, input)
 	if cause != nil {
 		return nil, s.tokenError(c, cause)

@@ -9,7 +9,12 @@ import (
 func (s *Service) parameters(c *Call) policy.Parameters {
 	switch in := c.in.(type) {
 	case *api.SignRequest:
-		return signing(c, in.SigningAlgorithm, in.MessageType)
+		p := signing(c, in.SigningAlgorithm, in.MessageType)
+		p.SigningContext = in.SigningContext
+		if a := in.Artifact; a != nil {
+			p.ArtifactName, p.ArtifactVersion, p.ArtifactDigest = a.Name, a.Version, a.Digest
+		}
+		return p
 	case *api.VerifyRequest:
 		return signing(c, in.SigningAlgorithm, in.MessageType)
 	case *api.RequestApprovalRequest: // for a signature over digests, but of messages that are signed whole

@@ -36,6 +36,9 @@ func (s *Service) seal(ctx context.Context, c *Call, plaintext []byte, context m
 	if err == nil {
 		err = s.use(ctx, c, v)
 	}
+	if err == nil {
+		err = s.takeUse(ctx, c)
+	}
 	if err != nil {
 		return nil, v, err
 	}
@@ -66,6 +69,9 @@ func (s *Service) open(ctx context.Context, c *Call, ciphertext []byte, context 
 	}
 	c.record.KeyVersion = v.Number
 	token, key, err := s.secret(c, v)
+	if err == nil {
+		err = s.takeUse(ctx, c)
+	}
 	if err != nil {
 		return nil, v, err
 	}

@@ -13,7 +13,7 @@ var reEncryptFrom = &Op{Name: "ReEncrypt", States: usable, permission: "kms:ReEn
 func (s *Service) authorizeSource(c *Call, reference string, in any) *api.Error {
 	from := &Call{RequestID: c.RequestID, Face: c.Face, Region: c.Region, Principal: c.Principal,
 		SourceAddress: c.SourceAddress, UserAgent: c.UserAgent, Secure: c.Secure, op: reEncryptFrom, in: in,
-		at: c.at, explained: c.explained}
+		at: c.at, explained: c.explained, whole: c}
 	from.record.Resource = reference
 	if two, ok := in.(interface{ SourceContext() map[string]string }); ok {
 		from.record.EncryptionContext = two.SourceContext()
@@ -52,10 +52,17 @@ func foreignCiphertext() *api.Error {
 	return api.Errorf(api.AccessDenied, "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.")
 }
 
-// recordContext names in the record what a ciphertext is bound to.
+// recordContext names in the record what a ciphertext is bound to, and what a
+// signature is stated to be for.
 func (c *Call) recordContext(in any) {
 	if bound, ok := in.(interface{ Context() map[string]string }); ok {
 		c.record.EncryptionContext = bound.Context()
+	}
+	if sign, ok := in.(*api.SignRequest); ok {
+		c.record.SigningContext = sign.SigningContext
+		if a := sign.Artifact; a != nil {
+			c.record.ArtifactName, c.record.ArtifactVersion, c.record.ArtifactDigest = a.Name, a.Version, a.Digest
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ type Config struct {
 	Imports Imports
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
 	Quotas Quotas
+	// Limits bound how fast callers may call. The zero value bounds nothing.
+	Limits Limits
 	// StaleLimit is how long calls that only read memory and use the token are
 	// served while the database is away. Default 0: not at all.
 	StaleLimit time.Duration
@@ -66,6 +68,7 @@ type Service struct {
 	rotation     Rotation
 	imports      Imports
 	quotas       Quotas
+	limits       limiter
 	staleLimit   time.Duration
 	now          func() time.Time
 	principal    func(arn string) (policy.Principal, error)
@@ -102,7 +105,8 @@ func New(c Config) *Service {
 	s := &Service{
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), now: c.Now, principal: c.Principal, retries: make(map[string]retry),
+		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), limits: newLimiter(c.Limits), now: c.Now, principal: c.Principal,
+		retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
@@ -138,7 +142,10 @@ type Call struct {
 	// badToken is what is wrong with the grant tokens, which only who may make the
 	// call is told.
 	badToken *api.Error
-	source   *Call // of ReEncrypt: the same call, about the key that decrypts
+	source   *Call  // of ReEncrypt: the same call, about the key that decrypts
+	whole    *Call  // of such a source: the call that it is a part of
+	counted  string // id of the grant that allows the call, a use of which is to be taken; see takeUse
+	free     bool   // a dry run, which takes none, although it uses the key
 	// Of a call that is explained and not made: when it comes, and who is told of each
 	// decision.
 	at        time.Time
@@ -171,6 +178,7 @@ func (c *Call) undoBy(s *Service, change func(context.Context) error) {
 func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *api.Error) (any, *api.Error) {
 	start := time.Now()
 	c.op = op
+	ctx = hsm.WithCaller(ctx, c.Principal.ARN) // callers take turns at the token
 	defer func() {
 		if c.unlock != nil {
 			c.unlock()
@@ -192,6 +200,9 @@ type wiper interface{ Wipe() }
 // Reject records an authenticated call that no operation can be found for.
 func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Error) *api.Error {
 	c.op, c.record.Resource = &Op{Name: name}, c.Path
+	if over := s.limits.call(c, s.now); over != nil {
+		err = over
+	}
 	return s.finish(ctx, c, time.Now(), err)
 }
 
@@ -210,6 +221,9 @@ func (s *Service) attempt(ctx context.Context, c *Call, decode func(in any) *api
 // perform is steps 1 to 4: decode and validate, resolve, decide, run.
 func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api.Error) (any, *api.Error) {
 	if err := s.able(c.op.reads); err != nil {
+		return nil, err
+	}
+	if err := s.limits.call(c, s.now); err != nil {
 		return nil, err
 	}
 	in := c.op.New()
@@ -250,8 +264,14 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 	if c.badToken != nil {
 		return nil, c.badToken
 	}
+	if err := s.limits.keys(c, s.now); err != nil {
+		return nil, err
+	}
 	out, err := c.op.run(ctx, s, c, in)
-	if err != nil && err.Code == api.DryRunOperation {
+	switch {
+	case err == nil: // of a call that needs no private key, whose result is thrown away then
+		err = s.takeUse(ctx, c)
+	case err.Code == api.DryRunOperation:
 		s.explainDryRun(c, err)
 	}
 	return out, err
@@ -360,6 +380,11 @@ func (s *Service) again(c *Call) *api.Error {
 		}
 		c.Principal = p
 	}
+	return s.decideAnew(c)
+}
+
+// decideAnew decides once more on the key that a call was allowed to use.
+func (s *Service) decideAnew(c *Call) *api.Error {
 	q := s.onKey(c, c.key)
 	now, ok := s.store.Key(c.key.Region, c.key.ID)
 	q.key, q.named.alias = now, c.alias

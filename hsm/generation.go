@@ -62,7 +62,7 @@ func (t *Token) openGeneration(pin *string) (*generation, error) {
 	return g, nil
 }
 
-func (t *Token) newQueue() *queue { return &queue{jobs: make(chan *job, t.cfg.QueueLimit)} }
+func (t *Token) newQueue() *queue { return newQueue(t.cfg.QueueLimit) }
 
 // start opens the spare session first, then the others, and lists the objects.
 func (g *generation) start() error {

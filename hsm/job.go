@@ -29,6 +29,9 @@ type job struct {
 	over  bool // the life of the module was over: nothing was called
 	err   error
 
+	ahead, behind *job // of the same caller, in the queue
+	crowded       bool // it made room for the job of another caller: nothing was called
+
 	state   atomic.Int32
 	started atomic.Int64 // when it came into the token, in the clock of now()
 	done    chan struct{}
@@ -66,7 +69,7 @@ func newJob(kind jobKind) *job {
 	j := jobs.Get().(*job)
 	j.kind, j.fn, j.undo, j.in, j.out = kind, nil, nil, j.in[:0], j.out[:maxOutput]
 	j.bound, j.of = nil, nil
-	j.rv, j.begun, j.over, j.err = 0, false, false, nil
+	j.rv, j.begun, j.over, j.crowded, j.err = 0, false, false, false, nil
 	j.state.Store(jobQueued)
 	j.started.Store(0)
 	return j
@@ -118,22 +121,16 @@ func (g *generation) do(ctx context.Context, q *queue, j *job, l limits) error {
 	}
 	queued := now()
 	q.waiting.Add(1)
-	select {
-	case q.jobs <- j:
-	default:
+	if !q.push(callerOf(ctx), j) {
 		q.waiting.Add(-1)
-		g.tok.stats.refused.Add(1)
-		return &Error{Kind: ErrBusy, Op: "call", Detail: "the queue for the token is full", Advice: "try again shortly, or raise queue_limit and max_sessions"}
+		return g.crowded()
 	}
 	j.timer.Reset(min(l.wait, l.call))
 	defer j.timer.Stop()
 	for {
 		select {
 		case <-j.done:
-			if j.over {
-				return g.tok.unavailable("call")
-			}
-			return nil
+			return g.ended(j)
 		case <-g.done:
 			if j.state.CompareAndSwap(jobQueued, jobGivenUp) {
 				q.waiting.Add(-1)
@@ -165,10 +162,7 @@ func (g *generation) finish(ctx context.Context, j *job, l limits) error {
 	j.timer.Reset(left)
 	select {
 	case <-j.done:
-		if j.over {
-			return g.tok.unavailable("call")
-		}
-		return nil
+		return g.ended(j)
 	case <-ctx.Done():
 	case <-j.timer.C:
 	}
@@ -206,10 +200,23 @@ func (g *generation) giveUp(q *queue, j *job, l limits, cause error) error {
 		return &Error{Kind: ErrTimeout, Op: "call", Detail: "its answer, if it comes, is thrown away", cause: cause}
 	}
 	<-j.done // it came to its end just now
-	if j.over {
+	return g.ended(j)
+}
+
+// ended says whether a job that came to its end has run.
+func (g *generation) ended(j *job) error {
+	switch {
+	case j.over:
 		return g.tok.unavailable("call")
+	case j.crowded:
+		return g.crowded()
 	}
 	return nil
+}
+
+func (g *generation) crowded() error {
+	g.tok.stats.refused.Add(1)
+	return &Error{Kind: ErrBusy, Op: "call", Detail: "the queue for the token is full", Advice: "try again shortly, or raise queue_limit and max_sessions"}
 }
 
 // call runs f with a session of the queue's workers.
@@ -227,12 +234,6 @@ func (g *generation) callUndo(ctx context.Context, q *queue, l limits, f func(*s
 	err := j.err
 	j.free()
 	return err
-}
-
-// queue is a FIFO of jobs with the workers that serve it.
-type queue struct {
-	jobs    chan *job
-	waiting atomic.Int64
 }
 
 // session is what a job's function gets: it belongs to the worker, and to the function until it returns.

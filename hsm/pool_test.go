@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,6 +98,57 @@ func TestQueueLimits(t *testing.T) {
 	}
 	if _, err := tok.Sign(ctx, k, rsaPKCS1, in); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGreedyCallerIsNotInTheWay: a caller with one call waits for about one of
+// another's, however many wait.
+func TestGreedyCallerIsNotInTheWay(t *testing.T) {
+	t.Parallel()
+	const greedy = 40
+	c := hsmtest.NewToken(t)
+	c.MaxSessions, c.WaitTimeout = 1, time.Minute
+	tok := hsmtest.Open(t, c)
+	k := hsmtest.NewKey(t, tok, hsm.RSA4096, hsm.UseSign) // slow, so that the token is what callers wait for
+	in := digest(crypto.SHA256, "a")
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	crowd := hsm.WithCaller(ctx, "greedy")
+	for range greedy {
+		wg.Go(func() {
+			for !stop.Load() {
+				if _, err := tok.Sign(crowd, k, rsaPKCS1, in); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	passed := func(who context.Context) uint64 {
+		hsmtest.Eventually(t, back, "the others wait", func() error {
+			if n := tok.Stats().Waiting; n < greedy-2 {
+				return fmt.Errorf("%d wait", n)
+			}
+			return nil
+		})
+		before := tok.Stats().Calls
+		if _, err := tok.Sign(who, k, rsaPKCS1, in); err != nil {
+			t.Error(err)
+		}
+		return tok.Stats().Calls - before
+	}
+	var modest, one []uint64
+	for range 5 {
+		modest = append(modest, passed(hsm.WithCaller(ctx, "modest")))
+		one = append(one, passed(crowd))
+	}
+	stop.Store(true)
+	wg.Wait()
+	if slices.Sort(modest); modest[2] > greedy/4 {
+		t.Errorf("%v calls of the greedy one came first", modest)
+	}
+	if slices.Sort(one); one[2] < greedy/2 { // or this test shows nothing
+		t.Errorf("only %v calls of one caller came before its last", one)
 	}
 }
 

@@ -40,8 +40,8 @@ func (w *worker) run() {
 			continue
 		}
 		select {
-		case j := <-w.queue.jobs:
-			w.serve(j)
+		case <-w.queue.ready:
+			w.serve(w.queue.pop())
 			// The caller is next on this thread: it goes on here and now, where its data are. A worker that took the next job
 			// at once would leave it to another thread, which has to be woken.
 			runtime.Gosched()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,18 +21,29 @@ func newGrantCreate(a *app) *cobra.Command {
 	var in api.CreateGrantRequest
 	var operations []string
 	var equals, subset contextFlag
+	var expires string
+	var uses int
 	c := &cobra.Command{
 		Use: "create KEY --to ARN --operation OPERATION", Short: "Let a principal use a key", Args: exactly("a key"),
 		Long: `Lets a principal use a key, and prints the id of the grant. With --name, the same command again gives the
-same grant. ` + aliasCosts,
+same grant. With --expires or --uses the grant ends by itself: for a partner, or a job. A use is a call that
+uses the key and that nothing else allows; DescribeKey is none. ` + aliasCosts,
 		Example: "  hsmgate grant create alias/release --to arn:aws:iam::000000000000:user/ci --operation Sign --operation Verify\n" +
-			"  hsmgate grant create alias/data --to arn:aws:iam::000000000000:user/ci --operation Decrypt --context-subset tenant=one",
+			"  hsmgate grant create alias/data --to arn:aws:iam::000000000000:user/ci --operation Decrypt --context-subset tenant=one\n" +
+			"  hsmgate grant create alias/release --to arn:aws:iam::000000000000:user/partner --operation Sign --expires 24h --uses 5",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 			if err := required(in.GranteePrincipal, "to"); err != nil {
 				return err
 			}
 			if err := required(strings.Join(operations, ","), "operation"); err != nil {
 				return err
+			}
+			at, err := momentOf("expires", expires)
+			if err != nil {
+				return err
+			}
+			if in.ExpiresAt = at; uses != 0 {
+				in.Uses = &uses
 			}
 			id, err := keyID(ctx, c, args[0])
 			if err != nil {
@@ -58,14 +70,30 @@ same grant. ` + aliasCosts,
 	f.Var(&equals, "context-equals", "pair of the encryption context that each call has to have, and no other; may be repeated")
 	f.Var(&subset, "context-subset", "pair that the encryption context of each call has to contain; may be repeated")
 	f.StringVar(&in.Name, "name", "", "makes the same command give the same grant")
+	f.StringVar(&expires, "expires", "", "when the grant ends: a time such as 2030-01-31T12:00:00Z, or from now on such as 24h (default: never)")
+	f.IntVar(&uses, "uses", 0, "how many calls the grant allows (default: any number)")
 	return c
+}
+
+// momentOf reads a time, or how far away it is; nil for none.
+func momentOf(flag, text string) (*api.Time, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return api.NewTime(at), nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return api.NewTime(time.Now().Add(d)), nil
+	}
+	return nil, usagef("--%s is a time such as 2030-01-31T12:00:00Z or a duration such as 24h, not %q", flag, text)
 }
 
 func newGrantList(a *app) *cobra.Command {
 	var retirable string
 	c := &cobra.Command{
 		Use: "list [KEY]", Short: "List the grants on a key, or those that somebody may retire", Args: atMostOne,
-		Long:    "Lists grants, one a line: ID, GRANTEE, OPERATIONS, KEY. " + aliasCosts,
+		Long:    "Lists grants, one a line: ID, GRANTEE, OPERATIONS, KEY, ENDS. " + aliasCosts,
 		Example: "  hsmgate grant list alias/release\n  hsmgate grant list --retirable-by arn:aws:iam::000000000000:user/ci",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 			if (len(args) == 1) == (retirable != "") {
@@ -89,7 +117,7 @@ func newGrantList(a *app) *cobra.Command {
 			}
 			return a.print(map[string]any{"Grants": all}, func(w io.Writer) {
 				for _, g := range all {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", g.GrantId, g.GranteePrincipal, joined(g.Operations), g.KeyId)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.GrantId, g.GranteePrincipal, joined(g.Operations), g.KeyId, ends(&g))
 				}
 			})
 		}),
@@ -111,6 +139,21 @@ func allGrants(page func(marker string) (*api.ListGrantsResponse, error)) ([]api
 		}
 		marker = out.NextMarker
 	}
+}
+
+// ends says when a grant ends by itself.
+func ends(g *api.GrantListEntry) string {
+	var all []string
+	if g.ExpiresAt != nil {
+		all = append(all, g.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	if g.Uses != nil && g.UsesLeft != nil {
+		all = append(all, fmt.Sprintf("%d of %d uses left", *g.UsesLeft, *g.Uses))
+	}
+	if len(all) == 0 {
+		return "-"
+	}
+	return strings.Join(all, ", ")
 }
 
 func joined(operations []api.GrantOperation) string {

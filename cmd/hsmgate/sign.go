@@ -62,6 +62,8 @@ type signed struct {
 
 func newSign(a *app) *cobra.Command {
 	var key, algorithm string
+	var bound contextFlag
+	var artifact api.Artifact
 	var out bytesOut
 	c := &cobra.Command{
 		Use: "sign --key KEY FILE", Short: "Sign a file of any size; '-' is standard input", Args: exactly("a file"),
@@ -69,8 +71,13 @@ func newSign(a *app) *cobra.Command {
 for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.
 
 -o names the file for the signature; --output json chooses the form of the answer, which
-holds the audit record, too. With both, the signature is in the file and in the answer.`,
-		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n  git archive HEAD | hsmgate sign --key alias/release --algorithm RSASSA_PSS_SHA_256 --base64 -",
+holds the audit record, too. With both, the signature is in the file and in the answer.
+
+--context and --artifact-… state what the signature is for: policies may ask for it and the
+audit record holds it. It is no part of the signature, and nobody checks that it is true.`,
+		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
+			"  hsmgate sign --key alias/release --artifact-name app --artifact-version 1.2 --context pipeline=nightly -o app.sig app.tar.gz\n" +
+			"  git archive HEAD | hsmgate sign --key alias/release --algorithm RSASSA_PSS_SHA_256 --base64 -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(key, "key"); err != nil {
 				return err
@@ -87,12 +94,16 @@ holds the audit record, too. With both, the signature is in the file and in the 
 				return err
 			}
 			defer in.Close()
+			stated := &api.SignRequest{KeyTarget: target(key), SigningAlgorithm: chosen, SigningContext: bound.pairs}
+			if artifact != (api.Artifact{}) {
+				stated.Artifact = &artifact
+			}
 			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 				file := bufio.NewReader(in)
 				if _, err := file.Peek(1); errors.Is(err, io.EOF) {
 					return usagef("%s is empty: name the file to sign", args[0])
 				}
-				made, err := c.SignFile(ctx, key, chosen, file)
+				made, err := c.SignFileAs(ctx, stated, file)
 				if err != nil {
 					return err
 				}
@@ -102,6 +113,10 @@ holds the audit record, too. With both, the signature is in the file and in the 
 	}
 	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
 	c.Flags().StringVar(&algorithm, "algorithm", "", "signing algorithm (default: the key's first)")
+	c.Flags().Var(&bound, "context", "a name and a value that say what the signature is for; may be given again")
+	c.Flags().StringVar(&artifact.Name, "artifact-name", "", "name of what is signed")
+	c.Flags().StringVar(&artifact.Version, "artifact-version", "", "its version")
+	c.Flags().StringVar(&artifact.Digest, "artifact-digest", "", "its digest, such as sha256:… (default, with a name or a version: the SHA-256 of the file)")
 	out.flags(c, "signature")
 	return c
 }

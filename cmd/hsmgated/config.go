@@ -101,6 +101,11 @@ type Config struct {
 	// Quotas bound what callers may make. A quota that is left out is that of
 	// AWS KMS.
 	Quotas gateway.Quotas `yaml:"quotas"`
+	// Limits bound how fast callers may call this daemon. Over a limit a call is
+	// answered with ThrottlingException (429 on REST, with Retry-After) and
+	// recorded as failed. A limit that is left out is none: then only the queue in
+	// front of the token bounds them.
+	Limits gateway.Limits `yaml:"limits"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
 	// principal in the database. Without it, make one with
 	// 'hsmgated principal create'. Of several daemons on one database, one has it.

@@ -23,7 +23,7 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/import.go")
+	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
 	fmt.Fprintf(&b, "%s\n\n```yaml\n%s```\n", strings.Replace(oneLine(docs["Config"]), "Config is the", "This is the", 1), example)
@@ -95,10 +95,7 @@ func writeSettings(t *testing.T, b *bytes.Buffer, docs map[string]string, of ref
 		if name == "-" {
 			continue
 		}
-		doc := docs[of.Name()+"."+f.Name]
-		if of.PkgPath() != reflect.TypeFor[Config]().PkgPath() {
-			doc = docs[of.PkgPath()[strings.LastIndex(of.PkgPath(), "/")+1:]+"."+of.Name()+"."+f.Name]
-		}
+		doc := docs[inDocs(of, f)]
 		if name == "" || doc == "" {
 			t.Errorf("the setting %s.%s has no name or no comment", of, f.Name)
 		}
@@ -111,10 +108,19 @@ func writeSettings(t *testing.T, b *bytes.Buffer, docs map[string]string, of ref
 	}
 	for _, f := range sections {
 		name := prefix + f.Tag.Get("yaml")
-		doc, _ := strings.CutPrefix(docs[of.Name()+"."+f.Name], f.Name+" ")
+		doc, _ := strings.CutPrefix(docs[inDocs(of, f)], f.Name+" ")
 		fmt.Fprintf(b, "\n## %s\n\n**`%s`** %s\n", name, name, oneLine(doc))
 		writeSettings(t, b, docs, f.Type, name+".")
 	}
+}
+
+// inDocs is the name of a setting in what commentsOf has read.
+func inDocs(of reflect.Type, f reflect.StructField) string {
+	name := of.Name() + "." + f.Name
+	if of.PkgPath() == reflect.TypeFor[Config]().PkgPath() {
+		return name
+	}
+	return of.PkgPath()[strings.LastIndex(of.PkgPath(), "/")+1:] + "." + name
 }
 
 func kindOf(t reflect.Type) string {
@@ -208,6 +214,10 @@ func TestConfigRefused(t *testing.T) {
 		{"quota", good + "quotas: {tags_per_key: -1}\n", "none is negative"},
 		{"unknown quota", good + "quotas: {grants_per_keys: 1}\n", "grants_per_keys"},
 		{"a larger policy", good + "quotas: {policy_bytes: 32769}\n", "quotas.policy_bytes"},
+		{"a limit of nothing", good + "limits: {principal: {requests_per_second: -1}}\n", "limits.principal: requests_per_second"},
+		{"a limit that is no number", good + "limits: {key: {requests_per_second: .nan}}\n", "limits.key: requests_per_second"},
+		{"a burst without a rate", good + "limits: {gateway: {burst: 5}}\n", "limits.gateway: burst"},
+		{"an unknown limit", good + "limits: {caller: {burst: 5}}\n", "caller"},
 		{"two databases", good + "store: a.db\nstore_dsn_file: dsn\n", "name one database"},
 		{"limit", good + "store_stale_limit: -1s\n", "not negative"},
 		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},

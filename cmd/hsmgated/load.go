@@ -150,6 +150,11 @@ func (c *Config) check() error {
 	if c.Quotas.PolicyBytes > policy.MaxKeyPolicy {
 		wrong("quotas.policy_bytes: %d is more than %d, the most that a key policy may have", c.Quotas.PolicyBytes, policy.MaxKeyPolicy)
 	}
+	for name, limit := range map[string]gateway.Limit{"gateway": c.Limits.Gateway, "principal": c.Limits.Principal, "key": c.Limits.Key} {
+		if text := limit.Check(); text != "" {
+			wrong("limits.%s: %s", name, text)
+		}
+	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")
 	}

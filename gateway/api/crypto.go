@@ -20,6 +20,11 @@ type SignRequest struct {
 	GrantTokens      []string `json:",omitempty"`
 	DryRun           bool     `json:",omitempty"`
 
+	// What the caller states, for policies and for the audit record. Nothing
+	// compares it with what is signed. Not in AWS KMS.
+	SigningContext map[string]string `json:",omitempty" face:"rest"`
+	Artifact       *Artifact         `json:",omitempty" face:"rest"`
+
 	// Body takes the place of Message on REST: a file of any size, hashed as it
 	// is read, after the call has been allowed.
 	Body io.Reader `json:"-"`
@@ -34,6 +39,8 @@ func (r *SignRequest) Check(c *Checker) {
 	c.enum("messageType", string(r.MessageType), messageTypes, false)
 	c.enum("signingAlgorithm", string(r.SigningAlgorithm), signingAlgorithms, r.Body == nil)
 	c.grantTokens(r.GrantTokens)
+	c.context("signingContext", r.SigningContext)
+	r.Artifact.check(c)
 }
 
 // SignResponse holds a signature: DER for ECDSA, 64 bytes for Ed25519, the

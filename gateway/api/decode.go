@@ -16,7 +16,8 @@ import (
 // Decode fills a request from a body: one JSON object and nothing after it;
 // members by their exact names; nulls are absent members. A member that the
 // request does not have is refused if strict, and ignored otherwise, as AWS
-// does. An empty body is an empty object.
+// does; but one that only REST has is refused then, since it may narrow what is
+// asked for. An empty body is an empty object.
 func Decode(body []byte, in any, strict bool) *Error {
 	if len(body) == 0 {
 		return nil
@@ -39,6 +40,9 @@ func decodeObject(text []byte, v reflect.Value, strict bool, at string) *Error {
 		i := slices.IndexFunc(members, func(m member) bool { return m.name == string(name) })
 		switch {
 		case i >= 0:
+			if members[i].onREST && !strict {
+				return Errorf(Validation, "AWS KMS has no member %s, so it is taken on REST alone. See /openapi.yaml.", at+string(name))
+			}
 			given[i] = value // the last one counts
 		case strict:
 			return Errorf(Serialization, "The request has no member %.64q. See /openapi.yaml.", at+string(name))
@@ -164,7 +168,9 @@ type member struct {
 	index []int
 	blob  bool
 	text  bool
-	form  string // in words
+	// onREST: the member is tagged face:"rest", and the AWS face does not take it.
+	onREST bool
+	form   string // in words
 }
 
 // set reads a value into the field of the member. A text without escapes, as
@@ -204,7 +210,7 @@ func membersOf(t reflect.Type) []member {
 		}
 		blob := f.Type == reflect.TypeFor[[]byte]()
 		text := f.Type.Kind() == reflect.String
-		members = append(members, member{name: name, index: f.Index, blob: blob, text: text, form: formOf(f.Type, blob)})
+		members = append(members, member{name: name, index: f.Index, blob: blob, text: text, onREST: f.Tag.Get("face") == "rest", form: formOf(f.Type, blob)})
 	}
 	memberCache.Store(t, members)
 	return members

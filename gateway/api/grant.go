@@ -76,7 +76,14 @@ type CreateGrantRequest struct {
 	DryRun                   bool              `json:",omitempty"`
 	GranteeServicePrincipal  string            `json:",omitempty"`
 	RetiringServicePrincipal string            `json:",omitempty"`
+
+	// The grant ends by itself. Not in AWS KMS.
+	ExpiresAt *Time `json:",omitempty" face:"rest"`
+	Uses      *int  `json:",omitempty" face:"rest"` // 1..1000000000 calls that use the key
 }
+
+// maxUses is the most uses that a grant may be given.
+const maxUses = 1_000_000_000
 
 // Check names what is malformed.
 func (r *CreateGrantRequest) Check(c *Checker) {
@@ -92,6 +99,7 @@ func (r *CreateGrantRequest) Check(c *Checker) {
 	c.may("name", r.Name, grantNameShape)
 	c.may("granteeServicePrincipal", r.GranteeServicePrincipal, servicePrincipalShape)
 	c.may("retiringServicePrincipal", r.RetiringServicePrincipal, servicePrincipalShape)
+	c.between("uses", r.Uses, 1, maxUses)
 }
 
 // CreateGrantResponse names the grant. The token lets the grantee use it at
@@ -114,6 +122,11 @@ type GrantListEntry struct {
 	Constraints              *GrantConstraints `json:",omitempty"`
 	GranteeServicePrincipal  string            `json:",omitempty"`
 	RetiringServicePrincipal string            `json:",omitempty"`
+
+	// Of a grant that ends by itself. Not in AWS KMS.
+	ExpiresAt *Time `json:",omitempty"`
+	Uses      *int  `json:",omitempty"`
+	UsesLeft  *int  `json:",omitempty"`
 }
 
 // ListGrantsRequest asks for a page of a key's grants.

@@ -36,7 +36,7 @@ type Record struct {
 	ApprovalID string `json:"approvalId,omitempty"` // of a request for approval, and of the approval that a signature has spent
 	Digests    int    `json:"digests,omitempty"`    // how many such a request is for
 
-	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
+	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired, revoked or removed after its end
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
 	PermissionChange bool `json:"permissionChange,omitempty"` // whether the call changes who may use a key
@@ -44,6 +44,12 @@ type Record struct {
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.
 	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
 	SourceContext     map[string]string `json:"sourceEncryptionContext,omitempty"` // of ReEncrypt: of what is decrypted
+
+	// What the caller of Sign stated. Nothing compares it with what is signed.
+	SigningContext  map[string]string `json:"signingContext,omitempty"`
+	ArtifactName    string            `json:"artifactName,omitempty"`
+	ArtifactVersion string            `json:"artifactVersion,omitempty"`
+	ArtifactDigest  string            `json:"artifactDigest,omitempty"` // such as "sha256:" and hex
 
 	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
@@ -94,6 +100,10 @@ func appendBody(b []byte, r *Record) []byte {
 	}
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
+	b = appendPairs(b, `,"signingContext":`, r.SigningContext)
+	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
+	b = appendText(b, `,"artifactVersion":"`, r.ArtifactVersion)
+	b = appendText(b, `,"artifactDigest":"`, r.ArtifactDigest)
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)

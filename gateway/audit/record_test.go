@@ -117,7 +117,7 @@ func TestManyPairsAreCutAndSayIt(t *testing.T) {
 		all[fmt.Sprintf("\x01%03x", i)] = ""
 	}
 	r := fill(strings.Repeat("\x01", 10*MaxText), -1<<62)
-	r.EncryptionContext, r.SourceContext = all, all
+	r.EncryptionContext, r.SourceContext, r.SigningContext = all, all, all
 	line := ours(r)
 	if len(line) > maxLine {
 		t.Fatalf("%d bytes, more than %d", len(line), maxLine)

@@ -44,8 +44,13 @@ type face struct {
 
 func newFace(t testing.TB) *face {
 	t.Helper()
+	return newFaceWith(t, gatewaytest.Options{})
+}
+
+func newFaceWith(t testing.TB, o gatewaytest.Options) *face {
+	t.Helper()
 	core, lines := observer.New(zapcore.DebugLevel)
-	f := &face{Gateway: gatewaytest.New(t), lines: lines}
+	f := &face{Gateway: gatewaytest.NewWith(t, o), lines: lines}
 	f.Handler = awskms.New(awskms.Config{
 		Service: f.Service, Identities: f.Identities, Regions: []string{gatewaytest.Region}, Log: zap.New(core), Now: f.Now,
 		Address: func(*http.Request) string { return "192.0.2.7" },

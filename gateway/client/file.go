@@ -3,8 +3,9 @@ package client
 import (
 	"context"
 	"crypto"
-	_ "crypto/sha256" // the hashes of the signing algorithms
-	_ "crypto/sha512"
+	"crypto/sha256"
+	_ "crypto/sha512" // a hash of the signing algorithms
+	"encoding/hex"
 	"fmt"
 	"io"
 	"strings"
@@ -20,16 +21,29 @@ const maxMessage = 4096
 // more call. ED25519_SHA_512 signs the message itself, of at most 4096 bytes;
 // ED25519_PH_SHA_512 signs the SHA-512 of r as its message, as AWS KMS has it.
 func (c *Client) SignFile(ctx context.Context, ref string, algorithm api.SigningAlgorithm, r io.Reader) (*api.SignResponse, error) {
-	algorithm, err := c.algorithm(ctx, ref, algorithm)
-	if err != nil {
+	return c.SignFileAs(ctx, &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: ref}, SigningAlgorithm: algorithm}, r)
+}
+
+// SignFileAs is SignFile for a request with more than a key and an algorithm, such
+// as a SigningContext. The message is that of r. An Artifact without a Digest is
+// stated to have the SHA-256 of r.
+func (c *Client) SignFileAs(ctx context.Context, in *api.SignRequest, r io.Reader) (*api.SignResponse, error) {
+	request := *in
+	whole := sha256.New()
+	if a := in.Artifact; a != nil && a.Digest == "" {
+		r = io.TeeReader(r, whole)
+	}
+	var err error
+	if request.SigningAlgorithm, err = c.algorithm(ctx, in.KeyId, in.SigningAlgorithm); err != nil {
 		return nil, err
 	}
-	message, messageType, err := Message(algorithm, r)
-	if err != nil {
+	if request.Message, request.MessageType, err = Message(request.SigningAlgorithm, r); err != nil {
 		return nil, err
 	}
-	return c.Sign(ctx, &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: ref}, Message: message,
-		MessageType: messageType, SigningAlgorithm: algorithm})
+	if a := in.Artifact; a != nil && a.Digest == "" {
+		request.Artifact = &api.Artifact{Name: a.Name, Version: a.Version, Digest: "sha256:" + hex.EncodeToString(whole.Sum(nil))}
+	}
+	return c.Sign(ctx, &request)
 }
 
 // VerifyFile asks the gateway whether a signature over what r holds is good,

@@ -9,6 +9,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
@@ -74,6 +75,11 @@ func TestEveryOperation(t *testing.T) {
 	ok("Sign", err)
 	if file.SigningAlgorithm != api.ECDSASHA256 || !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), digest[:], file.Signature) {
 		t.Errorf("the file's signature is not good: %+v", file)
+	}
+	_, err = c.SignFileAs(ctx, &api.SignRequest{KeyTarget: key(id), SigningContext: map[string]string{"stage": "nightly"}, Artifact: &api.Artifact{Name: "app"}}, strings.NewReader("file"))
+	ok("Sign", err)
+	if r := g.Records(); r[len(r)-1].SigningContext["stage"] != "nightly" || r[len(r)-1].ArtifactName != "app" || r[len(r)-1].ArtifactDigest != "sha256:"+hex.EncodeToString(digest[:]) {
+		t.Errorf("stated: %+v", r[len(r)-1])
 	}
 	_, err = c.Verify(ctx, &api.VerifyRequest{KeyTarget: key(id), Message: []byte("file"), Signature: file.Signature, SigningAlgorithm: api.ECDSASHA256})
 	ok("Verify", err)

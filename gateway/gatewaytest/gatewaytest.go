@@ -83,6 +83,7 @@ type Options struct {
 	// Rotation is how keys get new versions.
 	Rotation gateway.Rotation
 	Quotas   gateway.Quotas
+	Limits   gateway.Limits
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
 
@@ -160,7 +161,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits,
 		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Principal: g.Identities.Principal,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })

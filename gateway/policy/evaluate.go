@@ -23,7 +23,8 @@ type evaluation struct {
 // allows the principal's account, an identity policy or role allows (KMS
 // Developer Guide, policy-evaluation). A principal of another account needs the
 // key policy or a grant, and an identity policy too. A request for no key is for
-// identity policies alone.
+// identity policies alone. A grant whose uses are counted is asked last, so that
+// none is taken for what is allowed anyway.
 //
 // An allowed request costs no allocation, but for the name of a grant and for
 // policy variables that are not text.
@@ -94,24 +95,29 @@ func (e *evaluation) explicitDeny() (Decision, bool) {
 func (e *evaluation) decide() Decision {
 	how, by := e.keyPolicy()
 	if how < directly {
-		if id := e.grant(); id != "" {
+		if id := e.grant(false); id != "" {
 			how, by = directly, statementGrant+id
 		}
 	}
 	if how == directly && !e.foreign {
 		return Decision{Allowed: true, Statement: by}
 	}
+	identity := e.identity()
+	switch {
+	case identity != "" && how == directly:
+		return Decision{Allowed: true, Statement: by}
+	case identity != "" && how == viaAccount:
+		return Decision{Allowed: true, Statement: identity}
+	}
+	if how < directly && (identity != "" || !e.foreign) {
+		if id := e.grant(true); id != "" {
+			return Decision{Allowed: true, Statement: statementGrant + id, CountedGrant: id}
+		}
+	}
 	if how == notNamed {
 		return deny("no resource-based policy allows the " + e.r.Action + " action")
 	}
-	identity := e.identity()
-	switch {
-	case identity == "":
-		return deny("no identity-based policy allows the " + e.r.Action + " action")
-	case how == directly:
-		return Decision{Allowed: true, Statement: by}
-	}
-	return Decision{Allowed: true, Statement: identity}
+	return deny("no identity-based policy allows the " + e.r.Action + " action")
 }
 
 // keyPolicy says how far the key policy allows the request, and by which
@@ -137,12 +143,13 @@ func (e *evaluation) keyPolicy() (best reach, by string) {
 	return best, ""
 }
 
-// grant finds a grant that allows the request. Its operations are those of AWS KMS,
-// which have no prefix, or actions of this gateway.
-func (e *evaluation) grant() string {
+// grant finds a grant that allows the request, among those for which it is a use
+// that is counted, or among the others. Its operations are those of AWS KMS, which
+// have no prefix, or actions of this gateway.
+func (e *evaluation) grant(counted bool) string {
 	op := strings.TrimPrefix(e.r.Action, "kms:")
 	for i := range e.r.Grants {
-		if g := &e.r.Grants[i]; g.allows(e, op) {
+		if g := &e.r.Grants[i]; g.counts(op) == counted && g.allows(e, op) {
 			return g.ID
 		}
 	}

@@ -23,6 +23,11 @@ type Grant struct {
 	UsesLeft *int64    // nil when uses are not counted
 }
 
+// counts: DescribeKey and RetireGrant are no uses of the key.
+func (g *Grant) counts(op string) bool {
+	return g.UsesLeft != nil && op != "DescribeKey" && op != "RetireGrant"
+}
+
 const statementGrant = "grant/"
 
 // allows reports whether the grant allows the request, for the operation op.

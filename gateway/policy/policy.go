@@ -36,6 +36,9 @@ type Decision struct {
 	// troubleshoot_access-denied); "" when it is allowed. Because makes of it
 	// the end of a sentence.
 	Reason string
+	// CountedGrant is the id of the grant that allows the request, where its uses
+	// are counted: one of them has to be taken before the key is used.
+	CountedGrant string
 }
 
 // Because ends the sentence "... is not authorized to perform: <action> on

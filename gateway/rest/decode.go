@@ -149,11 +149,18 @@ func decodeQuery(r *http.Request, in any) *api.Error {
 		if !utf8.ValidString(name + strings.Join(values, "")) {
 			return api.Errorf(api.Serialization, "The query is not UTF-8.")
 		}
+		outer, inner, nested := cutNested(name, in)
 		value, err := queryValue(name, values, in)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case !nested:
+			members[name] = value
+		case members[outer] == nil:
+			members[outer] = map[string]any{inner: value}
+		default:
+			members[outer].(map[string]any)[inner] = value
 		}
-		members[name] = value
 	}
 	body, err := json.Marshal(members)
 	if err != nil {
@@ -162,11 +169,30 @@ func decodeQuery(r *http.Request, in any) *api.Error {
 	return api.Decode(body, in, true) // a misspelt member must not be taken for an absent one
 }
 
+// cutNested parts the name of a parameter that is a member within a member: an
+// object of texts stands in the query with one parameter for each, such as
+// Artifact.Name and SigningContext.team.
+func cutNested(name string, in any) (outer, inner string, nested bool) {
+	outer, inner, nested = strings.Cut(name, ".")
+	if !nested {
+		return name, "", false
+	}
+	field, ok := reflect.TypeOf(in).Elem().FieldByName(outer)
+	return outer, inner, ok && isNested(field.Type)
+}
+
+func isNested(t reflect.Type) bool {
+	return t.Kind() == reflect.Map || t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct && t != reflect.TypeFor[*api.Time]()
+}
+
 // queryValue reads a parameter as the member of its name has it. A list stands
 // in the query once for each element; any other member stands there once.
 func queryValue(name string, values []string, in any) (any, *api.Error) {
 	kind := reflect.String
 	if field, ok := reflect.TypeOf(in).Elem().FieldByName(name); ok {
+		if isNested(field.Type) {
+			return nil, api.Errorf(api.Validation, "%s stands in the query with one parameter for each of its members: %s.<name>=<value>.", name, name)
+		}
 		kind = kindOf(field.Type)
 	}
 	if kind == reflect.Slice {

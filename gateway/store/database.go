@@ -54,7 +54,7 @@ func upToDate(ctx context.Context, db *sql.DB, folder, there string) error {
 	if err != nil {
 		return err
 	}
-	known, err := goose.NumericComponent(files[len(files)-1].Name()) // sorted by name
+	known, err := goose.NumericComponent(files[len(files)-1].Name()) // they are sorted, and numbers may be left out
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"DeleteGrant":             func() error { return s.DeleteGrant(ctx, "grant") },
 		"ChangeApprovals":         func() error { return putApproval(ctx, s, anApproval("new", "key-000", "arn:a"), aRule(1, "arn:b")) },
 		"RemoveApprovals":         func() error { _, err := s.RemoveApprovals(ctx, t0.Add(time.Hour)); return err },
+		"UseGrants":               func() error { return s.UseGrants(ctx, t0, "counted") },
 	}
 }
 
@@ -121,6 +122,7 @@ func fill(t *testing.T, s *Store) {
 	insertGrant(t, s, aGrant("grant", "key-000", "arn:a"))
 	insertGrant(t, s, aGrant("due", "key-001", "arn:b"))
 	ok(t, putApproval(t.Context(), s, anApproval("over", "key-000", "arn:b"), aRule(2, "arn:a", "arn:b")))
+	insertGrant(t, s, aCounted("counted", "key-000", "arn:a", 9))
 }
 
 // unchanged runs all writes, which must fail as asked and leave memory as the

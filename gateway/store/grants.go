@@ -26,6 +26,8 @@ type Grant struct {
 	Region    string
 	Name      string // "" for none
 	CreatedAt time.Time
+	Uses      int64     // that it began with, where they are counted: UsesLeft says how many are left
+	UsedAt    time.Time // the last of them
 }
 
 // path sorts the grants of a key together.
@@ -112,6 +114,9 @@ func (s *Store) Access(region, id, principal string) (*policy.Key, []policy.Gran
 func (s *Store) InsertGrant(ctx context.Context, grant *Grant, most int, there ...string) (*Grant, error) {
 	g := *grant
 	g.CreatedAt, g.Operations = stored(g.CreatedAt), slices.Clone(g.Operations)
+	if !g.Expires.IsZero() {
+		g.Expires = stored(g.Expires)
+	}
 	made := &g
 	return made, s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		if err := s.mem.visible(g.Region, g.KeyID); err != nil {
@@ -139,8 +144,9 @@ func (s *Store) InsertGrant(ctx context.Context, grant *Grant, most int, there .
 			return nil, err
 		}
 		equals, subset := pairs(g.EncryptionContextEquals), pairs(g.EncryptionContextSubset)
-		_, err = tx.ExecContext(ctx, `INSERT INTO grants (id, region, key_id, name, grantee, retiring, operations, context_equals, context_subset, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, g.ID, g.Region, g.KeyID, g.Name, g.Grantee, g.RetiringPrincipal, string(operations), equals, subset, g.CreatedAt.UnixMicro())
+		_, err = tx.ExecContext(ctx, `INSERT INTO grants (id, region, key_id, name, grantee, retiring, operations, context_equals, context_subset, created_at, expires_at, uses, uses_left, used_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, g.ID, g.Region, g.KeyID, g.Name, g.Grantee, g.RetiringPrincipal, string(operations), equals, subset, g.CreatedAt.UnixMicro(),
+			column(g.Expires), sql.NullInt64{Int64: g.Uses, Valid: g.UsesLeft != nil}, g.UsesLeft, column(g.UsedAt))
 		return func(m *memory) { m.putGrant(&g) }, err
 	})
 }
@@ -175,7 +181,8 @@ func (m *memory) sameGrant(g *Grant) *Grant {
 		case o.Region != g.Region || o.KeyID != g.KeyID:
 			return nil
 		case o.Name == g.Name && o.Grantee == g.Grantee && o.RetiringPrincipal == g.RetiringPrincipal && slices.Equal(o.Operations, g.Operations) &&
-			maps.Equal(o.EncryptionContextEquals, g.EncryptionContextEquals) && maps.Equal(o.EncryptionContextSubset, g.EncryptionContextSubset):
+			maps.Equal(o.EncryptionContextEquals, g.EncryptionContextEquals) && maps.Equal(o.EncryptionContextSubset, g.EncryptionContextSubset) &&
+			o.Expires.Equal(g.Expires) && o.Uses == g.Uses:
 			return o
 		}
 	}

@@ -36,14 +36,17 @@ func loadPolicies(ctx context.Context, r *reader) error {
 }
 
 func loadGrants(ctx context.Context, r *reader) error {
-	return r.each(ctx, kindGrant, "SELECT id, region, key_id, name, grantee, retiring, operations, context_equals, context_subset, created_at FROM grants", "id", "id",
+	return r.each(ctx, kindGrant, "SELECT id, region, key_id, name, grantee, retiring, operations, context_equals, context_subset, created_at, expires_at, uses, uses_left, used_at FROM grants", "id", "id",
 		func(scan func(...any) error) error {
 			g := new(Grant)
 			var operations string
 			var equals, subset sql.NullString
-			if err := scan(&g.ID, &g.Region, &g.KeyID, &g.Name, &g.Grantee, &g.RetiringPrincipal, &operations, &equals, &subset, (*micros)(&g.CreatedAt)); err != nil {
+			var uses sql.NullInt64
+			if err := scan(&g.ID, &g.Region, &g.KeyID, &g.Name, &g.Grantee, &g.RetiringPrincipal, &operations, &equals, &subset, (*micros)(&g.CreatedAt),
+				(*micros)(&g.Expires), &uses, &g.UsesLeft, (*micros)(&g.UsedAt)); err != nil {
 				return err
 			}
+			g.Uses = uses.Int64
 			if err := json.Unmarshal([]byte(operations), &g.Operations); err != nil {
 				return err
 			}

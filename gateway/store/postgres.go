@@ -184,7 +184,7 @@ func (p *postgres) bound(ctx context.Context, limit time.Duration) (context.Cont
 // typed tells what the caller did wrong from what is wrong with the database,
 // where connections begin anew: the next may reach a server that is better.
 func (p *postgres) typed(err error) error {
-	for _, ours := range []error{ErrNotFound, ErrExists, ErrState, ErrInvalid, ErrClaimed, ErrElsewhere, ErrClosed, ErrUnavailable} {
+	for _, ours := range []error{ErrNotFound, ErrExists, ErrState, ErrInvalid, ErrClaimed, ErrElsewhere, ErrClosed, ErrFull, ErrNoPrincipal, ErrUsedUp, ErrUnavailable} {
 		if errors.Is(err, ours) {
 			return err
 		}

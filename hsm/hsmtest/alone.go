@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"regexp"
 	"testing"
+	"time"
 )
 
 // childVar marks a process that Alone started.
@@ -24,7 +25,11 @@ func Alone(t *testing.T, env ...string) bool {
 		return true
 	}
 	t.Parallel()
-	cmd := exec.Command(os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.v", "-test.timeout=180s")
+	limit := "0" // none
+	if end, limited := t.Deadline(); limited {
+		limit = time.Until(end).String()
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+regexp.QuoteMeta(t.Name())+"$", "-test.v", "-test.timeout="+limit)
 	cmd.Env = append(append(os.Environ(), env...), childVar+"="+t.Name(), "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	switch {

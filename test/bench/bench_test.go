@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // TestMeasure runs the whole benchmark with windows that are too short to mean anything: every process starts, every request is answered,
 // every figure is there.
 func TestMeasure(t *testing.T) {
-	o, err := parse([]string{"--only", "p256,ed25519,aws,encrypt,decrypt,data-key,mac,keys", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
+	o, err := parse([]string{"--only", "p256,ed25519,aws,encrypt,decrypt,data-key,mac,keys,fair", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
 		"--soak", "300ms", "--dir", t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -63,9 +63,19 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%d keys: %+v", k.Keys, k)
 		}
 	}
+	if len(rep.Fair) != 2 {
+		t.Errorf("%d rows of callers beside others", len(rep.Fair))
+	}
+	for _, row := range rep.Fair {
+		for _, who := range []string{besideNobody, besideAnother, besideItself} {
+			if f := row.Beside[who]; f.Ops < 1 || f.P99 < f.P50 || f.P50 <= 0 {
+				t.Errorf("%s beside %s: %+v", row.Algorithm, who, f)
+			}
+		}
+	}
 	var table bytes.Buffer
 	rep.print(&table)
-	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "data-key", "memory of the daemon"} {
+	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "data-key", "another caller", "memory of the daemon"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
 		}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,17 +99,8 @@ func (r *rig) bareTarget(c *child, key signKey, a algorithm, threads int) target
 func (r *rig) httpTarget(name string, pid, connections int, newRequest func() (*http.Request, error)) target {
 	return target{name, func(window time.Duration) (s sample, err error) {
 		run := loadRun{Connections: connections, Window: window}
-		for range max(64, connections) {
-			req, err := newRequest()
-			if err != nil {
-				return s, err
-			}
-			run.Address = req.URL.Host
-			text, err := httputil.DumpRequestOut(req, true)
-			if err != nil {
-				return s, err
-			}
-			run.Requests = append(run.Requests, text)
+		if err := run.fill(newRequest); err != nil {
+			return s, err
 		}
 		before, err := cpuOf(pid)
 		if err != nil {

@@ -18,6 +18,7 @@ type report struct {
 	Secrets  []secretRow `json:"secrets,omitempty"`
 	Keys     []keysRow   `json:"keys,omitempty"`
 	Creating *creating   `json:"creating,omitempty"`
+	Fair     []fairRow   `json:"fair,omitempty"`
 	Soak     *soak       `json:"soak,omitempty"`
 }
 

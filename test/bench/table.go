@@ -25,6 +25,9 @@ func (rep report) print(w io.Writer) {
 			c.Made, c.Slowest, c.Creating.PerSecond, c.Alone.PerSecond, 100*c.Goal.Is, 100*c.Goal.Limit, mark(c.Goal))
 		fmt.Fprintf(w, "p99 %.1f ms, %.1f ms without\n", c.Creating.P99, c.Alone.P99)
 	}
+	if len(rep.Fair) > 0 {
+		printFair(w, rep.Fair)
+	}
 	if s := rep.Soak; s != nil {
 		first, last := s.Samples[0], s.Samples[len(s.Samples)-1]
 		fmt.Fprintf(w, "\nmemory of the daemon over %.0f s and %d signatures: %.1f MB at first, %.1f MB at last; growth by regression %.1f %%, goal %.0f %%: %s\n",
@@ -98,6 +101,18 @@ func printKeys(w io.Writer, rows []keysRow) {
 			continue
 		}
 		fmt.Fprintf(t, "%.2f\t%.2f\t%s\t\n", r.Goal.Is, r.Goal.Limit, mark(*r.Goal))
+	}
+	t.Flush()
+}
+
+func printFair(w io.Writer, rows []fairRow) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "\none connection beside\t%d of\tops/s\tp50 ms\tp99 ms\t\n", greedyConnections)
+	for _, r := range rows {
+		for _, who := range []string{besideNobody, besideAnother, besideItself} {
+			f := r.Beside[who]
+			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.2f\t%.2f\t\n", r.Algorithm, who, f.PerSecond, f.P50, f.P99)
+		}
 	}
 	t.Flush()
 }

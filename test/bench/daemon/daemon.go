@@ -183,9 +183,9 @@ func (s *State) Command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// credentials reads the file that the daemon keeps for its first administrator.
-func (s *State) credentials() (map[string]string, error) {
-	text, err := os.ReadFile(filepath.Join(s.Dir, "admin.env"))
+// credentials reads a file of credentials: admin.env is the one that the daemon keeps for its first administrator.
+func (s *State) credentials(file string) (map[string]string, error) {
+	text, err := os.ReadFile(filepath.Join(s.Dir, file))
 	if err != nil {
 		return nil, err
 	}

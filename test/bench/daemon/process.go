@@ -68,7 +68,7 @@ func (s *State) Start() (*Process, error) {
 		p.Kill()
 		return nil, fmt.Errorf("hsmgated did not start in %s:\n%s", startLimit, s.tail(from))
 	}
-	c, err := s.credentials()
+	c, err := s.credentials("admin.env")
 	if err != nil {
 		p.Kill()
 		return nil, err

@@ -1,0 +1,159 @@
+package hsm
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+type callerKey struct{}
+
+// WithCaller names on whose behalf calls are made with this context. While calls wait for a session, callers take turns, so that one with a
+// hundred calls does not have another one's single call wait for a hundred. Calls without a name are those of one caller.
+func WithCaller(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, callerKey{}, name)
+}
+
+func callerOf(ctx context.Context) string {
+	name, _ := ctx.Value(callerKey{}).(string)
+	return name
+}
+
+// queue holds jobs for the workers that serve it: the callers that wait take turns, and each has its own in the order of their arrival. The
+// lists run through jobs and lines, so that to queue costs no allocation.
+type queue struct {
+	ready   chan struct{} // one for each job in the lines, whether its caller has given it up or not; has room for as many as may wait
+	waiting atomic.Int64
+
+	mu    sync.Mutex
+	lines map[string]*line // of the callers with jobs
+	next  *line            // whose turn it is; the last one is before it in the ring
+	spare *line            // one that is empty, for the next caller
+}
+
+// line holds the jobs of one caller, and is one of a ring.
+type line struct {
+	caller       string
+	first, last  *job
+	length       int
+	before, then *line
+}
+
+func newQueue(limit int) *queue {
+	return &queue{ready: make(chan struct{}, limit), lines: make(map[string]*line)}
+}
+
+// push queues a job; false where there is no room. The last job of the longest line makes room for a caller that has fewer.
+func (q *queue) push(caller string, j *job) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lines[caller]
+	full := len(q.ready) == cap(q.ready)
+	if full && !q.makeRoom(l) {
+		return false
+	}
+	if l == nil {
+		l = q.open(caller)
+	}
+	l.add(j)
+	if !full { // else the job takes over what stood for the one that went
+		q.ready <- struct{}{}
+	}
+	return true
+}
+
+// makeRoom ends the newest job of the longest line, if that is longer than the line for which room is made would be.
+func (q *queue) makeRoom(newcomer *line) bool {
+	mine := 0
+	if newcomer != nil {
+		mine = newcomer.length
+	}
+	var longest *line
+	for _, l := range q.lines {
+		if longest == nil || l.length > longest.length {
+			longest = l
+		}
+	}
+	if longest == nil || longest.length <= mine+1 {
+		return false
+	}
+	if j := longest.dropLast(); j.state.CompareAndSwap(jobQueued, jobRunning) {
+		q.waiting.Add(-1)
+		j.crowded = true
+		j.finish()
+	}
+	return true
+}
+
+// pop takes the next job. Who has taken one from ready finds one.
+func (q *queue) pop() *job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.next
+	j := l.dropFirst()
+	if q.next = l.then; l.first == nil {
+		q.close(l)
+	}
+	return j
+}
+
+// open gives a caller a line, whose turn comes after all others.
+func (q *queue) open(caller string) *line {
+	l := q.spare
+	if q.spare = nil; l == nil {
+		l = new(line)
+	}
+	l.caller, q.lines[caller] = caller, l
+	if q.next == nil {
+		q.next, l.before, l.then = l, l, l
+		return l
+	}
+	l.before, l.then = q.next.before, q.next
+	l.before.then, l.then.before = l, l
+	return l
+}
+
+// close takes an empty line out of the ring.
+func (q *queue) close(l *line) {
+	delete(q.lines, l.caller)
+	l.before.then, l.then.before = l.then, l.before
+	if q.next == l {
+		if q.next = l.then; q.next == l {
+			q.next = nil
+		}
+	}
+	*l = line{}
+	q.spare = l
+}
+
+func (l *line) add(j *job) {
+	j.ahead, j.behind = l.last, nil
+	if l.last == nil {
+		l.first = j
+	} else {
+		l.last.behind = j
+	}
+	l.last = j
+	l.length++
+}
+
+func (l *line) dropFirst() *job {
+	j := l.first
+	if l.first = j.behind; l.first == nil {
+		l.last = nil
+	} else {
+		l.first.ahead = nil
+	}
+	j.behind = nil
+	l.length--
+	return j
+}
+
+// dropLast is for a line of several.
+func (l *line) dropLast() *job {
+	j := l.last
+	l.last = j.ahead
+	l.last.behind, j.ahead = nil, nil
+	l.length--
+	return j
+}
