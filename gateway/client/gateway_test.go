@@ -178,6 +178,11 @@ func accessTo(t *testing.T, c *client.Client, id, who string, ok func(string, er
 	if now.Policy != text || text == old.Policy {
 		t.Errorf("the policy is %s", now.Policy)
 	}
+	why, err := c.ExplainAccess(ctx, &api.ExplainAccessRequest{Principal: who, Action: "kms:PutKeyPolicy", KeyId: id})
+	ok("ExplainAccess", err)
+	if !why.Allowed || len(why.Decisions) != 1 || why.Decisions[0].Statement != "role/administrator" || len(why.Decisions[0].Steps) != 2 {
+		t.Errorf("%+v", why)
+	}
 	grant := &api.CreateGrantRequest{KeyTarget: key(id), GranteePrincipal: who, RetiringPrincipal: who, Operations: []api.GrantOperation{api.GrantSign}}
 	first, err := c.CreateGrant(ctx, grant)
 	ok("CreateGrant", err)
