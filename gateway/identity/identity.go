@@ -46,6 +46,8 @@ type Identities struct {
 	seal    cipher.AEAD
 	account string
 	derived atomic.Pointer[derived]
+
+	providers []*provider // of OIDC tokens
 }
 
 // derived is what was worked out from the store's values, by their pointers.
