@@ -63,6 +63,9 @@ func (i *Identities) IssueAccessKey(ctx context.Context, principalARN string, tt
 	if ttl < 0 {
 		return "", "", fmt.Errorf("identity: %w: the lifetime of an access key is positive, or 0 for ever, not %s", ErrInvalid, ttl)
 	}
+	if err := i.mayHaveCredentials(principalARN); err != nil {
+		return "", "", err
+	}
 	id = accessKeyPrefix + strings.ToUpper(randomBase32(accessKeyRandom))
 	raw := make([]byte, secretBytes)
 	rand.Read(raw) // never fails

@@ -81,6 +81,9 @@ func (i *Identities) IssueBearer(ctx context.Context, principalARN string, ttl t
 	if ttl <= 0 {
 		return "", fmt.Errorf("identity: %w: a bearer token needs a positive lifetime, not %s", ErrInvalid, ttl)
 	}
+	if err := i.mayHaveCredentials(principalARN); err != nil {
+		return "", err
+	}
 	id, secret := randomBase32(bearerIDLen), randomBase32(bearerSecretLen)
 	hash := sha256.Sum256([]byte(secret))
 	err = i.store.InsertBearer(ctx, &store.Bearer{

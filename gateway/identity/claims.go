@@ -11,7 +11,7 @@ import (
 
 const (
 	maxDepth   = 5  // of objects within each other
-	maxSession = 64 // characters of a session's name, as in AWS; at least 2
+	maxSession = 64 // characters of a session's name; see validSession
 )
 
 // claimsOf makes lists of texts of a token's claims. A member of an object has
@@ -112,9 +112,10 @@ func (p *provider) tagsOf(claims map[string][]string) (map[string]string, error)
 		switch values := claims[claim]; {
 		case len(values) > 1:
 			return nil, fmt.Errorf("claim %s has %d values, of which the tag %s can have one", claim, len(values), name)
-		case len(values) == 1 && len(values[0]) > maxTagValue:
-			return nil, fmt.Errorf("claim %s is longer than %d bytes, the most that the tag %s can have", claim, maxTagValue, name)
 		case len(values) == 1:
+			if err := checkTag(name, values[0]); err != nil {
+				return nil, fmt.Errorf("claim %s: %w", claim, err)
+			}
 			tags[name] = values[0]
 		}
 	}

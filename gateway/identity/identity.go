@@ -95,6 +95,10 @@ func (i *Identities) PrincipalARN(name string) string {
 // 1 to 64 letters, digits and _+=,.@-. keys are ids of existing keys, for
 // policy.RoleUser only. ErrInvalid, store.ErrExists, store.ErrNotFound.
 func (i *Identities) CreatePrincipal(ctx context.Context, name string, role policy.Role, keys []string, now time.Time) (policy.Principal, error) {
+	return i.create(ctx, i.PrincipalARN(name), name, role, keys, now)
+}
+
+func (i *Identities) create(ctx context.Context, arn, name string, role policy.Role, keys []string, now time.Time) (policy.Principal, error) {
 	switch {
 	case !validName.MatchString(name):
 		return policy.Principal{}, fmt.Errorf("identity: %w: principal name %q: 1 to 64 letters, digits and _+=,.@- are asked for", ErrInvalid, name)
@@ -103,7 +107,7 @@ func (i *Identities) CreatePrincipal(ctx context.Context, name string, role poli
 	case role != policy.RoleUser && len(keys) > 0:
 		return policy.Principal{}, fmt.Errorf("identity: %w: the role %s is not limited to keys: name none", ErrInvalid, role)
 	}
-	p := &store.Principal{ARN: i.PrincipalARN(name), Name: name, Role: string(role), Keys: keys, CreatedAt: now}
+	p := &store.Principal{ARN: arn, Name: name, Role: string(role), Keys: keys, CreatedAt: now}
 	if err := i.store.InsertPrincipal(ctx, p); err != nil {
 		return policy.Principal{}, fmt.Errorf("identity: %w", err)
 	}
@@ -138,6 +142,11 @@ func (i *Identities) principal(d *derived, arn string) (policy.Principal, error)
 	if !ok {
 		return policy.Principal{}, ErrUnknown // deleted since its credential was read
 	}
+	return i.known(d, p)
+}
+
+// known is toPolicy once for each state of a principal.
+func (i *Identities) known(d *derived, p *store.Principal) (policy.Principal, error) {
 	if known, ok := d.principals.Load(p); ok {
 		return *known.(*policy.Principal), nil
 	}

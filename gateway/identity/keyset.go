@@ -27,9 +27,6 @@ const (
 	minRSA = 2048
 )
 
-// ErrAway: the keys of the token's issuer cannot be had now.
-var ErrAway = errors.New("the keys of the issuer cannot be had")
-
 var errUnknownKey = errors.New("the issuer has no such key")
 
 // keyFinder finds the public key of a provider by its kid.
@@ -94,7 +91,7 @@ type fileKeys struct{ file watched[keySet] }
 func (f *fileKeys) find(_ context.Context, kid string, _ time.Time) (*jose.JSONWebKey, error) {
 	keys, err := f.file.get()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrAway, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	return keys.find(kid)
 }
@@ -118,7 +115,7 @@ func (f *fetchedKeys) find(ctx context.Context, kid string, now time.Time) (*jos
 	f.refresh(ctx, now, keysPace)
 	keys := f.known(now)
 	if keys == nil {
-		return nil, ErrAway
+		return nil, ErrUnreachable
 	}
 	return keys.find(kid)
 }

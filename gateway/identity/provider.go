@@ -10,7 +10,6 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/hsmgate/hsmgate/gateway/policy"
-	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
 // Provider is an issuer of OIDC tokens that is trusted, and the roles that its
@@ -72,12 +71,12 @@ var presets = map[string]preset{
 	"": {session: "{sub}"},
 	"github": {
 		issuer: "https://token.actions.githubusercontent.com", session: "{repository}@{run_id}",
-		tags:    map[string]string{"repository": "repository", "ref": "ref", "environment": "environment"},
+		tags:    map[string]string{"repository": "repository", "repository_owner": "repository_owner"},
 		tenants: []string{"sub", "repository", "repository_id", "repository_owner", "repository_owner_id"},
 	},
 	"gitlab": {
 		issuer: "https://gitlab.com", session: "{project_path}@{job_id}",
-		tags:    map[string]string{"project_path": "project_path", "ref": "ref", "environment": "environment"},
+		tags:    map[string]string{"project_path": "project_path", "namespace_path": "namespace_path"},
 		tenants: []string{"sub", "project_path", "project_id", "namespace_path", "namespace_id"},
 	},
 	"kubernetes": {
@@ -171,7 +170,7 @@ func (c Provider) compile() (p *provider, problems []error) {
 		wrong("session: %q: letters, digits and _+=,.@- are asked for, and {claim}", p.Session)
 	}
 	for name, claim := range p.Tags {
-		if _, err := retag(nil, []store.Tag{{Name: name, Value: "x"}}, nil); err != nil || claim == "" {
+		if checkTag(name, "") != nil || claim == "" {
 			wrong("tags: %q: %q is not a tag with the claim that its value is of", name, claim)
 		}
 	}

@@ -68,8 +68,8 @@ func (i *Identities) Watch(ctx context.Context) {
 
 // WebIdentity verifies a token of an OIDC provider and finds the role that it
 // has: by the first rule that fits, or, where roleARN is not empty, by the first
-// of those for that role. ErrToken, or ErrAway where the provider's keys cannot be
-// had.
+// of those for that role. ErrToken, with ErrDenied where the token is good and no
+// rule fits; ErrUnreachable where the provider's keys cannot be had.
 func (i *Identities) WebIdentity(ctx context.Context, token, roleARN string, now time.Time) (role string, proof Proof, err error) {
 	p, payload, err := i.verify(ctx, token, now)
 	if err != nil {
@@ -86,15 +86,15 @@ func (i *Identities) WebIdentity(ctx context.Context, token, roleARN string, now
 	if err != nil {
 		return "", Proof{}, refused("%s: %w", p.Name, err)
 	}
-	named, ours := strings.CutPrefix(roleARN, "arn:aws:iam::"+i.account+":role/")
-	if roleARN != "" && (!ours || named == "") {
-		return "", Proof{}, refused("%s: %.200q is no role of this account", p.Name, roleARN)
+	named, ours := i.RoleName(roleARN)
+	if roleARN != "" && !ours {
+		return "", Proof{}, refused("%s: %w: %.200q is no role of this account", p.Name, ErrDenied, roleARN)
 	}
 	role, ok := p.role(claims, named)
 	if !ok {
-		return "", Proof{}, refused("%s: subject %.200q: no rule fits", p.Name, standard.Subject)
+		return "", Proof{}, refused("%s: subject %.200q: %w: no rule fits", p.Name, standard.Subject, ErrDenied)
 	}
-	proof = Proof{Claims: claims, Provider: p.Name, Subject: standard.Subject, Expires: standard.Expiry.Time()}
+	proof = Proof{Claims: claims, Provider: p.Name, Subject: standard.Subject, Expires: standard.Expiry.Time().Add(skew)}
 	if proof.Session, err = sessionName(p.Session, claims); err == nil {
 		proof.Tags, err = p.tagsOf(claims)
 	}
@@ -130,7 +130,7 @@ func (i *Identities) verify(ctx context.Context, token string, now time.Time) (*
 	}
 	p := i.providers[at]
 	payload, err := p.verify(ctx, signed, now)
-	if errors.Is(err, ErrAway) {
+	if errors.Is(err, ErrUnreachable) {
 		return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
 	}
 	if err != nil {
@@ -153,13 +153,13 @@ func (p *provider) verify(ctx context.Context, signed *jose.JSONWebSignature, no
 	h := signed.Signatures[0].Protected
 	_, critical := h.ExtraHeaders["crit"]
 	_, unencoded := h.ExtraHeaders["b64"]
-	kind, _ := h.ExtraHeaders[jose.HeaderType].(string)
+	kind, plain := h.ExtraHeaders[jose.HeaderType].(string)
 	switch {
 	case !slices.Contains(p.algorithms, jose.SignatureAlgorithm(h.Algorithm)):
 		return nil, fmt.Errorf("algorithm %s is not among %s", h.Algorithm, joined(p.algorithms))
 	case critical || unencoded:
 		return nil, errors.New("its header has crit or b64")
-	case !isTokenType(kind):
+	case !plain && h.ExtraHeaders[jose.HeaderType] != nil, !isTokenType(kind):
 		return nil, fmt.Errorf("its type is %.32q", kind) // RFC 8725, section 3.11
 	}
 	key, err := p.keys.find(ctx, h.KeyID, now)

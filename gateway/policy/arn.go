@@ -90,6 +90,16 @@ func sessionOf(caller, role string) bool {
 	return ok && named && name != "" && path[strings.LastIndexByte(path, '/')+1:] == name
 }
 
+// RoleOf is the ARN of the role that a session is of; "" for any other principal.
+func RoleOf(session string) string {
+	name, ok := strings.CutPrefix(part(session, partResource), "assumed-role/")
+	if !ok {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, "/")
+	return "arn:" + part(session, partPartition) + ":iam::" + accountOf(session) + ":role/" + name
+}
+
 // IsPrincipal says whether s is the ARN of one principal, as a grant names it: a
 // root, user, role, assumed-role session or federated user.
 func IsPrincipal(s string) bool {

@@ -281,10 +281,8 @@ func principalType(arn string) string {
 // principalARN is aws:PrincipalArn: of a role's session, it is the role's (IAM
 // User Guide, reference_policies_condition-keys, aws:PrincipalArn).
 func principalARN(arn string) string {
-	session, ok := strings.CutPrefix(part(arn, partResource), "assumed-role/")
-	if !ok {
-		return arn
+	if role := RoleOf(arn); role != "" {
+		return role
 	}
-	name, _, _ := strings.Cut(session, "/")
-	return "arn:" + part(arn, partPartition) + ":iam::" + accountOf(arn) + ":role/" + name
+	return arn
 }
