@@ -12,6 +12,8 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 const (
@@ -102,6 +104,20 @@ func (i *Identities) WebIdentity(ctx context.Context, token, roleARN string, now
 		return "", Proof{}, refused("%s: %w", p.Name, err)
 	}
 	return role, proof, nil
+}
+
+// WebPrincipal is the caller whom a token of an OIDC provider is of. Its errors are
+// those of WebIdentity; ErrToken, too, where there is no such role.
+func (i *Identities) WebPrincipal(ctx context.Context, token string, now time.Time) (policy.Principal, error) {
+	role, proof, err := i.WebIdentity(ctx, token, "", now)
+	if err != nil {
+		return policy.Principal{}, err
+	}
+	p, err := i.Assume(role, proof, now)
+	if err != nil {
+		return policy.Principal{}, refused("%s: subject %.200q: role %s: %w", proof.Provider, proof.Subject, role, err)
+	}
+	return p, nil
 }
 
 // verify finds the provider that a token says it is of, and checks with that

@@ -124,9 +124,14 @@ func (s *Issuer) AddHiddenKey(kid string, algorithm jose.SignatureAlgorithm) {
 
 // Public is the public key of that name.
 func (s *Issuer) Public(kid string) crypto.PublicKey {
+	return s.Private(kid).Public()
+}
+
+// Private is the private key of that name.
+func (s *Issuer) Private(kid string) crypto.Signer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.signers[kid].key.Public()
+	return s.signers[kid].key
 }
 
 // Publish adds a key to the key set, whatever is in it.
