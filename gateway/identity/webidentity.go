@@ -21,9 +21,9 @@ const (
 	skew     = 60 * time.Second // between the clocks of a provider and this machine
 )
 
-// ErrToken: an OIDC token that is not accepted. The text says why, and holds
-// nothing of the token but names; callers are not told.
-var ErrToken = errors.New("OIDC token not accepted")
+// ErrToken: an OIDC token that is not accepted; it is an ErrUnknown. The text says
+// why, and holds nothing of the token but names; callers are not told.
+var ErrToken = fmt.Errorf("%w: OIDC token not accepted", ErrUnknown)
 
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrToken, fmt.Errorf(format, args...))
@@ -70,8 +70,8 @@ func (i *Identities) Watch(ctx context.Context) {
 
 // WebIdentity verifies a token of an OIDC provider and finds the role that it
 // has: by the first rule that fits, or, where roleARN is not empty, by the first
-// of those for that role. ErrToken, with ErrDenied where the token is good and no
-// rule fits; ErrUnreachable where the provider's keys cannot be had.
+// of those for that role. ErrToken; where the token is good and no rule fits, also
+// ErrDenied, and the proof says of whom it is. ErrUnreachable where the provider's keys cannot be had.
 func (i *Identities) WebIdentity(ctx context.Context, token, roleARN string, now time.Time) (role string, proof Proof, err error) {
 	p, payload, err := i.verify(ctx, token, now)
 	if err != nil {
@@ -88,15 +88,15 @@ func (i *Identities) WebIdentity(ctx context.Context, token, roleARN string, now
 	if err != nil {
 		return "", Proof{}, refused("%s: %w", p.Name, err)
 	}
+	proof = Proof{Claims: claims, Provider: p.Name, Subject: standard.Subject, Expires: standard.Expiry.Time().Add(skew)}
 	named, ours := i.RoleName(roleARN)
 	if roleARN != "" && !ours {
-		return "", Proof{}, refused("%s: %w: %.200q is no role of this account", p.Name, ErrDenied, roleARN)
+		return "", proof, refused("%s: %w: %.200q is no role of this account", p.Name, ErrDenied, roleARN)
 	}
 	role, ok := p.role(claims, named)
 	if !ok {
-		return "", Proof{}, refused("%s: subject %.200q: %w: no rule fits", p.Name, standard.Subject, ErrDenied)
+		return "", proof, refused("%s: subject %.200q: %w: no rule fits", p.Name, standard.Subject, ErrDenied)
 	}
-	proof = Proof{Claims: claims, Provider: p.Name, Subject: standard.Subject, Expires: standard.Expiry.Time().Add(skew)}
 	if proof.Session, err = sessionName(p.Session, claims); err == nil {
 		proof.Tags, err = p.tagsOf(claims)
 	}
