@@ -6,14 +6,20 @@
 // stored, which is enough because the secret is 256 random bits. An access key
 // is what AWS clients sign requests with, so its secret must be readable: it is
 // sealed by AES-256-GCM under a key that is not in the database.
+//
+// Workloads have no such credential: they prove what they are, and assume a role
+// for a session. A session is kept nowhere; its token says, sealed, all of it.
 package identity
 
 import (
 	"context"
 	"crypto/cipher"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,10 +48,11 @@ var (
 // Identities knows all principals. Its methods may be called from several
 // goroutines; Bearer and AccessKey read memory only.
 type Identities struct {
-	store   *store.Store
-	seal    cipher.AEAD
-	account string
-	derived atomic.Pointer[derived]
+	store    *store.Store
+	seal     cipher.AEAD
+	sessions sessions
+	account  string
+	derived  atomic.Pointer[derived]
 
 	providers []*provider // of OIDC tokens
 }
@@ -76,7 +83,11 @@ func New(s *store.Store, sealKey []byte, account string) (*Identities, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Identities{store: s, seal: seal, account: account}
+	sessions, err := newSessions(sealKey)
+	if err != nil {
+		return nil, err
+	}
+	i := &Identities{store: s, seal: seal, sessions: sessions, account: account}
 	i.derived.Store(&derived{generation: s.IdentityGeneration()})
 	for _, k := range s.AccessKeys("") {
 		if _, err := i.open(k.ID, k.SealedSecret); err != nil {
@@ -176,7 +187,7 @@ func (i *Identities) toPolicy(p *store.Principal) (*policy.Principal, error) {
 	for _, id := range p.Keys {
 		keys[id] = true
 	}
-	made := &policy.Principal{ARN: p.ARN, Role: policy.Role(p.Role), Keys: keys}
+	made := &policy.Principal{ARN: p.ARN, ID: principalID(p), Role: policy.Role(p.Role), Keys: keys}
 	for _, name := range p.Policies {
 		named, ok := i.store.Policy(name)
 		if !ok {
@@ -195,6 +206,17 @@ func (i *Identities) toPolicy(p *store.Principal) (*policy.Principal, error) {
 		made.Tags[t.Name] = t.Value
 	}
 	return made, nil
+}
+
+// principalID is the unique id of a principal, which the next one of its name does
+// not have (IAM User Guide, reference_identifiers, Unique identifiers).
+func principalID(p *store.Principal) string {
+	prefix := "AIDA"
+	if IsRole(p) {
+		prefix = "AROA"
+	}
+	sum := sha256.Sum256([]byte(p.ARN + " " + strconv.FormatInt(p.CreatedAt.UnixMicro(), 10)))
+	return prefix + strings.ToUpper(lowerBase32.EncodeToString(sum[:]))[:17]
 }
 
 // expired: a credential is good before its expiry; a zero expiry is never.

@@ -37,6 +37,15 @@ type Proof struct {
 	Expires time.Time // when the proof ends; zero: never
 }
 
+// Prover tells what the token of an identity provider proves. role is the name of
+// the role that its holder may be: that of roleARN or, where that is "", the first
+// that a rule gives. ErrUnknown for a token that is none or is not to be believed,
+// ErrExpired, ErrDenied with the proof, and ErrUnreachable; the text of an error
+// is for the holder of the token.
+type Prover interface {
+	WebIdentity(ctx context.Context, token, roleARN string, now time.Time) (role string, p Proof, err error)
+}
+
 // The names of sessions (AWS STS API reference, RoleSessionName).
 var validSession = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
 
@@ -99,6 +108,7 @@ func (i *Identities) assume(d *derived, role string, p Proof) (policy.Principal,
 		return policy.Principal{}, nil, err
 	}
 	made.ARN = "arn:aws:sts::" + i.account + ":assumed-role/" + role + "/" + p.Session
+	made.ID += ":" + p.Session
 	made.Claims, made.CertificateSubject, made.CertificateSANs = p.Claims, p.CertificateSubject, p.CertificateSANs
 	made.IdentityProvider, made.IdentitySubject = p.Provider, p.Subject
 	if made.Tags, err = sessionTags(made.Tags, p.Tags); err != nil {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,10 @@ func TestAssume(t *testing.T) {
 	p, err := i.Assume("deploy", proof, now)
 	ok(t, err)
 	equal(t, len(p.Policies), 1)
-	p.Policies = nil
+	if !regexp.MustCompile(`^AROA[A-Z2-7]{17}:run-7$`).MatchString(p.ID) {
+		t.Errorf("id %q", p.ID)
+	}
+	p.Policies, p.ID = nil, ""
 	equal(t, p, policy.Principal{ARN: deploySession, Role: policy.RoleUser, Keys: map[string]bool{"key-1": true},
 		Tags: map[string]string{"team": "web", "branch": "main", "tier": "1"}, Claims: proof.Claims, CertificateSubject: "CN=x", CertificateSANs: []string{"dns:x"}})
 	plain, err := i.Assume("deploy", Proof{Session: "run-7"}, now)

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	maxToken = 16 << 10         // bytes of a token
-	skew     = 60 * time.Second // between the clocks of a provider and this machine
+	maxJWT = 16 << 10         // bytes of a token
+	skew   = 60 * time.Second // between the clocks of a provider and this machine
 )
 
 // ErrToken: an OIDC token that is not accepted; it is an ErrUnknown. The text says
@@ -124,8 +124,8 @@ func (i *Identities) WebPrincipal(ctx context.Context, token string, now time.Ti
 // provider's keys, and no other, that it is. Nothing that a token names is ever
 // fetched.
 func (i *Identities) verify(ctx context.Context, token string, now time.Time) (*provider, []byte, error) {
-	if len(token) > maxToken {
-		return nil, nil, refused("it has %d bytes, more than %d", len(token), maxToken)
+	if len(token) > maxJWT {
+		return nil, nil, refused("it has %d bytes, more than %d", len(token), maxJWT)
 	}
 	if len(i.providers) == 0 {
 		return nil, nil, refused("no identity provider is configured")

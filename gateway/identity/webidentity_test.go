@@ -195,7 +195,7 @@ func TestRefusedTokens(t *testing.T) {
 		{"ES384", s.Sign("p384", good, nil), "algorithm ES384 is not among RS256"},
 		{"RS512 by the same key", identitytest.Sign(t, jose.RS512, s.Private("rsa"), good, (&jose.SignerOptions{}).WithHeader("kid", "rsa")), "algorithm RS512"},
 		{"RS256 by an EC key", s.Sign("hidden", good, map[string]any{"kid": "ec"}), "the key is for"},
-		{"huge", s.Token(with("x", strings.Repeat("x", maxToken))), "bytes, more than"},
+		{"huge", s.Token(with("x", strings.Repeat("x", maxJWT))), "bytes, more than"},
 		{"other repository", s.Token(identitytest.GitHub(s.URL, audience, "example/app2", tag, now)), "no rule fits"},
 		{"branch", s.Token(identitytest.GitHub(s.URL, audience, repository, "refs/heads/main", now)), "no rule fits"},
 		{"wildcard in a claim", s.Token(identitytest.GitHub(s.URL, audience, "*", tag, now)), "no rule fits"},
