@@ -53,6 +53,8 @@ type Identities struct {
 	sessions sessions
 	account  string
 	derived  atomic.Pointer[derived]
+
+	providers []*provider // of OIDC tokens
 }
 
 // derived is what was worked out from the store's values, by their pointers.

@@ -20,8 +20,9 @@ var validPolicyName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,128}$`)
 var validTag = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
 const (
-	maxPolicies = 20 // of one principal
-	maxTags     = 50 // of one principal
+	maxPolicies = 20  // of one principal
+	maxTags     = 50  // of one principal
+	maxTagValue = 256 // bytes
 )
 
 // PutPolicy makes an identity policy, or replaces it for all who have it; it
@@ -92,7 +93,7 @@ func retag(old, set []store.Tag, remove []string) ([]store.Tag, error) {
 }
 
 func checkTag(name, value string) error {
-	if name == "" || len(name) > 128 || len(value) > 256 || !validTag.MatchString(name+value) || strings.HasPrefix(strings.ToLower(name), "aws:") {
+	if name == "" || len(name) > 128 || len(value) > maxTagValue || !validTag.MatchString(name+value) || strings.HasPrefix(strings.ToLower(name), "aws:") {
 		return fmt.Errorf("identity: %w: tag %q: letters, digits, spaces and _.:/=+-@ are asked for, at most 128 bytes in its name and 256 in its value, and no aws: before it", ErrInvalid, name)
 	}
 	return nil

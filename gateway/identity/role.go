@@ -31,6 +31,9 @@ type Proof struct {
 	CertificateSubject string
 	CertificateSANs    []string
 
+	Provider string // who vouches: name of the OIDC provider, or "certificate"
+	Subject  string // for whom, in the provider's words
+
 	Expires time.Time // when the proof ends; zero: never
 }
 
@@ -107,6 +110,7 @@ func (i *Identities) assume(d *derived, role string, p Proof) (policy.Principal,
 	made.ARN = "arn:aws:sts::" + i.account + ":assumed-role/" + role + "/" + p.Session
 	made.ID += ":" + p.Session
 	made.Claims, made.CertificateSubject, made.CertificateSANs = p.Claims, p.CertificateSubject, p.CertificateSANs
+	made.IdentityProvider, made.IdentitySubject = p.Provider, p.Subject
 	if made.Tags, err = sessionTags(made.Tags, p.Tags); err != nil {
 		return policy.Principal{}, nil, err
 	}

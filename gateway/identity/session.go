@@ -75,6 +75,9 @@ type statement struct {
 	Claims   map[string][]string `json:"c,omitempty"`
 	Subject  string              `json:"s,omitempty"`
 	AltNames []string            `json:"a,omitempty"`
+
+	Provider string `json:"p,omitempty"` // who vouches for the caller, and for whom
+	Vouched  string `json:"u,omitempty"`
 }
 
 // NewRoleSession makes a session of a role, good for ttl. role is its name. maker
@@ -86,7 +89,8 @@ func (i *Identities) NewRoleSession(role string, p Proof, maker string, ttl time
 		return nil, err
 	}
 	return i.newSession(made, ttl, now, statement{Role: role, Since: sessionsSince(of), Maker: maker,
-		Session: p.Session, Tags: p.Tags, Claims: p.Claims, Subject: p.CertificateSubject, AltNames: p.CertificateSANs})
+		Session: p.Session, Tags: p.Tags, Claims: p.Claims, Subject: p.CertificateSubject, AltNames: p.CertificateSANs,
+		Provider: p.Provider, Vouched: p.Subject})
 }
 
 // NewUserSession makes a session of the principal that an access key belongs to,
@@ -151,7 +155,8 @@ func (i *Identities) sessionOf(says *statement, now time.Time) (p policy.Princip
 			return p, err
 		}
 	}
-	p, of, err := i.assume(d, says.Role, Proof{Session: says.Session, Tags: says.Tags, Claims: says.Claims, CertificateSubject: says.Subject, CertificateSANs: says.AltNames})
+	p, of, err := i.assume(d, says.Role, Proof{Session: says.Session, Tags: says.Tags, Claims: says.Claims,
+		CertificateSubject: says.Subject, CertificateSANs: says.AltNames, Provider: says.Provider, Subject: says.Vouched})
 	switch {
 	case err != nil:
 		return policy.Principal{}, err
