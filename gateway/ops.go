@@ -17,6 +17,7 @@ type Op struct {
 	New func() any // an empty request to decode into
 	run func(context.Context, *Service, *Call, any) (any, *api.Error)
 
+	open       bool   // who calls may do it: what it gives is the caller's own
 	permission string // kms:Name, but for ReEncrypt, which has one for each key
 	beyondKMS  bool   // AWS KMS has no such operation, so only REST does
 	byAlias    bool   // the key may be named by an alias, too
@@ -134,6 +135,12 @@ func (op *Op) orAlias() *Op {
 // orAt gives the operation a second path, for requests that do not name a key.
 func (op *Op) orAt(path string) *Op {
 	op.Also = path
+	return op
+}
+
+// toAll marks an operation that no permission stands for.
+func (op *Op) toAll() *Op {
+	op.open, op.permission = true, ""
 	return op
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -42,6 +43,12 @@ type Config struct {
 	Rotation Rotation
 	// Imports says how key material is brought in.
 	Imports Imports
+	// Identities knows the callers. Without it, none can be given a session.
+	Identities *identity.Identities
+	// Prover checks the tokens of identity providers. Default none.
+	Prover identity.Prover
+	// Sessions say how long sessions of roles are good.
+	Sessions Sessions
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
 	Quotas Quotas
 	// StaleLimit is how long calls that only read memory and use the token are
@@ -64,6 +71,9 @@ type Service struct {
 	rotation     Rotation
 	imports      Imports
 	quotas       Quotas
+	identities   *identity.Identities
+	prover       identity.Prover
+	sessions     Sessions
 	staleLimit   time.Duration
 	now          func() time.Time
 	uses         lastUses
@@ -93,7 +103,11 @@ func New(c Config) *Service {
 	if c.Rotation.Overlap == 0 {
 		c.Rotation.Overlap = defaultOverlap
 	}
+	if c.Sessions.MaxDuration == 0 {
+		c.Sessions.MaxDuration = time.Hour
+	}
 	s := &Service{
+		identities: c.Identities, prover: c.Prover, sessions: c.Sessions,
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
@@ -112,6 +126,7 @@ type Call struct {
 	Face          string // rest, aws
 	Region        string // that the call is sent to; "" is the home region
 	Principal     policy.Principal
+	AccessKey     string // that the call is signed with; "" for none
 	SourceAddress string
 	UserAgent     string
 	Secure        bool   // it came over TLS
@@ -129,6 +144,8 @@ type Call struct {
 	key   *store.Key   // the key that the call is about, once resolved
 	alias string       // that named the key, if one did
 	grant *store.Grant // that RetireGrant is about
+
+	workload *workload // that calls to be given a session
 	// badToken is what is wrong with the grant tokens, which only who may make the
 	// call is told.
 	badToken *api.Error
@@ -270,6 +287,13 @@ func (s *Service) able(reads bool) *api.Error {
 // key that does not exist and one that the caller may not see answer alike.
 func (s *Service) authorize(c *Call, in any) *api.Error {
 	c.in = in
+	if c.op.open {
+		return nil
+	}
+	if about, ok := in.(interface{ RoleRef() string }); ok {
+		c.record.Resource = about.RoleRef()
+		return s.decide(c, question{action: c.op.permission, arn: about.RoleRef(), resource: about.RoleRef()})
+	}
 	if retire, ok := in.(*api.RetireGrantRequest); ok {
 		return s.authorizeRetire(c, retire)
 	}
@@ -362,6 +386,9 @@ func (s *Service) again(c *Call) *api.Error {
 func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
 	r := &c.record
 	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
+	if c.workload != nil {
+		r.Provider, r.Subject = first(c.workload.proof.Claims["iss"]), first(c.workload.proof.Claims["sub"])
+	}
 	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
 	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
 	if err != nil {

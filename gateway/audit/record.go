@@ -36,6 +36,10 @@ type Record struct {
 	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
+	Provider    string `json:"provider,omitempty"`    // that issued the token which a workload is known by
+	Subject     string `json:"subject,omitempty"`     // of that token
+	AccessKeyID string `json:"accessKeyId,omitempty"` // of credentials that are made or changed; it is no secret
+
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.
 	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
 	SourceContext     map[string]string `json:"sourceEncryptionContext,omitempty"` // of ReEncrypt: of what is decrypted
@@ -82,6 +86,9 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"unwrapped":"`, r.Unwrapped)
 	b = appendText(b, `,"grantId":"`, r.GrantID)
 	b = appendText(b, `,"grantee":"`, r.Grantee)
+	b = appendText(b, `,"provider":"`, r.Provider)
+	b = appendText(b, `,"subject":"`, r.Subject)
+	b = appendText(b, `,"accessKeyId":"`, r.AccessKeyID)
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
 	b = appendText(b, `,"outcome":"`, r.Outcome)
