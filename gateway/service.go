@@ -386,8 +386,9 @@ func (s *Service) again(c *Call) *api.Error {
 func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
 	r := &c.record
 	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
+	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
 	if c.workload != nil {
-		r.Provider, r.Subject = first(c.workload.proof.Claims["iss"]), first(c.workload.proof.Claims["sub"])
+		r.Provider, r.Subject = c.workload.proof.Provider, c.workload.proof.Subject
 	}
 	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
 	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
