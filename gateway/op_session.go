@@ -8,6 +8,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // STS are the operations of AWS STS that the AWS face has, and REST one of them.
@@ -38,21 +39,16 @@ type workload struct {
 // Exchange performs AssumeRoleWithWebIdentity for the holder of a token. proven is
 // false where the token proves nothing: there is no caller then, and no record.
 func (s *Service) Exchange(ctx context.Context, c *Call, token string, in *api.AssumeRoleWithWebIdentityRequest) (out any, proven bool, err *api.Error) {
-	if s.prover == nil {
-		return nil, false, api.Errorf(api.UnsupportedOperation, "No identity provider is configured here, so that no token can be exchanged.")
-	}
 	var check api.Checker
 	in.Check(&check)
 	if err := check.Err(); err != nil {
 		return nil, false, err
 	}
-	role, proof, cause := s.prover.WebIdentity(ctx, token, in.RoleArn, s.now())
+	role, proof, cause := s.identities.WebIdentity(ctx, token, in.RoleArn, s.now())
 	switch {
 	case errors.Is(cause, identity.ErrDenied):
 	case cause != nil:
 		return nil, false, unproven(c, cause)
-	case in.RoleArn != "" && in.RoleArn != s.identities.RoleARN(role): // the prover has that wrong
-		cause = identity.ErrDenied
 	}
 	if proof.Session == "" {
 		proof.Session = in.RoleSessionName
@@ -62,7 +58,7 @@ func (s *Service) Exchange(ctx context.Context, c *Call, token string, in *api.A
 		c.Principal, cause = s.identities.Assume(role, proof, s.now())
 	}
 	if cause != nil {
-		c.Path = in.RoleArn
+		c.Path, c.Principal = in.RoleArn, policy.Principal{IdentityProvider: proof.Provider, IdentitySubject: proof.Subject}
 		return nil, true, s.Reject(ctx, c, AssumeRoleWithWebIdentity.Name, unassumed(c, cause))
 	}
 	out, err = s.Do(ctx, c, AssumeRoleWithWebIdentity, func(to any) *api.Error {
@@ -75,10 +71,11 @@ func (s *Service) Exchange(ctx context.Context, c *Call, token string, in *api.A
 // unproven is what the holder of a token is told that proves nothing.
 func unproven(c *Call, cause error) *api.Error {
 	switch {
-	case errors.Is(cause, identity.ErrUnknown):
-		return api.Errorf(api.InvalidIdentityToken, "The web identity token is not valid here: %s", text(cause))
 	case errors.Is(cause, identity.ErrExpired):
-		return api.Errorf(api.ExpiredToken, "The web identity token has expired: %s", text(cause))
+		return &api.Error{Code: api.ExpiredToken, Message: "The web identity token that was passed is expired.", Cause: cause}
+	case errors.Is(cause, identity.ErrUnknown):
+		return &api.Error{Code: api.InvalidIdentityToken, Cause: cause,
+			Message: "The web identity token that was passed is not one that this gateway accepts. An operator finds the reason in the log under request " + c.RequestID + "."}
 	case errors.Is(cause, identity.ErrUnreachable):
 		return &api.Error{Code: api.IDPCommunicationError, Cause: cause, RetryAfter: time.Second,
 			Message: "The identity provider cannot be reached now, so that the token cannot be checked. Try again."}
@@ -93,7 +90,7 @@ func unassumed(c *Call, cause error) *api.Error {
 	case errors.Is(cause, identity.ErrInvalid):
 		return api.Errorf(api.Validation, "%s", text(cause))
 	case errors.Is(cause, identity.ErrExpired):
-		return api.Errorf(api.ExpiredToken, "The web identity token has expired.")
+		return api.Errorf(api.ExpiredToken, "The web identity token that was passed is expired.")
 	case errors.Is(cause, identity.ErrDenied), errors.Is(cause, identity.ErrUnknown):
 		return &api.Error{Code: api.AccessDenied, Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity", Cause: cause}
 	}
@@ -114,7 +111,7 @@ func (s *Service) AssumeRoleWithWebIdentity(_ context.Context, c *Call, in *api.
 	}
 	return &api.AssumeRoleWithWebIdentityResponse{
 		AssumedRoleUser: assumed(made), Credentials: credentials(made), BearerToken: made.Bearer,
-		Provider: first(c.workload.proof.Claims["iss"]), SubjectFromWebIdentityToken: first(c.workload.proof.Claims["sub"]),
+		Provider: made.Principal.IdentityProvider, SubjectFromWebIdentityToken: made.Principal.IdentitySubject,
 	}, nil
 }
 
@@ -203,11 +200,4 @@ func assumed(s *identity.Session) *api.AssumedRoleUser {
 
 func credentials(s *identity.Session) *api.Credentials {
 	return &api.Credentials{AccessKeyId: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken, Expiration: api.NewTime(s.Expires)}
-}
-
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
 }

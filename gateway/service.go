@@ -45,8 +45,6 @@ type Config struct {
 	Imports Imports
 	// Identities knows the callers. Without it, none can be given a session.
 	Identities *identity.Identities
-	// Prover checks the tokens of identity providers. Default none.
-	Prover identity.Prover
 	// Sessions say how long sessions of roles are good.
 	Sessions Sessions
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
@@ -72,7 +70,6 @@ type Service struct {
 	imports      Imports
 	quotas       Quotas
 	identities   *identity.Identities
-	prover       identity.Prover
 	sessions     Sessions
 	staleLimit   time.Duration
 	now          func() time.Time
@@ -107,7 +104,7 @@ func New(c Config) *Service {
 		c.Sessions.MaxDuration = time.Hour
 	}
 	s := &Service{
-		identities: c.Identities, prover: c.Prover, sessions: c.Sessions,
+		identities: c.Identities, sessions: c.Sessions,
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), now: c.Now, retries: make(map[string]retry),
@@ -387,9 +384,6 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	r := &c.record
 	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
 	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
-	if c.workload != nil {
-		r.Provider, r.Subject = c.workload.proof.Provider, c.workload.proof.Subject
-	}
 	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
 	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
 	if err != nil {

@@ -86,6 +86,9 @@ type Options struct {
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
 
+	Providers []identity.Provider // whose tokens are accepted
+	Sessions  gateway.Sessions
+
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
 
@@ -156,12 +159,13 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	}
 	g.Identities, err = identity.New(g.Store, g.seal, Account)
 	must(t, err)
+	must(t, g.Identities.TrustProviders(o.Providers, log))
 
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas,
-		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })
 	must(t, g.Service.Start(ctx))

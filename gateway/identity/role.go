@@ -15,7 +15,8 @@ import (
 
 // Errors of those who prove what a workload is.
 var (
-	// ErrDenied: the proof is good, and no rule lets its holder be that role.
+	// ErrDenied: the proof is good, and no rule lets its holder be that role; the
+	// proof says who it is.
 	ErrDenied = errors.New("not allowed to be this role")
 	// ErrUnreachable: what a proof is checked with can not be had now.
 	ErrUnreachable = errors.New("identity provider not reachable")
@@ -35,15 +36,6 @@ type Proof struct {
 	Subject  string // for whom, in the provider's words
 
 	Expires time.Time // when the proof ends; zero: never
-}
-
-// Prover tells what the token of an identity provider proves. role is the name of
-// the role that its holder may be: that of roleARN or, where that is "", the first
-// that a rule gives. ErrUnknown for a token that is none or is not to be believed,
-// ErrExpired, ErrDenied with the proof, and ErrUnreachable; the text of an error
-// is for the holder of the token.
-type Prover interface {
-	WebIdentity(ctx context.Context, token, roleARN string, now time.Time) (role string, p Proof, err error)
 }
 
 // The names of sessions (AWS STS API reference, RoleSessionName).

@@ -70,8 +70,9 @@ func (i *Identities) Watch(ctx context.Context) {
 
 // WebIdentity verifies a token of an OIDC provider and finds the role that it
 // has: by the first rule that fits, or, where roleARN is not empty, by the first
-// of those for that role. ErrToken; where the token is good and no rule fits, also
-// ErrDenied, and the proof says of whom it is. ErrUnreachable where the provider's keys cannot be had.
+// of those for that role. ErrToken; where the token is good and its time is over, also
+// ErrExpired; where it is good and no rule fits, also ErrDenied, and the proof says of
+// whom it is. ErrUnreachable where the provider's keys cannot be had.
 func (i *Identities) WebIdentity(ctx context.Context, token, roleARN string, now time.Time) (role string, proof Proof, err error) {
 	p, payload, err := i.verify(ctx, token, now)
 	if err != nil {
@@ -211,7 +212,7 @@ func (p *provider) check(c *jwt.Claims, now time.Time) error {
 	err := c.ValidateWithLeeway(jwt.Expected{Issuer: p.Issuer, AnyAudience: p.Audiences, Time: now}, skew)
 	switch {
 	case errors.Is(err, jwt.ErrExpired):
-		return fmt.Errorf("it has expired at %s", c.Expiry.Time().UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: it was good until %s", ErrExpired, c.Expiry.Time().UTC().Format(time.RFC3339))
 	case errors.Is(err, jwt.ErrInvalidAudience):
 		return fmt.Errorf("its audience is %.200q", []string(c.Audience))
 	}

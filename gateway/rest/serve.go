@@ -85,26 +85,39 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// authenticate finds out who calls. A failure is logged and counted, and leaves
-// no audit record, so that strangers cannot make the audit log grow.
+// authenticate finds out who calls. A failure leaves no audit record, so that
+// strangers cannot make the audit log grow.
 func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
-	r := ec.Request()
-	call := &gateway.Call{
-		RequestID: requestID(ec), Face: "rest",
-		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
-		Region: strings.Join(r.Header.Values(regionHeader), ","), // two are none that is served
-	}
+	r, call := ec.Request(), f.newCall(ec)
 	p, err := f.principal(r)
 	if err == nil {
 		call.Principal = p
 		call.Renew = func() (policy.Principal, *api.Error) { return f.principal(r) }
 		return call, nil
 	}
-	f.failures.WithLabelValues(string(err.Code)).Inc()
-	f.Log.Warn("not authenticated", zap.String("requestId", call.RequestID), zap.String("face", "rest"),
-		zap.String("sourceAddress", call.SourceAddress), zap.String("error", string(err.Code)), zap.NamedError("cause", err.Cause))
-	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
+	f.stranger(ec, call, err)
 	return nil, err
+}
+
+func (f *face) newCall(ec echo.Context) *gateway.Call {
+	r := ec.Request()
+	return &gateway.Call{
+		RequestID: requestID(ec), Face: "rest",
+		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
+		Region: strings.Join(r.Header.Values(regionHeader), ","), // two are none that is served
+	}
+}
+
+// stranger logs and counts a call that was not authenticated.
+func (f *face) stranger(ec echo.Context, call *gateway.Call, err *api.Error) {
+	f.failures.WithLabelValues(string(err.Code)).Inc()
+	fields := []zap.Field{zap.String("requestId", call.RequestID), zap.String("face", "rest"),
+		zap.String("sourceAddress", call.SourceAddress), zap.String("error", string(err.Code))}
+	if err.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", err.Cause))
+	}
+	f.Log.Warn("not authenticated", fields...)
+	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
 }
 
 // principal finds out who calls: by the Authorization header or, where there is
