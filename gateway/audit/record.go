@@ -36,8 +36,8 @@ type Record struct {
 	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired or revoked
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
-	Provider    string `json:"provider,omitempty"`    // that issued the token which a workload is known by
-	Subject     string `json:"subject,omitempty"`     // of that token
+	Provider    string `json:"provider,omitempty"`    // who vouches for the caller: an OIDC provider by its name, or "certificate"
+	Subject     string `json:"subject,omitempty"`     // for whom: sub of the token, or subject of the certificate
 	AccessKeyID string `json:"accessKeyId,omitempty"` // of credentials that are made or changed; it is no secret
 
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.

@@ -35,6 +35,7 @@ const (
 	reasonUnknownKey   = "unknown_key"       // no such access key
 	reasonDisabledKey  = "disabled_key"      // nor may it be used now
 	reasonExpiredKey   = "expired_key"       //
+	reasonCertificate  = "certificate"       // the client's, which is no longer good
 	reasonSignature    = "wrong_signature"   // the secret or what was signed is another
 	reasonStore        = "unreadable_secret" // a fault of the gateway
 )
@@ -75,11 +76,27 @@ func (h *handler) authenticate(r *http.Request, body []byte, service string) (po
 	}
 	sum := sha256.Sum256(body)
 	p, refused := h.checkSignature(r, a, at, now, hex.EncodeToString(sum[:]), int64(len(body)))
+	if refused == nil {
+		refused = h.describe(&p, r, now)
+	}
 	if refused != nil {
 		refused.accessKey = a.accessKey
 		return policy.Principal{}, a, refused
 	}
 	return p, a, nil
+}
+
+// describe lets conditions ask for the client certificate of a connection, which
+// alone authenticates nobody here. One that is no longer good ends its calls.
+func (h *handler) describe(p *policy.Principal, r *http.Request, now time.Time) *refusal {
+	certificate, err := h.Identities.Certificate(r.TLS, now)
+	if err != nil {
+		refused := refuse(reasonCertificate, api.UnrecognizedClient, "The client certificate is not valid here.")
+		refused.Cause = err
+		return refused
+	}
+	certificate.Describe(p)
+	return nil
 }
 
 // readAuthorization takes the signature out of a request.

@@ -54,7 +54,8 @@ type Identities struct {
 	account  string
 	derived  atomic.Pointer[derived]
 
-	providers []*provider // of OIDC tokens
+	providers    []*provider   // of OIDC tokens
+	certificates *certificates // nil: client certificates are not asked for
 }
 
 // derived is what was worked out from the store's values, by their pointers.

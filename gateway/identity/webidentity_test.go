@@ -170,7 +170,7 @@ func TestRefusedTokens(t *testing.T) {
 		{"wrong issuer", s.Token(with("iss", "https://issuer.example.com")), "none that is trusted"},
 		{"issuer with a slash", s.Token(with("iss", s.URL+"/")), "none that is trusted"},
 		{"no issuer", s.Token(with("iss", nil)), "none that is trusted"},
-		{"expired", s.Token(with("exp", at-61)), "it has expired at 2026-03-01T11:58:59Z"},
+		{"expired", s.Token(with("exp", at-61)), "it was good until 2026-03-01T11:58:59Z"},
 		{"not yet valid", s.Token(with("nbf", at+61)), "not valid yet"},
 		{"issued in the future", s.Token(with("iat", at+61)), "in the future"},
 		{"no exp", s.Token(with("exp", nil)), "never expires"},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -119,25 +120,53 @@ func (f *face) stranger(ec echo.Context, call *gateway.Call, err *api.Error) {
 	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
 }
 
-// principal finds the holder of the bearer token.
+// principal finds out who calls: by the Authorization header or, where there is
+// none, by the client certificate.
 func (f *face) principal(r *http.Request) (policy.Principal, *api.Error) {
+	certificate, cause := f.Identities.Certificate(r.TLS, f.Now())
+	if cause != nil {
+		return policy.Principal{}, identityError(cause)
+	}
+	if certificate != nil && len(r.Header.Values("Authorization")) == 0 {
+		p, cause := f.Identities.CertificatePrincipal(certificate, f.Now())
+		if cause != nil {
+			return policy.Principal{}, identityError(cause)
+		}
+		return p, nil
+	}
 	token, err := bearer(r)
 	if err != nil {
 		return policy.Principal{}, err
 	}
-	p, cause := f.Identities.Bearer(token, f.Now())
+	find := f.Identities.Bearer
+	if identity.IsJWT(token) {
+		find = func(token string, now time.Time) (policy.Principal, error) {
+			return f.Identities.WebPrincipal(r.Context(), token, now)
+		}
+	}
+	p, cause := find(token, f.Now())
 	if cause != nil {
 		return policy.Principal{}, identityError(cause)
 	}
+	certificate.Describe(&p)
 	return p, nil
 }
 
-// identityError tells a stranger as little as possible.
+// identityError tells a stranger as little as possible; the log has the cause.
 func identityError(cause error) *api.Error {
-	if errors.Is(cause, identity.ErrExpired) {
-		return api.Errorf(api.ExpiredToken, "The bearer token has expired. Ask an administrator for a new one.")
+	e := api.Errorf(api.UnrecognizedClient, "The bearer token is not valid.")
+	switch {
+	case errors.Is(cause, identity.ErrUnreachable):
+		e = api.Errorf(api.ServiceUnavailable, "The token cannot be checked now, since the keys of its issuer cannot be had. Try again.")
+		e.RetryAfter = time.Second
+	case errors.Is(cause, identity.ErrCertificate):
+		e = api.Errorf(api.UnrecognizedClient, "The client certificate is not valid here.")
+	case errors.Is(cause, identity.ErrToken):
+	case errors.Is(cause, identity.ErrExpired):
+		e = api.Errorf(api.ExpiredToken, "The bearer token has expired. Ask an administrator for a new one.")
 	}
-	return api.Errorf(api.UnrecognizedClient, "The bearer token is not valid.")
+	e.Cause = cause
+	return e
 }
 
 func bearer(r *http.Request) (string, *api.Error) {

@@ -25,6 +25,7 @@ type CA struct {
 	serials int64
 	numbers int64 // of revocation lists
 	Revoked []*big.Int
+	Last    *x509.Certificate // that was issued
 }
 
 // NewCA makes a CA, whose certificate is good around now.
@@ -63,6 +64,7 @@ func (ca *CA) Issue(change func(*x509.Certificate)) tls.Certificate {
 	must(ca.t, err)
 	leaf, err := x509.ParseCertificate(der)
 	must(ca.t, err)
+	ca.Last = leaf
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
@@ -71,9 +73,16 @@ func (ca *CA) Revoke(c tls.Certificate) { ca.Revoked = append(ca.Revoked, c.Leaf
 
 // CRL makes the revocation list, PEM, good until next.
 func (ca *CA) CRL(next time.Time) []byte {
+	return ca.List(func(l *x509.RevocationList) { l.ThisUpdate, l.NextUpdate = next.Add(-48*time.Hour), next })
+}
+
+// List makes a revocation list, PEM, good for a day. change may change what it is
+// made from.
+func (ca *CA) List(change func(*x509.RevocationList)) []byte {
 	ca.t.Helper()
 	ca.numbers++
-	list := &x509.RevocationList{Number: big.NewInt(ca.numbers), ThisUpdate: next.Add(-48 * time.Hour), NextUpdate: next}
+	list := &x509.RevocationList{Number: big.NewInt(ca.numbers), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(24 * time.Hour)}
+	change(list)
 	for _, serial := range ca.Revoked {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: serial, RevocationTime: list.ThisUpdate})
 	}

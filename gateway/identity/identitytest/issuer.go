@@ -12,6 +12,8 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -43,21 +45,23 @@ type signer struct {
 }
 
 // NewIssuer starts an issuer with the keys "rsa" (RS256) and "ec" (ES256).
-func NewIssuer(t testing.TB) *Issuer { return start(t, httptest.NewServer) }
+func NewIssuer(t testing.TB) *Issuer { return start(t, (*httptest.Server).Start) }
 
 // NewTLSIssuer is NewIssuer under https.
 func NewTLSIssuer(t testing.TB) *Issuer {
-	s := start(t, httptest.NewTLSServer)
+	s := start(t, (*httptest.Server).StartTLS)
 	s.CAFile = filepath.Join(t.TempDir(), "ca.pem")
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})
 	must(t, os.WriteFile(s.CAFile, block, 0o600))
 	return s
 }
 
-func start(t testing.TB, serve func(http.Handler) *httptest.Server) *Issuer {
+func start(t testing.TB, serve func(*httptest.Server)) *Issuer {
 	t.Helper()
 	s := &Issuer{t: t, signers: make(map[string]signer)}
-	s.server = serve(http.HandlerFunc(s.serve))
+	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that fail on purpose
+	serve(s.server)
 	t.Cleanup(s.server.Close)
 	s.URL = s.server.URL
 	s.AddKey("rsa", jose.RS256)
