@@ -87,7 +87,8 @@ func judgeTransport(err error) (int, string) {
 		return exitOther, "name the file of the gateway's CA with HSMGATE_CA_FILE"
 	case errors.As(err, &name):
 		return exitOther, "use the name that the gateway's certificate is for in HSMGATE_URL"
-	case strings.Contains(err.Error(), "remote error: tls: "): // what the gateway says of the client's certificate
+	// What the gateway says of the client's certificate; HTTP/2 has other words for it.
+	case strings.Contains(err.Error(), "remote error: tls: "), strings.Contains(err.Error(), "http2: client conn could not be established"):
 		return exitDenied, "the gateway does not take the client certificate, or wants one: HSMGATE_CERT_FILE and HSMGATE_KEY_FILE; its log says why"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return exitUsage, "the gateway serves plain HTTP there: use http:// in HSMGATE_URL"
