@@ -109,6 +109,8 @@ type Config struct {
 	// Quotas bound what callers may make. A quota that is left out is that of
 	// AWS KMS.
 	Quotas gateway.Quotas `yaml:"quotas"`
+	// Sessions are the temporary credentials that workloads get for what they prove.
+	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
 	// principal in the database. Without it, make one with
 	// 'hsmgated principal create'. Of several daemons on one database, one has it.

@@ -23,7 +23,7 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/import.go",
+	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/import.go", "../../gateway/op_session.go",
 		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
@@ -240,6 +240,8 @@ func TestConfigRefused(t *testing.T) {
 		{"quota", good + "quotas: {tags_per_key: -1}\n", "none is negative"},
 		{"unknown quota", good + "quotas: {grants_per_keys: 1}\n", "grants_per_keys"},
 		{"a larger policy", good + "quotas: {policy_bytes: 32769}\n", "quotas.policy_bytes"},
+		{"sessions that hardly last", good + "sessions: {max_duration: 14m}\n", "sessions.max_duration: 14m0s"},
+		{"sessions that last", good + "sessions: {max_duration: 13h}\n", "from 15m to 12h"},
 		{"two databases", good + "store: a.db\nstore_dsn_file: dsn\n", "name one database"},
 		{"limit", good + "store_stale_limit: -1s\n", "not negative"},
 		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},

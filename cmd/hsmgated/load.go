@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
@@ -161,6 +162,9 @@ func (c *Config) check() error {
 	}
 	if c.Quotas.PolicyBytes > policy.MaxKeyPolicy {
 		wrong("quotas.policy_bytes: %d is more than %d, the most that a key policy may have", c.Quotas.PolicyBytes, policy.MaxKeyPolicy)
+	}
+	if d := c.Sessions.MaxDuration; d != 0 && (d < api.MinSessionSeconds*time.Second || d > api.MaxSessionSeconds*time.Second) {
+		wrong("sessions.max_duration: %s is not from 15m to 12h", d)
 	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")
