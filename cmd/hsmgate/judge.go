@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
@@ -87,9 +88,11 @@ func judgeTransport(err error) (int, string) {
 		return exitOther, "name the file of the gateway's CA with HSMGATE_CA_FILE"
 	case errors.As(err, &name):
 		return exitOther, "use the name that the gateway's certificate is for in HSMGATE_URL"
-	// What the gateway says of the client's certificate; HTTP/2 has other words for it.
-	case strings.Contains(err.Error(), "remote error: tls: "), strings.Contains(err.Error(), "http2: client conn could not be established"):
+	case strings.Contains(err.Error(), "remote error: tls: "):
 		return exitDenied, "the gateway does not take the client certificate, or wants one: HSMGATE_CERT_FILE and HSMGATE_KEY_FILE; its log says why"
+	// TLS 1.3 ends the connection after the client has begun to use it.
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "http2: client conn could not be established"):
+		return exitUnavailable, "is the gateway running, and does it want another client certificate, or any: HSMGATE_CERT_FILE and HSMGATE_KEY_FILE"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return exitUsage, "the gateway serves plain HTTP there: use http:// in HSMGATE_URL"
 	case errors.Is(err, context.Canceled):
