@@ -120,7 +120,7 @@ func TestClientCertificates(t *testing.T) {
 		t.Fatal(said)
 	}
 	m.ahead.Store(int64(time.Hour + time.Second))
-	if said := m.ask(t, open); !strings.Contains(said, "expired") {
+	if said := m.ask(t, open); !strings.Contains(said, "x509: certificate has expired") {
 		t.Error(said)
 	}
 	m.ahead.Store(0)

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -133,7 +134,7 @@ func TestBadAnswers(t *testing.T) {
 			http.Redirect(w, r, elsewhere.URL+"/jwks", http.StatusFound)
 		},
 		"huge": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"keys":[],"x":"`+strings.Repeat("x", maxDocument)+`"}`)
+			_, _ = w.Write(append(elsewhere.KeySet(), bytes.Repeat([]byte(" "), maxDocument)...))
 		},
 		"huge, slow": func(w http.ResponseWriter, r *http.Request) { endless(w, r) },
 	} {
