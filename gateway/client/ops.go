@@ -343,6 +343,12 @@ func (c *Client) DisconnectCustomKeyStore(ctx context.Context, in *api.Disconnec
 	return do[api.Empty](ctx, c, http.MethodPost, "/v1/custom-key-stores/disconnect", nil, in)
 }
 
+// AssumeRoleWithWebIdentity exchanges the token of an identity provider, which the
+// client has as its Token, for temporary credentials and a bearer token.
+func (c *Client) AssumeRoleWithWebIdentity(ctx context.Context, in *api.AssumeRoleWithWebIdentityRequest) (*api.AssumeRoleWithWebIdentityResponse, error) {
+	return do[api.AssumeRoleWithWebIdentityResponse](ctx, c, http.MethodPost, "/v1/sessions", nil, in)
+}
+
 // PublicKeyAs gives a public key in another form, by its media type:
 // application/x-pem-file, application/octet-stream (DER), application/jwk+json
 // or text/x-ssh-public-key; application/jwk-set+json has those of all versions.
