@@ -17,6 +17,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
@@ -90,20 +91,27 @@ func (c *Config) setDefaults() {
 // resolve makes every path absolute.
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
-		&c.Audit.Path, &c.FirstAdministrator.EnvFile} {
-		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
+		&c.Audit.Path, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile} {
+		absolute(dir, p)
 	}
 	for i := range c.KeyStores {
-		if p := &c.KeyStores[i].PINFile; *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
+		absolute(dir, &c.KeyStores[i].PINFile)
+	}
+	for i := range c.IdentityProviders {
+		absolute(dir, &c.IdentityProviders[i].JWKSFile)
+		absolute(dir, &c.IdentityProviders[i].CAFile)
 	}
 	for name, value := range c.Environment {
 		if strings.HasPrefix(value, "./") {
 			c.Environment[name] = filepath.Join(dir, value)
 		}
+	}
+}
+
+// absolute makes a path that is set absolute.
+func absolute(dir string, path *string) {
+	if *path != "" && !filepath.IsAbs(*path) {
+		*path = filepath.Join(dir, *path)
 	}
 }
 
@@ -130,6 +138,10 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
+	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check())
+	if c.ClientCertificates.Configured() && !c.tls() {
+		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
+	}
 	if _, err := c.proxies(); err != nil {
 		problems = append(problems, err)
 	}

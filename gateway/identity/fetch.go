@@ -14,6 +14,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -59,6 +61,21 @@ func (p *provider) fetcher() (func(context.Context) (keySet, error), error) {
 		}
 		return keys, nil
 	}, nil
+}
+
+// CheckKeys finds the public keys of a provider, as the gateway does, and says how
+// many there are.
+func CheckKeys(ctx context.Context, c Provider, log *zap.Logger) (int, error) {
+	ids := new(Identities)
+	if err := ids.TrustProviders([]Provider{c}, log); err != nil {
+		return 0, err
+	}
+	if keys, ok := ids.providers[0].keys.(*fileKeys); ok {
+		set, err := keys.file.get()
+		return len(set), err
+	}
+	set, err := ids.providers[0].keys.(*fetchedKeys).fetch(ctx)
+	return len(set), err
 }
 
 // newFetchClient follows no redirect: the keys would then be somebody else's.

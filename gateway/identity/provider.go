@@ -22,10 +22,10 @@ type Provider struct {
 	Preset string `yaml:"preset"`
 	// Issuer is the iss of its tokens, exactly: an https URL.
 	Issuer string `yaml:"issuer"`
-	// Audiences: a token's aud has to have one of them.
+	// Audiences are those of which a token's aud has to have one.
 	Audiences []string `yaml:"audiences"`
-	// Algorithms that its tokens may be signed with: RS256, RS384, RS512, PS256,
-	// PS384, PS512, ES256, ES384, ES512, EdDSA. Default RS256.
+	// Algorithms are those that its tokens may be signed with: RS256, RS384, RS512,
+	// PS256, PS384, PS512, ES256, ES384, ES512, EdDSA. Default RS256.
 	Algorithms []string `yaml:"algorithms"`
 	// JWKSURL is where its public keys are. Default: what
 	// /.well-known/openid-configuration of the issuer names.
@@ -51,7 +51,7 @@ type Provider struct {
 type ClaimRule struct {
 	// Role is the name of the role.
 	Role string `yaml:"role"`
-	// Claims that a token has to have, each with its value. * stands for any
+	// Claims are those that a token has to have, each with its value. * stands for any
 	// characters and ? for one, but neither for a colon; a * alone is any value. Of
 	// a claim with several values, one has to fit. A member of an object is
 	// object/member.

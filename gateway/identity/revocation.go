@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -64,6 +65,25 @@ func parseRevocationList(der []byte) (*revocationList, error) {
 		made.serials[entry.SerialNumber.String()] = true
 	}
 	return made, nil
+}
+
+// CheckRevocation reads a file of revocation lists and says until when all of them
+// are good.
+func CheckRevocation(path string) (until time.Time, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return until, err
+	}
+	lists, err := parseRevocationLists(text)
+	if err != nil {
+		return until, err
+	}
+	for _, list := range lists {
+		if until.IsZero() || list.NextUpdate.Before(until) {
+			until = list.NextUpdate
+		}
+	}
+	return until, nil
 }
 
 // check fails where a certificate is revoked, and where that cannot be told.

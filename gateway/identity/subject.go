@@ -23,8 +23,9 @@ type CertificateRule struct {
 	// that a comma within a name separates nothing. * stands for any characters and
 	// ? for one, but neither for a colon. Empty: any subject.
 	Subject string `yaml:"subject"`
-	// SANs, each with its kind (dns:, uri:, email: or ip:) and with * and ? as in
-	// the subject. For each, one of the certificate's has to fit.
+	// SANs are subject alternative names, each with its kind (dns:, uri:, email: or
+	// ip:) and with * and ? as in the subject. For each, one of the certificate's has
+	// to fit.
 	SANs []string `yaml:"sans"`
 }
 
