@@ -287,9 +287,9 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if c.op.open {
 		return nil
 	}
-	if about, ok := in.(interface{ RoleRef() string }); ok {
-		c.record.Resource = about.RoleRef()
-		return s.decide(c, question{action: c.op.permission, arn: about.RoleRef(), resource: about.RoleRef()})
+	if arn := s.aboutCaller(c, in); arn != "" {
+		c.record.Resource = arn
+		return s.decide(c, question{action: c.op.permission, arn: arn, resource: arn})
 	}
 	if retire, ok := in.(*api.RetireGrantRequest); ok {
 		return s.authorizeRetire(c, retire)
@@ -304,6 +304,18 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 		}
 	}
 	return s.authorizeKey(c, target.KeyRef(), in)
+}
+
+// aboutCaller is the ARN of the role or the user that a request is about; "" where
+// it is about neither.
+func (s *Service) aboutCaller(c *Call, in any) string {
+	switch in := in.(type) {
+	case interface{ RoleRef() string }:
+		return in.RoleRef()
+	case interface{ User() string }:
+		return s.userOf(c, in.User())
+	}
+	return ""
 }
 
 // authorizeKey resolves and decides on one key.

@@ -11,6 +11,10 @@ func types[In, Out any]() Type { return Type{reflect.TypeFor[In](), reflect.Type
 var Types = map[string]Type{
 	"CancelKeyDeletion":                   types[CancelKeyDeletionRequest, CancelKeyDeletionResponse](),
 	"ConnectCustomKeyStore":               types[ConnectCustomKeyStoreRequest, Empty](),
+	"CreateAccessKey":                     types[CreateAccessKeyRequest, CreateAccessKeyResponse](),
+	"ListAccessKeys":                      types[ListAccessKeysRequest, ListAccessKeysResponse](),
+	"UpdateAccessKey":                     types[UpdateAccessKeyRequest, Empty](),
+	"DeleteAccessKey":                     types[DeleteAccessKeyRequest, Empty](),
 	"CreateAlias":                         types[CreateAliasRequest, Empty](),
 	"CreateCustomKeyStore":                types[CreateCustomKeyStoreRequest, CreateCustomKeyStoreResponse](),
 	"CreateGrant":                         types[CreateGrantRequest, CreateGrantResponse](),

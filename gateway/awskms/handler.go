@@ -79,6 +79,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer(w, id, out, err)
 }
 
+// Refuse answers a request that no handler is to see, in the protocol that it is in.
+func Refuse(w http.ResponseWriter, r *http.Request, err *api.Error) {
+	if id := uuid.NewString(); isForm(r) {
+		answerSTS(w, id, nil, nil, err)
+	} else {
+		answer(w, id, nil, err)
+	}
+}
+
 // guarded turns a panic, which is a fault of the gateway, into an answer that
 // clients can read.
 func (h *handler) guarded(w http.ResponseWriter, r *http.Request, id string, serve func(http.ResponseWriter, *http.Request, string) (any, *api.Error)) (out any, err *api.Error) {

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +117,7 @@ func TestEveryOperation(t *testing.T) {
 	storesAndRegions(t, c, ok)
 
 	importMaterial(t, c, ok)
+	accessKeys(t, c, ok)
 
 	for _, op := range gateway.Ops {
 		if !called[op.Name] {
@@ -431,4 +433,22 @@ func importMaterial(t *testing.T, c *client.Client, ok func(string, error)) {
 	if out.KeyMaterialId != in.KeyMaterialId {
 		t.Errorf("%+v", out)
 	}
+}
+
+// accessKeys manages those of the caller.
+func accessKeys(t *testing.T, c *client.Client, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := c.CreateAccessKey(ctx, &api.CreateAccessKeyRequest{})
+	ok("CreateAccessKey", err)
+	id := made.AccessKey.AccessKeyId
+	_, err = c.UpdateAccessKey(ctx, &api.UpdateAccessKeyRequest{AccessKeyId: id, Status: api.AccessKeyInactive})
+	ok("UpdateAccessKey", err)
+	list, err := c.ListAccessKeys(ctx, &api.ListAccessKeysRequest{})
+	ok("ListAccessKeys", err)
+	if !slices.ContainsFunc(list.AccessKeyMetadata, func(k api.AccessKeyMetadata) bool { return k.AccessKeyId == id && k.Status == api.AccessKeyInactive }) {
+		t.Errorf("%+v", list)
+	}
+	_, err = c.DeleteAccessKey(ctx, &api.DeleteAccessKeyRequest{AccessKeyId: id})
+	ok("DeleteAccessKey", err)
 }

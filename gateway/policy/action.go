@@ -23,7 +23,8 @@ var actions = [...]string{
 	"kms:ScheduleKeyDeletion", "kms:Sign", "kms:SynchronizeMultiRegionKey", "kms:TagResource", "kms:UntagResource",
 	"kms:UpdateAlias", "kms:UpdateCustomKeyStore", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
 	"kms:Verify", "kms:VerifyMac",
-	"hsmgate:CreatePrincipal", "hsmgate:GetMetrics", "hsmgate:SignBatch",
+	"hsmgate:CreateAccessKey", "hsmgate:CreatePrincipal", "hsmgate:DeleteAccessKey", "hsmgate:GetMetrics", "hsmgate:ListAccessKeys",
+	"hsmgate:SignBatch", "hsmgate:UpdateAccessKey",
 	"sts:AssumeRole",
 }
 

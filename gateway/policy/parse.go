@@ -305,14 +305,15 @@ func (p *parser) resource(n *node) (pattern, *Error) {
 	}
 	service, account, resource := part(n.text, partService), part(n.text, partAccount), part(n.text, partResource)
 	kms := wildcards(service)
-	role := p.kind == IdentityPolicy && service == "iam" && strings.HasPrefix(resource, "role/") // of sts:AssumeRole
-	if !role && kms.match("kms", nil) != yes {
+	// Of sts:AssumeRole, and of those for access keys.
+	caller := p.kind == IdentityPolicy && service == "iam" && (strings.HasPrefix(resource, "role/") || strings.HasPrefix(resource, "user/"))
+	if !caller && kms.match("kms", nil) != yes {
 		return r, p.fail(n.at, "Resource %s is of the service %s: %s", quoted(n.text), quoted(service), resourceRight)
 	}
 	if !strings.ContainsAny(account, "*?") && !isAccount(account) {
 		return r, p.fail(n.at, "Resource %s has the account %s: 12 digits would be right", quoted(n.text), quoted(account))
 	}
-	if !role && !resourceType(resource) {
+	if !caller && !resourceType(resource) {
 		return r, p.fail(n.at, "Resource %s is neither a key nor an alias: %s", quoted(n.text), resourceRight)
 	}
 	return r, nil
