@@ -61,7 +61,7 @@ func parseCiphertext(b []byte) (*envelope, bool) {
 		e.keyID = "mrk-" + hex.EncodeToString(b[1:17])
 	}
 	size, rest := int(b[headerLength]), b[headerLength+1:]
-	if size != 12 && size != 16 || len(rest) <= size+tagLength || e.version < 1 || e.version > 1<<31-1 {
+	if size != 12 && size != 16 && size != 28 || len(rest) <= size+tagLength || e.version < 1 || e.version > 1<<31-1 {
 		return nil, false
 	}
 	e.iv, e.sealed = rest[:size], rest[size:]

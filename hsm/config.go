@@ -41,6 +41,10 @@ type Config struct {
 	// GCMIV says who makes the IV of AES-GCM: "random", 12 bytes of this process's random numbers, or "token", for an HSM that insists on its own (Luna
 	// in FIPS mode, CloudHSM). Ciphertexts of either can be decrypted under both. Default random.
 	GCMIV string `yaml:"gcm_iv"`
+	// WithoutGCM says what becomes of symmetric keys on a token that has no AES-GCM of its own: "refuse" makes none; "derive" makes them as keys for
+	// HMAC-SHA-256, which derive a key for each message in the token, and AES-GCM is computed with that in this process. Keys that were made so go on
+	// under either. Default refuse.
+	WithoutGCM string `yaml:"without_gcm"`
 	// OmitAttributes names template attributes that this module refuses, for example CKA_ALLOWED_MECHANISMS.
 	OmitAttributes []string `yaml:"omit_attributes"`
 	// Exceptions maps the CKA_ID (hex) of an unprotected key (not SENSITIVE, or EXTRACTABLE) to the reason why it may be used all the same.
@@ -88,6 +92,13 @@ func (c Config) withDefaults() (Config, error) {
 	case ivRandom, ivToken:
 	default:
 		return bad("gcm_iv is random or token")
+	}
+	switch c.WithoutGCM {
+	case "":
+		c.WithoutGCM = gcmRefuse
+	case gcmRefuse, gcmDerive:
+	default:
+		return bad("without_gcm is refuse or derive")
 	}
 	setDefault(&c.MaxSessions, defaultSessions)
 	setDefault(&c.QueueLimit, defaultQueue)

@@ -48,12 +48,18 @@ func (t *Token) fresh(g *gcm, aad []byte) {
 }
 
 // EncryptGCM encrypts plaintext (1 byte to 64 KiB) by AES-256-GCM (NIST SP 800-38D) in the token, with additional data of up to 64 KiB that is only
-// authenticated. The ciphertext ends with the tag of 16 bytes. The IV has 12 bytes; of some tokens that make it themselves, 16. Random IVs
-// allow 2^32 encryptions under one key (8.3 there).
+// authenticated. The ciphertext ends with the tag of 16 bytes. The IV has 12 bytes; of some tokens that make it themselves, 16; where the key of the message
+// is derived (Config.WithoutGCM) it is 28 bytes long, a nonce of 16 and the IV. Random IVs allow 2^32 encryptions under one key (8.3 there).
 func (t *Token) EncryptGCM(ctx context.Context, s *Secret, plaintext, aad []byte) (iv, ciphertext []byte, err error) {
-	if s.kind.use != UseCipher || len(plaintext) == 0 || len(plaintext) > maxInput || len(aad) > maxInput {
+	if err := s.ciphers("encrypt"); err != nil {
+		return nil, nil, err
+	}
+	if len(plaintext) == 0 || len(plaintext) > maxInput || len(aad) > maxInput {
 		return nil, nil, &Error{Kind: ErrInvalid, Op: "encrypt",
-			Detail: fmt.Sprintf("takes a key of type %s, 1 to %d bytes of plaintext, and at most %d of additional data", Symmetric, maxInput, maxInput)}
+			Detail: fmt.Sprintf("takes 1 to %d bytes of plaintext, and at most %d of additional data", maxInput, maxInput)}
+	}
+	if s.derives {
+		return t.sealDerived(ctx, s, plaintext, aad)
 	}
 	j, b, err := t.run(ctx, "encrypt", s, func(j *job) {
 		j.kind = jobSeal
@@ -107,11 +113,14 @@ func allZero(b []byte) bool {
 
 // DecryptGCM undoes EncryptGCM. Everything that can be wrong with the IV, the ciphertext and the additional data is the same ErrBadCiphertext.
 func (t *Token) DecryptGCM(ctx context.Context, s *Secret, iv, ciphertext, aad []byte) ([]byte, error) {
-	if s.kind.use != UseCipher {
-		return nil, &Error{Kind: ErrInvalid, Op: "decrypt", Detail: "takes a key of type " + string(Symmetric)}
+	if err := s.ciphers("decrypt"); err != nil {
+		return nil, err
 	}
-	if !validIV(len(iv)) || len(ciphertext) <= tagSize || len(ciphertext) > maxInput+tagSize || len(aad) > maxInput {
+	if s.derives != (len(iv) == derivedIVSize) || !s.derives && !validIV(len(iv)) || len(ciphertext) <= tagSize || len(ciphertext) > maxInput+tagSize || len(aad) > maxInput {
 		return nil, errCiphertext()
+	}
+	if s.derives {
+		return t.openDerived(ctx, s, iv, ciphertext, aad)
 	}
 	j, b, err := t.run(ctx, "decrypt", s, func(j *job) {
 		j.kind = jobOpen

@@ -50,6 +50,7 @@ func (t *Token) Import(ctx context.Context, wrapping *Key, how WrapAlgorithm, wr
 	if err != nil {
 		return Imported{}, withOp("import", err)
 	}
+	spec, use = t.stored(spec, use)
 	i := &importer{t: t, key: b.handle, pub: pub, how: how, hash: wrapHash[how], wrapped: bytes.Clone(wrapped), memory: allowMemory,
 		m: template{spec: spec, use: use, id: bytes.Clone(id), label: label, token: true, omit: t.omitted(), foreign: true, keyType: t.secretType(spec)}}
 	err = t.create(ctx, id, label, func(now *generation, s *session) error {

@@ -15,11 +15,17 @@ func macName(h crypto.Hash) string { return fmt.Sprintf("HMAC_SHA_%d", 8*h.Size(
 
 // MAC computes the HMAC (RFC 2104) of message (up to 64 KiB) in the token, with the hash of the key's spec and as long as that.
 func (t *Token) MAC(ctx context.Context, s *Secret, message []byte) ([]byte, error) {
+	if err := notMAC("mac", s, message); err != nil {
+		return nil, err
+	}
 	return t.mac(ctx, "mac", s, message)
 }
 
 // VerifyMAC checks mac, by computing it again in the token and comparing here, in constant time. Nil means valid; a wrong one is ErrInvalid.
 func (t *Token) VerifyMAC(ctx context.Context, s *Secret, message, mac []byte) error {
+	if err := notMAC("verify", s, message); err != nil {
+		return err
+	}
 	want, err := t.mac(ctx, "verify", s, message)
 	if err != nil {
 		return err
@@ -31,10 +37,15 @@ func (t *Token) VerifyMAC(ctx context.Context, s *Secret, message, mac []byte) e
 	return nil
 }
 
-func (t *Token) mac(ctx context.Context, op string, s *Secret, message []byte) ([]byte, error) {
-	if s.kind.use != UseMAC || len(message) > maxInput {
-		return nil, &Error{Kind: ErrInvalid, Op: op, Detail: fmt.Sprintf("takes a key for HMAC and at most %d bytes", maxInput)}
+// notMAC refuses a key and a message that no caller may compute a MAC with.
+func notMAC(op string, s *Secret, message []byte) error {
+	if s.kind.use == UseMAC && !s.derives && len(message) <= maxInput {
+		return nil
 	}
+	return &Error{Kind: ErrInvalid, Op: op, Detail: fmt.Sprintf("takes a key for HMAC and at most %d bytes", maxInput)}
+}
+
+func (t *Token) mac(ctx context.Context, op string, s *Secret, message []byte) ([]byte, error) {
 	j, b, err := t.run(ctx, op, s, func(j *job) {
 		j.kind, j.mech = jobSign, mechanism{typ: s.kind.mech}
 		j.in = append(j.in[:0], message...)

@@ -13,8 +13,9 @@ import (
 // concurrent use: make one for each key and keep it.
 type Secret struct {
 	ref
-	kind  *secretKind
-	check []byte
+	kind    *secretKind
+	derives bool // a symmetric key that is kept as one for HMAC
+	check   []byte
 }
 
 // checkText is what the check value encrypts or authenticates. It is for nothing else: nobody gains by having it.
@@ -32,12 +33,14 @@ func NewSecret(id []byte, spec KeySpec, check []byte) (*Secret, error) {
 		return bad(fmt.Sprintf("%q is no key spec of a secret key", string(spec)))
 	case len(id) == 0:
 		return bad("the CKA_ID is empty")
+	case spec == Symmetric && len(check) == secretKinds[HMAC256].size:
+		return newDerived(id, check), nil
 	case kind.hash != 0 && len(check) != kind.hash.Size():
 		return bad(fmt.Sprintf("the check value has %d bytes; %s has %d", len(check), spec, kind.hash.Size()))
 	case kind.hash == 0 && splitCheck(check) < 0:
 		return bad("the check value is none of AES-GCM")
 	}
-	return &Secret{ref{id: bytes.Clone(id), spec: spec, secret: true}, kind, bytes.Clone(check)}, nil
+	return &Secret{ref: ref{id: bytes.Clone(id), spec: spec, secret: true}, kind: kind, check: bytes.Clone(check)}, nil
 }
 
 // splitCheck returns the length of the IV that a check value of AES begins with (one byte that says so, the IV, the ciphertext), -1 where it is none.
@@ -62,7 +65,7 @@ func (t *Token) supportsSecret(spec KeySpec, use Use) error {
 
 // GenerateSecret makes a protected secret key in the token under this CKA_ID and label: AES-256 for Symmetric, else a secret as long as the
 // hash. check tells this key from any other later, as the public key does for a pair (NewSecret): for AES the ciphertext of a fixed text, for
-// HMAC the MAC of one. It is no secret. What protects the key is read back, and a key that is not wanted is destroyed, as in Generate, with
+// HMAC, and where a symmetric key is kept as one for HMAC (Config.WithoutGCM), the MAC of one. It is no secret. What protects the key is read back, and a key that is not wanted is destroyed, as in Generate, with
 // the same errors; ErrUnsupported where the token has no AES-GCM, or no HMAC with that hash.
 func (t *Token) GenerateSecret(ctx context.Context, spec KeySpec, id []byte, label string) (check []byte, err error) {
 	kind := secretKinds[spec]
@@ -72,7 +75,8 @@ func (t *Token) GenerateSecret(ctx context.Context, spec KeySpec, id []byte, lab
 	if err := t.Supports(spec, kind.use); err != nil {
 		return nil, withOp("generate", err)
 	}
-	m := &template{spec: spec, use: kind.use, id: id, label: label, token: true, omit: t.omitted(), keyType: t.secretType(spec)}
+	spec, use := t.stored(spec, kind.use)
+	m := &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted(), keyType: t.secretType(spec)}
 	var made []byte // written by the worker; not touched here unless the call came to its end
 	err = t.create(ctx, id, label, func(g *generation, s *session) (err error) {
 		made, err = t.makeSecret(g, s, m)

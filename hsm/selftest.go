@@ -22,6 +22,7 @@ type selfTest struct {
 	noAllowed bool
 	types     map[KeySpec]uint // the CKA_KEY_TYPE of secret keys
 	gcmNoIV   bool
+	derives   bool // symmetric keys are kept as keys for HMAC
 	agreeForm int32
 }
 
@@ -40,7 +41,7 @@ func (t *Token) selfTest(g *generation) error {
 	var name string
 	err := g.call(context.Background(), g.probe, t.limits(), func(s *session) error {
 		i, err := s.info()
-		name = fmt.Sprint(t.mod.path, "|", t.mod.initArgs, "|", i.Manufacturer, "|", i.Model, "|", i.Firmware, "|", i.LibraryVersion, "|", t.cfg.OmitAttributes, t.cfg.GCMIV)
+		name = fmt.Sprint(t.mod.path, "|", t.mod.initArgs, "|", i.Manufacturer, "|", i.Model, "|", i.Firmware, "|", i.LibraryVersion, "|", t.cfg.OmitAttributes, t.cfg.GCMIV, t.cfg.WithoutGCM)
 		return err
 	})
 	if err != nil {
@@ -105,6 +106,8 @@ type trial struct {
 	raw    map[crypto.Hash]bool
 	types  map[KeySpec]uint
 	made   map[bool]bool // the token made some session key: a secret one, a pair
+
+	derives bool
 }
 
 func (r *trial) set(name string, s State, detail, advice string) {

@@ -19,6 +19,7 @@ func (r *trial) secrets(s *session) error {
 			return err
 		}
 	}
+	r.deriving()
 	for _, spec := range []KeySpec{NISTP256, NISTP384, NISTP521} {
 		if err := r.agreement(s, spec); err != nil {
 			return err

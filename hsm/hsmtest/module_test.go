@@ -21,13 +21,14 @@ var (
 	serial   = flag.String("serial", "", "serial number of the token")
 	pinFile  = flag.String("pin-file", "", "file with the PIN, mode 0600")
 	noLogin  = flag.Bool("no-login", false, "the token has no login")
+	noGCM    = flag.String("without-gcm", "", "refuse or derive")
 )
 
 func TestModule(t *testing.T) {
 	if *module == "" {
 		t.Skip("no -module given")
 	}
-	both(t, hsm.Config{Module: *module, InitArgs: *initArgs, Label: *label, Serial: *serial, PINFile: *pinFile, NoLogin: *noLogin})
+	both(t, hsm.Config{Module: *module, InitArgs: *initArgs, Label: *label, Serial: *serial, PINFile: *pinFile, NoLogin: *noLogin, WithoutGCM: *noGCM})
 }
 
 // both runs the two parts of the kit.

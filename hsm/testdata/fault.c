@@ -137,8 +137,12 @@ static ul sign_init(ul s, void *m, ul h) {
 	return rv ? rv : ((ul (*)(ul, void *, ul))real->fn[SIGN_INIT])(s, m, other);
 }
 
+// With "no-gcm" the token has no AES-GCM.
+static int no_gcm(mech *m) { return m->type == 0x1087 && fault("no-gcm"); }
+
 static ul decrypt_init(ul s, void *m, ul h) {
 	ul other, rv = swapped(s, h, &other);
+	if (no_gcm(m)) return 0x70; // CKR_MECHANISM_INVALID
 	return rv ? rv : ((ul (*)(ul, void *, ul))real->fn[DECRYPT_INIT])(s, m, other);
 }
 
@@ -152,6 +156,7 @@ static ul encrypt_init(ul s, mech *m, ul h) {
 	ul (*next)(ul, mech *, ul) = real->fn[ENCRYPT_INIT];
 	gcm *p = m->param;
 	if (rv) return rv;
+	if (no_gcm(m)) return 0x70;
 	appends = 0;
 	((ul (*)(ul, unsigned char *, ul))real->fn[RANDOM])(s, made_iv, sizeof made_iv);
 	if (fault("writes-iv")) {

@@ -1,0 +1,98 @@
+package hsm
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"fmt"
+)
+
+// The values of Config.WithoutGCM.
+const (
+	gcmRefuse = "refuse"
+	gcmDerive = "derive"
+)
+
+// A token without AES-GCM can still hold a symmetric key: as one for HMAC-SHA-256, which never leaves it and derives a key for each message. AES-GCM
+// is then computed here, and no key is in memory that is good for more than one message.
+const (
+	nonceSize     = 16                 // of what a message's key is derived from
+	derivedIVSize = nonceSize + ivSize // what stands where the IV does
+	deriveLabel   = "hsmgate: key of one message, AES-256-GCM"
+)
+
+// stored is what a key of this spec and use is in the token.
+func (t *Token) stored(spec KeySpec, use Use) (KeySpec, Use) {
+	if tests := t.tests.Load(); spec == Symmetric && tests != nil && tests.derives {
+		return HMAC256, UseMAC
+	}
+	return spec, use
+}
+
+// deriving notes that symmetric keys are kept as keys for HMAC, where the token has no AES-GCM, has HMAC, and the configuration says so.
+func (r *trial) deriving() {
+	gcm, mac := r.get(string(Symmetric)), r.get(string(HMAC256))
+	switch {
+	case gcm.State == Yes || mac.State != Yes:
+	case r.t.cfg.WithoutGCM == gcmDerive:
+		r.derives = true
+		r.set(string(Symmetric), Yes, "each message by a key of its own, derived by HMAC in the token and used in this process (without_gcm); "+gcm.Detail, "")
+	default:
+		r.set(string(Symmetric), No, gcm.Detail+"; the setting without_gcm: derive makes such keys all the same", gcm.Advice)
+	}
+}
+
+// messageKey derives the key of one message: NIST SP 800-108r1, 4.1, counter mode with HMAC-SHA-256, of which one block is enough.
+func (t *Token) messageKey(ctx context.Context, op string, s *Secret, nonce []byte) (cipher.AEAD, error) {
+	in := append([]byte{0, 0, 0, 1}, deriveLabel...)
+	in = append(append(append(in, 0), nonce...), 0, 0, 1, 0) // 256 bits
+	key, err := t.mac(ctx, op, s, in)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, &Error{Kind: ErrFailed, Op: op, Detail: err.Error()}
+	}
+	return cipher.NewGCM(block)
+}
+
+// sealDerived is EncryptGCM with a derived key; iv is the nonce and the IV.
+func (t *Token) sealDerived(ctx context.Context, s *Secret, plaintext, aad []byte) (iv, ciphertext []byte, err error) {
+	iv = make([]byte, derivedIVSize)
+	rand.Read(iv) // never fails: crypto/rand ends the process instead
+	aead, err := t.messageKey(ctx, "encrypt", s, iv[:nonceSize])
+	if err != nil {
+		return nil, nil, err
+	}
+	return iv, aead.Seal(nil, iv[nonceSize:], plaintext, aad), nil
+}
+
+// openDerived undoes it.
+func (t *Token) openDerived(ctx context.Context, s *Secret, iv, ciphertext, aad []byte) ([]byte, error) {
+	aead, err := t.messageKey(ctx, "decrypt", s, iv[:nonceSize])
+	if err != nil {
+		return nil, err
+	}
+	plaintext, err := aead.Open(nil, iv[nonceSize:], ciphertext, aad)
+	if err != nil {
+		return nil, errCiphertext()
+	}
+	return plaintext, nil
+}
+
+// newDerived is NewSecret for a symmetric key that is kept as one for HMAC, which its check value tells.
+func newDerived(id, check []byte) *Secret {
+	return &Secret{ref: ref{id: bytes.Clone(id), spec: HMAC256, secret: true}, kind: secretKinds[HMAC256], derives: true, check: bytes.Clone(check)}
+}
+
+// ciphers refuses a key that does not encrypt.
+func (x *Secret) ciphers(op string) error {
+	if x.kind.use == UseCipher || x.derives {
+		return nil
+	}
+	return &Error{Kind: ErrInvalid, Op: op, Detail: fmt.Sprintf("takes a key of type %s", Symmetric)}
+}

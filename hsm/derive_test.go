@@ -1,0 +1,118 @@
+package hsm_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/hsm"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
+)
+
+// A token without AES-GCM makes no symmetric key unless the configuration says how.
+func TestWithoutGCMIsRefused(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	f.set("no-gcm")
+	c := hsmtest.TokenIn(t, f.module)
+	tok := hsmtest.Open(t, c)
+	_, err := tok.GenerateSecret(ctx, hsm.Symmetric, hsm.NewID(), "x")
+	if !errors.Is(err, hsm.ErrUnsupported) || !strings.Contains(err.Error(), "CKR_MECHANISM_INVALID") || !strings.Contains(err.Error(), "without_gcm: derive") {
+		t.Errorf("it says %v", err)
+	}
+	if err := tok.Supports(hsm.HMAC256, hsm.UseMAC); err != nil {
+		t.Error(err)
+	}
+	c.WithoutGCM = "yes"
+	if _, err := hsm.Open(ctx, c); !errors.Is(err, hsm.ErrInvalid) || !strings.Contains(err.Error(), "refuse or derive") {
+		t.Errorf("another word: %v", err)
+	}
+}
+
+// With without_gcm: derive, all that symmetric keys do works there, and what is in the token does not leave it.
+func TestWithoutGCMDerives(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	f.set("no-gcm")
+	c := hsmtest.TokenIn(t, f.module)
+	c.WithoutGCM = "derive"
+	tok := hsmtest.Open(t, c)
+	if n := len(tok.Abilities()); n == 0 || !strings.Contains(ability(t, tok, "SYMMETRIC_DEFAULT").Detail, "derived by HMAC") {
+		t.Errorf("the self-test does not tell: %+v", ability(t, tok, "SYMMETRIC_DEFAULT"))
+	}
+	hsmtest.TestSecrets(t, tok)
+
+	s, other := hsmtest.NewSecret(t, tok, hsm.Symmetric), hsmtest.NewSecret(t, tok, hsm.Symmetric)
+	text, aad := []byte("a plaintext"), []byte("bound to this")
+	iv, ct, err := tok.EncryptGCM(ctx, s, text, aad)
+	if err != nil || len(iv) != 28 || len(ct) != len(text)+16 {
+		t.Fatalf("%d bytes of IV, %d of ciphertext, %v", len(iv), len(ct), err)
+	}
+	for name, open := range map[string]func() ([]byte, error){
+		"another key":    func() ([]byte, error) { return tok.DecryptGCM(ctx, other, iv, ct, aad) },
+		"another nonce":  func() ([]byte, error) { return tok.DecryptGCM(ctx, s, flipped(iv, 0), ct, aad) },
+		"another IV":     func() ([]byte, error) { return tok.DecryptGCM(ctx, s, flipped(iv, 27), ct, aad) },
+		"a short IV":     func() ([]byte, error) { return tok.DecryptGCM(ctx, s, iv[:12], ct, aad) },
+		"another text":   func() ([]byte, error) { return tok.DecryptGCM(ctx, s, iv, flipped(ct, 0), aad) },
+		"another tag":    func() ([]byte, error) { return tok.DecryptGCM(ctx, s, iv, flipped(ct, len(ct)-1), aad) },
+		"other data":     func() ([]byte, error) { return tok.DecryptGCM(ctx, s, iv, ct, nil) },
+		"nothing but IV": func() ([]byte, error) { return tok.DecryptGCM(ctx, s, iv, nil, aad) },
+	} {
+		if got, err := open(); !errors.Is(err, hsm.ErrBadCiphertext) || got != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	// Whoever could compute MACs with it could derive the keys of all messages.
+	if _, err := tok.MAC(ctx, s, []byte("x")); !errors.Is(err, hsm.ErrInvalid) {
+		t.Errorf("a symmetric key computes a MAC: %v", err)
+	}
+	if err := tok.VerifyMAC(ctx, s, []byte("x"), make([]byte, 32)); !errors.Is(err, hsm.ErrInvalid) {
+		t.Errorf("a symmetric key verifies a MAC: %v", err)
+	}
+}
+
+// What is derived is what OpenSSL derives (NIST SP 800-108), for a key whose value is known. A key for GCM and one that derives stay what they
+// are, on a token that has GCM, too.
+func TestDerivedAgainstOpenSSL(t *testing.T) {
+	t.Parallel()
+	tok := hsmtest.Open(t, hsmtest.NewToken(t))
+	value, id := make([]byte, 32), hsm.NewID()
+	rand.Read(value)
+	put(t, tok, id, hsm.HMAC256, value, false)
+	s, err := hsm.NewSecret(id, hsm.Symmetric, check(t, hsm.HMAC256, value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	iv, ct, err := tok.EncryptGCM(ctx, s, []byte("a plaintext"), []byte("aad"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hsmtest.OpensInGo(t, value, iv, ct, []byte("a plaintext"), []byte("aad"))
+	own := hsmtest.NewSecret(t, tok, hsm.Symmetric)
+	if iv, _, err := tok.EncryptGCM(ctx, own, []byte("x"), nil); err != nil || len(iv) != 12 {
+		t.Errorf("a new key where the token has AES-GCM: %d bytes of IV, %v", len(iv), err)
+	}
+}
+
+func ability(t *testing.T, tok *hsm.Token, name string) hsm.Ability {
+	t.Helper()
+	for _, a := range tok.Abilities() {
+		if a.Name == name {
+			return a
+		}
+	}
+	t.Fatalf("no ability %s", name)
+	return hsm.Ability{}
+}
+
+func flipped(b []byte, at int) []byte {
+	out := bytes.Clone(b)
+	out[at] ^= 1
+	return out
+}
