@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,7 +36,7 @@ func newMetrics(reg prometheus.Registerer, s *Service) *metrics {
 	}
 	reg.MustRegister(m.calls, m.latency)
 	m.ops = make(map[*Op]opMetrics, len(Ops))
-	for _, op := range append([]*Op{GetMetrics}, Ops...) {
+	for _, op := range slices.Concat([]*Op{GetMetrics}, STS, Ops) {
 		calls := make(map[api.Outcome]prometheus.Counter)
 		for _, outcome := range []api.Outcome{api.Allowed, api.Denied, api.Invalid, api.Failed} {
 			calls[outcome] = m.calls.WithLabelValues(op.Name, string(outcome))

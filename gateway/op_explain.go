@@ -138,7 +138,7 @@ func (s *Service) principalNamed(name string) (policy.Principal, *api.Error) {
 	if !strings.HasPrefix(name, "arn:") {
 		arn = "arn:aws:iam::" + s.names.Account + ":user/" + name
 	}
-	p, err := s.principal(arn)
+	p, err := s.identities.Principal(arn)
 	if err != nil {
 		return p, api.Errorf(api.NotFound, "There is no principal %s.", arn)
 	}

@@ -96,8 +96,8 @@ func constrain(c *Call, g *store.Grant, by *api.GrantConstraints) *api.Error {
 	return nil
 }
 
-// checkPrincipal refuses what can never call: another form of ARN, or a user of
-// this account that is not there. "" is nobody.
+// checkPrincipal refuses what can never call: another form of ARN, or a user or a
+// role of this account that is not there. "" is nobody.
 func (s *Service) checkPrincipal(arn string) *api.Error {
 	if arn == "" {
 		return nil
@@ -105,22 +105,36 @@ func (s *Service) checkPrincipal(arn string) *api.Error {
 	if !policy.IsPrincipal(arn) {
 		return api.Errorf(api.InvalidArn, "%q is not the ARN of a principal: arn:aws:iam::%s:user/<name> is.", arn, s.names.Account)
 	}
-	if s.isUser(arn) {
-		if _, ok := s.store.Principal(arn); !ok {
-			return api.Errorf(api.InvalidArn, "There is no principal %s.", arn)
+	if own := s.owner(arn); own != "" {
+		if _, ok := s.store.Principal(own); !ok {
+			return api.Errorf(api.InvalidArn, "There is no principal %s.", own)
 		}
 	}
 	return nil
 }
 
-// isUser says whether an ARN is that of a user of this account.
-func (s *Service) isUser(arn string) bool {
-	return strings.HasPrefix(arn, "arn:aws:iam::"+s.names.Account+":user/")
+// owner is the principal of this account that has to be there for who an ARN names
+// to be able to call: a user, a role, or the role of a session. "" for any other.
+func (s *Service) owner(arn string) string {
+	if role := policy.RoleOf(arn); role != "" {
+		arn = role
+	}
+	for _, kind := range []string{":user/", ":role/"} {
+		if strings.HasPrefix(arn, "arn:aws:iam::"+s.names.Account+kind) {
+			return arn
+		}
+	}
+	return ""
 }
 
-// users are those whom a grant names and who have to be there when it is made.
-func (s *Service) users(g *store.Grant) []string {
-	return slices.DeleteFunc([]string{g.Grantee, g.RetiringPrincipal}, func(arn string) bool { return !s.isUser(arn) })
+// owners are the principals that have to be there when a grant for these is made.
+func (s *Service) owners(arns ...string) (owners []string) {
+	for _, arn := range arns {
+		if own := s.owner(arn); own != "" {
+			owners = append(owners, own)
+		}
+	}
+	return owners
 }
 
 // CreateGrant lets a principal use a key. The same again, under the same name,
@@ -137,7 +151,7 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	made, cause := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey, s.users(g)...)
+	made, cause := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey, s.owners(g.Grantee, g.RetiringPrincipal)...)
 	switch {
 	case errors.Is(cause, store.ErrNoPrincipal): // deleted meanwhile
 		return nil, api.Errorf(api.InvalidArn, "The principal of the grant was deleted at the same time.")
@@ -262,8 +276,7 @@ func (s *Service) endGrant(ctx context.Context, c *Call, g *store.Grant) (*api.E
 		return nil, internal(c.RequestID, cause)
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		there := slices.DeleteFunc([]string{g.Grantee}, func(arn string) bool { return !s.isUser(arn) })
-		_, err := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey+1, there...)
+		_, err := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey+1, s.owners(g.Grantee)...)
 		return err
 	})
 	return &api.Empty{}, nil

@@ -17,6 +17,7 @@ type Op struct {
 	New func() any // an empty request to decode into
 	run func(context.Context, *Service, *Call, any) (any, *api.Error)
 
+	open       bool   // who calls may do it: what it gives is the caller's own
 	permission string // kms:Name, but for ReEncrypt, which has one for each key
 	beyondKMS  bool   // AWS KMS has no such operation, so only REST does
 	byAlias    bool   // the key may be named by an alias, too
@@ -95,6 +96,10 @@ var Ops = []*Op{
 	op("RetireGrant", "POST", "/v1/grants/retire", anyState, (*Service).RetireGrant).changing(),
 	op("ListRetirableGrants", "GET", "/v1/grants", anyState, (*Service).ListRetirableGrants).reading(),
 	op("ExplainAccess", "POST", "/v1/explain-access", anyState, (*Service).ExplainAccess).beyond(explainAccess).reading(),
+	op("CreateAccessKey", "POST", "/v1/access-keys", anyState, (*Service).CreateAccessKey).beyond("hsmgate:CreateAccessKey").changing(),
+	op("ListAccessKeys", "GET", "/v1/access-keys", anyState, (*Service).ListAccessKeys).beyond("hsmgate:ListAccessKeys").reading(),
+	op("UpdateAccessKey", "POST", "/v1/access-keys/update", anyState, (*Service).UpdateAccessKey).beyond("hsmgate:UpdateAccessKey").changing(),
+	op("DeleteAccessKey", "POST", "/v1/access-keys/delete", anyState, (*Service).DeleteAccessKey).beyond("hsmgate:DeleteAccessKey").changing(),
 	op("CreateCustomKeyStore", "POST", "/v1/custom-key-stores", anyState, (*Service).CreateCustomKeyStore),
 	op("DescribeCustomKeyStores", "GET", "/v1/custom-key-stores", anyState, (*Service).DescribeCustomKeyStores).reading(),
 	op("UpdateCustomKeyStore", "POST", "/v1/custom-key-stores/update", anyState, (*Service).UpdateCustomKeyStore),
@@ -144,6 +149,12 @@ func (op *Op) orAlias() *Op {
 // orAt gives the operation a second path, for requests that do not name a key.
 func (op *Op) orAt(path string) *Op {
 	op.Also = path
+	return op
+}
+
+// toAll marks an operation that no permission stands for.
+func (op *Op) toAll() *Op {
+	op.open, op.permission = true, ""
 	return op
 }
 

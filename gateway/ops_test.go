@@ -35,6 +35,7 @@ func examples(p *parts) map[string]example {
 	all := keyExamples(p)
 	maps.Copy(all, placeExamples)
 	maps.Copy(all, approvalExamples(p))
+	maps.Copy(all, accessKeyExamples(p))
 	return all
 }
 
@@ -74,6 +75,24 @@ func approvalExamples(p *parts) map[string]example {
 func (p *parts) ask() {
 	a := p.g.Send(p.asker.Token, "POST", "/v1/keys/"+p.ruled+"/approvals", map[string]any{"Digests": []api.DigestToSign{aDigest}})
 	_ = json.Unmarshal(a.Body, &p.request)
+}
+
+func accessKeyExamples(p *parts) map[string]example {
+	made := func(status string) later {
+		return func() any {
+			body := map[string]any{"UserName": "nobody", "AccessKeyId": p.accessKey}
+			if status != "" {
+				body["Status"] = status
+			}
+			return body
+		}
+	}
+	return map[string]example{
+		"CreateAccessKey": {good: map[string]any{"UserName": "nobody"}, bad: `{"UserName":"a b"}`, needs: "store"},
+		"ListAccessKeys":  {query: "?UserName=nobody", bad: "?UserName=a%20b"},
+		"UpdateAccessKey": {good: made("Inactive"), bad: `{"AccessKeyId":"AKIAAAAAAAAAAAAAAAAA","Status":"active"}`, needs: "store"},
+		"DeleteAccessKey": {good: made(""), bad: `{}`, needs: "store"},
+	}
 }
 
 func keyExamples(p *parts) map[string]example {
@@ -165,6 +184,7 @@ type parts struct {
 	symmetric, hmac     string
 	agreeing, kem       string
 	sealed, mac, peer   []byte // of symmetric, of hmac, and a public key for agreeing
+	accessKey           string // of user
 	records             int    // in the log at the last look
 }
 
@@ -278,6 +298,10 @@ func (p *parts) prepare() {
 	a := p.g.Send(p.g.Admin.Token, "POST", "/v1/keys/"+p.spare+"/grants", map[string]any{"Name": "example", "GranteePrincipal": p.user.ARN, "Operations": []string{"Verify"}})
 	_ = json.Unmarshal(a.Body, &p.grant) // where it fails, the examples do
 	p.ask()
+	var key api.CreateAccessKeyResponse
+	if json.Unmarshal(p.g.Send(p.g.Admin.Token, "POST", "/v1/access-keys", map[string]any{"UserName": "nobody"}).Body, &key) == nil && key.AccessKey != nil {
+		p.accessKey = key.AccessKey.AccessKeyId
+	}
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
 	send("POST", "/v1/keys/"+p.imported+"/import", p.material)

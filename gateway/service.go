@@ -13,6 +13,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -42,6 +43,10 @@ type Config struct {
 	Rotation Rotation
 	// Imports says how key material is brought in.
 	Imports Imports
+	// Identities knows the callers.
+	Identities *identity.Identities
+	// Sessions say how long sessions of roles are good.
+	Sessions Sessions
 	// Quotas bound what callers may make. The zero value has those of AWS KMS.
 	Quotas Quotas
 	// Limits bound how fast callers may call. The zero value bounds nothing.
@@ -51,8 +56,6 @@ type Config struct {
 	StaleLimit time.Duration
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
-	// Principal finds a principal by its ARN, for ExplainAccess. Default: there are none.
-	Principal func(arn string) (policy.Principal, error)
 }
 
 // Service performs the operations of [Ops].
@@ -69,9 +72,10 @@ type Service struct {
 	imports      Imports
 	quotas       Quotas
 	limits       limiter
+	identities   *identity.Identities
+	sessions     Sessions
 	staleLimit   time.Duration
 	now          func() time.Time
-	principal    func(arn string) (policy.Principal, error)
 	uses         lastUses
 	counted      *useCounter         // encryptions that were set aside
 	making       *semaphore.Weighted // of RSA keys, which keeps a processor busy
@@ -93,19 +97,20 @@ func New(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Principal == nil {
-		c.Principal = func(string) (policy.Principal, error) { return policy.Principal{}, store.ErrNotFound }
-	}
 	if c.AuditTimeout == 0 {
 		c.AuditTimeout = 5 * time.Second
 	}
 	if c.Rotation.Overlap == 0 {
 		c.Rotation.Overlap = defaultOverlap
 	}
+	if c.Sessions.MaxDuration == 0 {
+		c.Sessions.MaxDuration = time.Hour
+	}
 	s := &Service{
+		identities: c.Identities, sessions: c.Sessions,
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
-		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), limits: newLimiter(c.Limits), now: c.Now, principal: c.Principal,
+		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), limits: newLimiter(c.Limits), now: c.Now,
 		retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
@@ -122,6 +127,7 @@ type Call struct {
 	Face          string // rest, aws
 	Region        string // that the call is sent to; "" is the home region
 	Principal     policy.Principal
+	AccessKey     string // that the call is signed with; "" for none
 	SourceAddress string
 	UserAgent     string
 	Secure        bool   // it came over TLS
@@ -139,6 +145,8 @@ type Call struct {
 	key   *store.Key   // the key that the call is about, once resolved
 	alias string       // that named the key, if one did
 	grant *store.Grant // that RetireGrant is about
+
+	workload *workload // that calls to be given a session
 	// badToken is what is wrong with the grant tokens, which only who may make the
 	// call is told.
 	badToken *api.Error
@@ -305,6 +313,13 @@ func (s *Service) able(reads bool) *api.Error {
 // key that does not exist and one that the caller may not see answer alike.
 func (s *Service) authorize(c *Call, in any) *api.Error {
 	c.in = in
+	if c.op.open {
+		return nil
+	}
+	if arn := s.aboutCaller(c, in); arn != "" {
+		c.record.Resource = arn
+		return s.decide(c, question{action: c.op.permission, arn: arn, resource: arn})
+	}
 	if retire, ok := in.(*api.RetireGrantRequest); ok {
 		return s.authorizeRetire(c, retire)
 	}
@@ -318,6 +333,18 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 		}
 	}
 	return s.authorizeKey(c, target.KeyRef(), in)
+}
+
+// aboutCaller is the ARN of the role or the user that a request is about; "" where
+// it is about neither.
+func (s *Service) aboutCaller(c *Call, in any) string {
+	switch in := in.(type) {
+	case interface{ RoleRef() string }:
+		return in.RoleRef()
+	case interface{ User() string }:
+		return s.userOf(c, in.User())
+	}
+	return ""
 }
 
 // authorizeKey resolves and decides on one key.
@@ -371,6 +398,7 @@ func (s *Service) decideOn(c *Call, ref keyRef, missing func() *api.Error) *api.
 func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
 	r := &c.record
 	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
+	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
 	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
 	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
 	if err != nil {

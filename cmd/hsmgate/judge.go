@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
@@ -25,7 +26,7 @@ func judge(err error, verb string) (code int, hint string) {
 	case errors.As(err, &usage):
 		return exitUsage, "see '" + verb + " --help'"
 	case errors.As(err, &environment) && environment.Missing:
-		return exitUsage, "set HSMGATE_URL and HSMGATE_TOKEN; with a quickstart folder: . FOLDER/admin.env"
+		return exitUsage, "set HSMGATE_URL and HSMGATE_TOKEN (or HSMGATE_TOKEN_FILE, or HSMGATE_CERT_FILE and HSMGATE_KEY_FILE); with a quickstart folder: . FOLDER/admin.env"
 	case errors.Is(err, client.ErrConfig):
 		return exitUsage, ""
 	case errors.As(err, &no):
@@ -46,7 +47,7 @@ func judgeRefusal(e *api.Error) (int, string) {
 	case api.NotFound:
 		return exitNotFound, "list what there is with 'hsmgate key list' and 'hsmgate alias list'"
 	case api.UnrecognizedClient, api.MissingAuthentication:
-		return exitDenied, "check HSMGATE_TOKEN and HSMGATE_URL"
+		return exitDenied, "check HSMGATE_TOKEN (or what is used in its place) and HSMGATE_URL; the gateway's log says what is wrong with a token of an identity provider"
 	case api.ExpiredToken:
 		return exitDenied, "ask an administrator for a new token ('hsmgated credential issue')"
 	case api.ApprovalRequired:
@@ -89,6 +90,11 @@ func judgeTransport(err error) (int, string) {
 		return exitOther, "name the file of the gateway's CA with HSMGATE_CA_FILE"
 	case errors.As(err, &name):
 		return exitOther, "use the name that the gateway's certificate is for in HSMGATE_URL"
+	case strings.Contains(err.Error(), "remote error: tls: "):
+		return exitDenied, "the gateway does not take the client certificate, or wants one: HSMGATE_CERT_FILE and HSMGATE_KEY_FILE; its log says why"
+	// TLS 1.3 ends the connection after the client has begun to use it.
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "http2: client conn could not be established"):
+		return exitUnavailable, "is the gateway running, and does it want another client certificate, or any: HSMGATE_CERT_FILE and HSMGATE_KEY_FILE"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return exitUsage, "the gateway serves plain HTTP there: use http:// in HSMGATE_URL"
 	case errors.Is(err, context.Canceled):

@@ -51,6 +51,8 @@ func newRoot() *cobra.Command {
 
 HSMGATE_URL and HSMGATE_TOKEN say which gateway and as whom; HSMGATE_CA_FILE names a
 private CA, HSMGATE_REGION (or --region) another region than the gateway's home region.
+In place of HSMGATE_TOKEN, HSMGATE_TOKEN_FILE names a file with the token, such as that of
+a pod, and HSMGATE_CERT_FILE and HSMGATE_KEY_FILE a client certificate.
 A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
 
 ` + exitCodes,

@@ -78,7 +78,7 @@ func (d *daemon) newAdministrator(ctx context.Context, name string) (string, err
 	fmt.Fprintln(&b, "unset AWS_SESSION_TOKEN")
 	for _, v := range [][2]string{
 		{"HSMGATE_URL", d.url}, {"HSMGATE_TOKEN", token},
-		{"AWS_ENDPOINT_URL_KMS", d.url}, {"AWS_ACCESS_KEY_ID", id}, {"AWS_SECRET_ACCESS_KEY", secret},
+		{"AWS_ENDPOINT_URL_KMS", d.url}, {"AWS_ENDPOINT_URL_STS", d.url}, {"AWS_ACCESS_KEY_ID", id}, {"AWS_SECRET_ACCESS_KEY", secret},
 		{"AWS_REGION", d.config.Region}, {"AWS_DEFAULT_REGION", d.config.Region},
 	} {
 		b.WriteString(exportLine(v[0], v[1]))
@@ -124,7 +124,7 @@ func (d *daemon) refreshEnv(path string) error {
 	}
 	lines := strings.SplitAfter(string(old), "\n")
 	for i, line := range lines {
-		for _, name := range []string{"HSMGATE_URL", "AWS_ENDPOINT_URL_KMS"} {
+		for _, name := range []string{"HSMGATE_URL", "AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL_STS"} {
 			if strings.HasPrefix(line, "export "+name+"=") {
 				lines[i] = exportLine(name, d.url)
 			}

@@ -68,6 +68,8 @@ func (f *findings) failed(what string, err error) {
 var remedies = map[string]string{
 	"environment": "correct 'environment' in the settings",
 	"certificate": "let tls.cert_file and tls.key_file name a certificate and its key, in PEM",
+	"provider":    "let issuer, or jwks_url or jwks_file, lead to the provider's keys, and ca_file to the CA of its certificate",
+	"clients":     "let client_certificates.ca_file and crl_file name certificates and revocation lists of the CAs, in PEM",
 	"token":       tokenAway,
 	"database":    "a file has to be one that this user may read and write, with its folder; if it is damaged, put it back from a copy",
 	"seal key":    "put it back from a copy",
@@ -142,6 +144,7 @@ func (f *findings) check(ctx context.Context, c *Config) {
 		f.failed("environment", err)
 	}
 	f.certificate(c)
+	f.callers(ctx, c)
 	tokens := f.tokens(ctx, c)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -77,6 +78,13 @@ type Config struct {
 	// missing and the database has no access key yet. Daemons on one database
 	// need copies of one file. Default seal.key.
 	SealKeyFile string `yaml:"seal_key_file"`
+	// IdentityProviders are OIDC issuers, such as those of CI systems and clusters,
+	// whose tokens are accepted as bearer tokens: docs/identity.md. Default none.
+	IdentityProviders []identity.Provider `yaml:"identity_providers"`
+	// ClientCertificates has clients asked for a certificate (mTLS), which
+	// authenticates REST calls without a token, and of which conditions may ask. It
+	// needs tls. Default: none is asked for.
+	ClientCertificates identity.ClientCertificates `yaml:"client_certificates"`
 	// Audit is the log of every use of a key.
 	Audit Audit `yaml:"audit"`
 	// Rotation says how keys get new versions.
@@ -106,6 +114,8 @@ type Config struct {
 	// recorded as failed. A limit that is left out is none: then only the queue in
 	// front of the token bounds them.
 	Limits gateway.Limits `yaml:"limits"`
+	// Sessions are the temporary credentials that workloads get for what they prove.
+	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
 	// principal in the database. Without it, make one with
 	// 'hsmgated principal create'. Of several daemons on one database, one has it.

@@ -23,7 +23,8 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go")
+	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go", "../../gateway/op_session.go",
+		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
 	fmt.Fprintf(&b, "%s\n\n```yaml\n%s```\n", strings.Replace(oneLine(docs["Config"]), "Config is the", "This is the", 1), example)
@@ -65,6 +66,20 @@ environment:
   SOFTHSM2_CONF: /etc/hsmgate/softhsm2.conf
 store: /var/lib/hsmgate/hsmgate.db
 seal_key_file: /etc/hsmgate/seal.key
+identity_providers:
+  - name: github
+    preset: github
+    audiences: [hsmgate]
+    rules:
+      - role: release
+        claims: {repository: example/app, ref: "refs/tags/*"}
+client_certificates:
+  ca_file: /etc/hsmgate/clients.pem
+  crl_file: /etc/hsmgate/clients.crl
+  rules:
+    - role: release
+      subject: CN=builder-*,O=Example
+      sans: ["dns:builder-*.example.com"]
 audit:
   path: /var/lib/hsmgate/audit/audit.log
   timeout: 5s
@@ -80,19 +95,21 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Token.MaxSessions != 8 || c.Audit.Timeout != 5*time.Second || c.Environment["SOFTHSM2_CONF"] != "/etc/hsmgate/softhsm2.conf" ||
-		len(c.KeyStores) != 1 || c.KeyStores[0].Name != "network-hsm" || c.KeyStores[0].MaxSessions != 30 || c.KeyStores[0].Serial != "1234567" {
+		len(c.IdentityProviders) != 1 || c.IdentityProviders[0].Rules[0].Claims["ref"] != "refs/tags/*" ||
+		c.ClientCertificates.Rules[0].Subject != "CN=builder-*,O=Example" || len(c.KeyStores) != 1 || c.KeyStores[0].Name != "network-hsm" || c.KeyStores[0].MaxSessions != 30 || c.KeyStores[0].Serial != "1234567" {
 		t.Errorf("the example is not read as it is written: %+v", c)
 	}
 }
 
-// writeSettings writes one entry for each setting; a struct becomes a section.
+// writeSettings writes one entry for each setting; a struct becomes a section, and
+// so does a list of them, after its entry.
 func writeSettings(t *testing.T, b *bytes.Buffer, docs map[string]string, of reflect.Type, prefix string) {
 	t.Helper()
 	var sections []reflect.StructField
 	for i := range of.NumField() {
 		f := of.Field(i)
 		name := f.Tag.Get("yaml")
-		if name == "-" {
+		if name == "-" || name == ",inline" {
 			continue
 		}
 		doc := docs[inDocs(of, f)]
@@ -105,9 +122,17 @@ func writeSettings(t *testing.T, b *bytes.Buffer, docs map[string]string, of ref
 		}
 		doc, _ = strings.CutPrefix(doc, f.Name+" ")
 		fmt.Fprintf(b, "\n**`%s`** (%s) %s\n", prefix+name, kindOf(f.Type), oneLine(doc))
+		if isList(f.Type) {
+			sections = append(sections, f)
+		}
 	}
 	for _, f := range sections {
 		name := prefix + f.Tag.Get("yaml")
+		if isList(f.Type) {
+			fmt.Fprintf(b, "\n## %s[]\n\nOf each of `%s`:\n", name, name)
+			writeSettings(t, b, docs, f.Type.Elem(), name+"[].")
+			continue
+		}
 		doc, _ := strings.CutPrefix(docs[inDocs(of, f)], f.Name+" ")
 		fmt.Fprintf(b, "\n## %s\n\n**`%s`** %s\n", name, name, oneLine(doc))
 		writeSettings(t, b, docs, f.Type, name+".")
@@ -121,6 +146,12 @@ func inDocs(of reflect.Type, f reflect.StructField) string {
 		return name
 	}
 	return of.PkgPath()[strings.LastIndex(of.PkgPath(), "/")+1:] + "." + name
+}
+
+// isList says whether the elements of a list have settings that are described by
+// themselves; those that have a section's are described there.
+func isList(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct && !t.Elem().Field(t.Elem().NumField()-1).Anonymous
 }
 
 func kindOf(t reflect.Type) string {
@@ -183,6 +214,7 @@ func commentsOf(t *testing.T, files ...string) map[string]string {
 // TestConfigRefused: each mistake is named, with its line or its setting.
 func TestConfigRefused(t *testing.T) {
 	const good = "token: {module: /m.so, label: x, pin_file: pin}\n"
+	const provider = "identity_providers:\n  - name: p\n    rules: [{role: r, claims: {repository: a/b}}]\n"
 	for _, test := range []struct{ name, text, want string }{
 		{"unknown setting", good + "listn: 127.0.0.1:1\n", "listn"},
 		{"unknown setting has its line", good + "\n\nlistn: 127.0.0.1:1\n", "4"},
@@ -218,10 +250,18 @@ func TestConfigRefused(t *testing.T) {
 		{"a limit that is no number", good + "limits: {key: {requests_per_second: .nan}}\n", "limits.key: requests_per_second"},
 		{"a burst without a rate", good + "limits: {gateway: {burst: 5}}\n", "limits.gateway: burst"},
 		{"an unknown limit", good + "limits: {caller: {burst: 5}}\n", "caller"},
+		{"sessions that hardly last", good + "sessions: {max_duration: 14m}\n", "sessions.max_duration: 14m0s"},
+		{"sessions that last", good + "sessions: {max_duration: 13h}\n", "from 15m to 12h"},
 		{"two databases", good + "store: a.db\nstore_dsn_file: dsn\n", "name one database"},
 		{"limit", good + "store_stale_limit: -1s\n", "not negative"},
 		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},
 		{"type", good + "gomaxprocs: many\n", "many"},
+		{"provider without an audience", good + provider + "    preset: github\n", "audiences: at least one"},
+		{"provider that signs with none", good + provider + "    preset: github\n    audiences: [a]\n    algorithms: [none]\n", `"none" is none of`},
+		{"unknown setting of a provider", good + provider + "    client_secret: x\n", "client_secret"},
+		{"certificates without TLS", good + "client_certificates: {ca_file: ca.pem}\n", "tls is needed"},
+		{"certificates without a CA", good + "client_certificates: {required: true}\n", "ca_file is missing"},
+		{"certificate rule", good + "client_certificates: {ca_file: ca.pem, rules: [{role: r, subject: builder}]}\n", "attribute=value"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "hsmgated.yaml")
@@ -245,12 +285,14 @@ func TestConfigRefused(t *testing.T) {
 // TestConfigPaths: relative paths are relative to the folder of the file.
 func TestConfigPaths(t *testing.T) {
 	c, err := parseConfig([]byte("token: {module: /m.so, pin_file: pin}\n"+
-		"environment: {A: ./a, B: b}\nkey_stores: [{name: a, module: /m.so, label: x, pin_file: other}]\n"), "/state/hsmgated.yaml")
+		"environment: {A: ./a, B: b}\nkey_stores: [{name: a, module: /m.so, label: x, pin_file: other}]\n"+
+		"client_certificates: {ca_file: ca, crl_file: crl}\nidentity_providers: [{name: p, ca_file: idp, jwks_file: keys}]\n"), "/state/hsmgated.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{c.Token.PINFile, c.Store, c.SealKeyFile, c.Audit.Path, c.Environment["A"], c.Environment["B"], c.TLS.CertFile, c.KeyStores[0].PINFile}
-	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", "", "/state/other"}
+	got := []string{c.Token.PINFile, c.Store, c.SealKeyFile, c.Audit.Path, c.Environment["A"], c.Environment["B"], c.TLS.CertFile, c.KeyStores[0].PINFile,
+		c.ClientCertificates.CAFile, c.ClientCertificates.CRLFile, c.IdentityProviders[0].CAFile, c.IdentityProviders[0].JWKSFile}
+	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", "", "/state/other", "/state/ca", "/state/crl", "/state/idp", "/state/keys"}
 	if !slices.Equal(got, want) {
 		t.Errorf("paths %q, want %q", got, want)
 	}

@@ -36,7 +36,7 @@ URL and region are written with them, so that '. FILE' is all that a client need
 				return &usageError{fmt.Errorf("--kind is bearer, access-key or both, not %q", kind)}
 			}
 			if _, ok := i.store.Principal(i.PrincipalARN(name)); !ok {
-				return i.noPrincipal(name)
+				return i.noUser(name)
 			}
 			if url == "" {
 				url = knownURL(i.config)
@@ -75,6 +75,14 @@ URL and region are written with them, so that '. FILE' is all that a client need
 	return c
 }
 
+// noUser says why there is nobody of that name to issue a credential to.
+func (i *identities) noUser(name string) error {
+	if _, ok := i.store.Principal(i.RoleARN(name)); ok {
+		return &hintedError{fmt.Errorf("%s is a role, which has no credentials of its own", name), "workloads assume it by a token of an identity provider or by a certificate: docs/access.md"}
+	}
+	return aPrincipal.none(name)
+}
+
 func (i *identities) issue(ctx context.Context, out *os.File, arn, kind, url string, ttl time.Duration) error {
 	var b strings.Builder
 	now := time.Now()
@@ -102,6 +110,7 @@ func (i *identities) issue(ctx context.Context, out *os.File, arn, kind, url str
 		}
 		b.WriteString(oldAWS + "unset AWS_SESSION_TOKEN\n")
 		export("AWS_ENDPOINT_URL_KMS", url)
+		export("AWS_ENDPOINT_URL_STS", url)
 		export("AWS_ACCESS_KEY_ID", id)
 		export("AWS_SECRET_ACCESS_KEY", secret)
 		export("AWS_REGION", i.config.Region)

@@ -72,6 +72,9 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if d.store, d.identities, err = openIdentities(ctx, c); err != nil {
 		return nil, err
 	}
+	if err := trust(d.identities, c, log); err != nil {
+		return nil, err
+	}
 	if d.audit, err = openAudit(c, log); err != nil {
 		return nil, err
 	}
@@ -94,7 +97,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	d.service = gateway.New(gateway.Config{
 		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
-		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Imports: c.Import, Principal: d.identities.Principal,
+		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
 	})
 	return d, d.service.Start(ctx)
 }
@@ -184,6 +187,17 @@ func openIdentities(ctx context.Context, c *Config) (*store.Store, *identity.Ide
 	return s, ids, nil
 }
 
+// trust has the callers accepted whom others vouch for.
+func trust(ids *identity.Identities, c *Config, log *zap.Logger) error {
+	if err := ids.TrustProviders(c.IdentityProviders, log); err != nil {
+		return err
+	}
+	if !c.ClientCertificates.Configured() {
+		return nil
+	}
+	return ids.TrustCertificates(c.ClientCertificates, log)
+}
+
 func openAudit(c *Config, log *zap.Logger) (*audit.Log, error) {
 	if err := os.MkdirAll(filepath.Dir(c.Audit.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of the audit log: %w", err)
@@ -207,6 +221,7 @@ func openAudit(c *Config, log *zap.Logger) (*audit.Log, error) {
 // start starts what goes on beside the calls. It ends with ctx; close waits.
 func (d *daemon) start(ctx context.Context) {
 	d.store.Watch(ctx)
+	d.identities.Watch(ctx)
 	d.background.Go(func() { d.service.Run(ctx, deletionRound) })
 }
 

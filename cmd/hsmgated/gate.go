@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/awskms"
 )
 
 // pace is how slow a request may be. A whole upload has no limit: it may be a
@@ -51,20 +52,19 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuse answers in the form of the face that was asked, so that every client
 // reads 'try again'.
 func refuse(w http.ResponseWriter, r *http.Request) {
-	const text = "The gateway is stopping. Try again."
-	code := string(api.ServiceUnavailable)
-	mediaType, body := "application/problem+json", map[string]any{
-		"type": "urn:hsmgate:error:" + code, "title": api.ServiceUnavailable.Title(), "status": http.StatusServiceUnavailable,
-		"detail": text, "code": code,
-	}
-	if r.URL.Path == "/" {
-		mediaType, body = "application/x-amz-json-1.1", map[string]any{"__type": code, "message": text}
-	}
+	err := &api.Error{Code: api.ServiceUnavailable, Message: "The gateway is stopping. Try again.", RetryAfter: time.Second}
 	w.Header().Set("Connection", "close")
+	if r.URL.Path == "/" {
+		awskms.Refuse(w, r, err)
+		return
+	}
 	w.Header().Set("Retry-After", "1")
-	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(http.StatusServiceUnavailable)
-	_ = json.NewEncoder(w).Encode(body) // a caller who is gone needs no answer
+	_ = json.NewEncoder(w).Encode(map[string]any{ // a caller who is gone needs no answer
+		"type": "urn:hsmgate:error:" + string(err.Code), "title": err.Code.Title(), "status": http.StatusServiceUnavailable,
+		"detail": err.Message, "code": err.Code,
+	})
 }
 
 // movingBody is a request body that keeps the pace: some byte has to come every

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -41,6 +42,14 @@ func TestStopping(t *testing.T) {
 		if have := get(path).header.Get("Content-Type"); have != want {
 			t.Errorf("%s answers in %s, want %s", path, have, want)
 		}
+	}
+	form, err := server.Client().Post(server.URL+"/", "application/x-www-form-urlencoded", strings.NewReader("Action=GetCallerIdentity"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer form.Body.Close()
+	if form.StatusCode != http.StatusServiceUnavailable || form.Header.Get("Content-Type") != "text/xml" {
+		t.Errorf("AWS STS: %d in %s", form.StatusCode, form.Header.Get("Content-Type"))
 	}
 	if a := get("/healthz"); a.status != http.StatusNotFound {
 		t.Errorf("the process is still healthy: %d", a.status)

@@ -52,7 +52,7 @@ func askReady(ctx context.Context, c *Config) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(c.TLS.CertFile), DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(c.TLS), DisableKeepAlives: true}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 	if err != nil {
 		return err
@@ -100,13 +100,18 @@ func localURL(c *Config) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-// pinned accepts exactly the certificate in the file, whatever name it is for.
-func pinned(certFile string) *tls.Config {
+// pinned accepts exactly the certificate in the file, whatever name it is for, and
+// shows it where a client's is asked for.
+func pinned(files TLS) *tls.Config {
 	return &tls.Config{
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			own, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+			return &own, err
+		},
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, //nolint:gosec // G402: VerifyConnection compares the certificate itself
 		VerifyConnection: func(s tls.ConnectionState) error {
-			text, err := os.ReadFile(certFile)
+			text, err := os.ReadFile(files.CertFile)
 			if err != nil {
 				return err
 			}

@@ -16,6 +16,8 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
@@ -89,20 +91,27 @@ func (c *Config) setDefaults() {
 // resolve makes every path absolute.
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
-		&c.Audit.Path, &c.FirstAdministrator.EnvFile} {
-		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
+		&c.Audit.Path, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile} {
+		absolute(dir, p)
 	}
 	for i := range c.KeyStores {
-		if p := &c.KeyStores[i].PINFile; *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
+		absolute(dir, &c.KeyStores[i].PINFile)
+	}
+	for i := range c.IdentityProviders {
+		absolute(dir, &c.IdentityProviders[i].JWKSFile)
+		absolute(dir, &c.IdentityProviders[i].CAFile)
 	}
 	for name, value := range c.Environment {
 		if strings.HasPrefix(value, "./") {
 			c.Environment[name] = filepath.Join(dir, value)
 		}
+	}
+}
+
+// absolute makes a path that is set absolute.
+func absolute(dir string, path *string) {
+	if *path != "" && !filepath.IsAbs(*path) {
+		*path = filepath.Join(dir, *path)
 	}
 }
 
@@ -129,6 +138,10 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
+	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check())
+	if c.ClientCertificates.Configured() && !c.tls() {
+		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
+	}
 	if _, err := c.proxies(); err != nil {
 		problems = append(problems, err)
 	}
@@ -154,6 +167,9 @@ func (c *Config) check() error {
 		if text := limit.Check(); text != "" {
 			wrong("limits.%s: %s", name, text)
 		}
+	}
+	if d := c.Sessions.MaxDuration; d != 0 && (d < api.MinSessionSeconds*time.Second || d > api.MaxSessionSeconds*time.Second) {
+		wrong("sessions.max_duration: %s is not from 15m to 12h", d)
 	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
@@ -46,7 +47,7 @@ func (i *identities) keepAdministrator(force bool, a asked) error {
 func (i *identities) administered(a asked) bool {
 	return slices.ContainsFunc(i.Principals(), func(p *store.Principal) bool {
 		names, there := a.policies(p)
-		if !there {
+		if !there || identity.IsRole(p) { // whose sessions need a provider
 			return false
 		}
 		who := policy.Principal{ARN: p.ARN, Role: policy.Role(p.Role), Tags: map[string]string{}}

@@ -114,7 +114,7 @@ configuration; 3 the token refused the PIN, which is never tried a second time.`
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(badFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newQuickstart(), newCheck(), newToken(), newAudit(), newPrincipal(), newPolicy(), newApprovalRule(), newCredential(), newHealthcheck(),
+	root.AddCommand(newServe(), newQuickstart(), newCheck(), newToken(), newAudit(), newPrincipal(), newRole(), newPolicy(), newApprovalRule(), newCredential(), newHealthcheck(),
 		&cobra.Command{Use: "version", Short: "Print the version", Example: "  hsmgated version", Args: noArgs, Run: func(*cobra.Command, []string) { fmt.Println(versionText()) }})
 	return root
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -130,7 +129,7 @@ func newPolicyDelete() *cobra.Command {
 			case errors.Is(err, store.ErrNotFound):
 				return noPolicy(args[0])
 			case errors.Is(err, store.ErrState):
-				return &hintedError{fmt.Errorf("%s is attached to principals", args[0]), "see 'hsmgated policy list', and take it from them with 'hsmgated principal detach'"}
+				return &hintedError{fmt.Errorf("%s is attached to principals", args[0]), "see 'hsmgated policy list', and take it from them with 'hsmgated principal detach' or 'hsmgated role detach'"}
 			}
 			return err
 		}),
@@ -150,95 +149,4 @@ func exactlyTwo(what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-func newPrincipalAttach() *cobra.Command {
-	i := &identities{}
-	var force bool
-	c := &cobra.Command{
-		Use: "attach NAME POLICY", Short: "Give a principal an identity policy", Args: exactlyTwo("a principal and a policy"),
-		Long:    "Gives a principal an identity policy, beside its role. A running daemon sees it within about a second.",
-		Example: "  hsmgated principal attach --state ./var ci sign-releases",
-		RunE: i.with(func(ctx context.Context, args []string) error {
-			if _, ok := i.Policy(args[1]); !ok {
-				return noPolicy(args[1])
-			}
-			arn := i.PrincipalARN(args[0])
-			err := i.keepAdministrator(force, asked{what: args[1] + " leaves no administrator", hint: "attach it",
-				policies: changed(arn, func(names []string) []string { return append(names, args[1]) })})
-			if err != nil {
-				return err
-			}
-			err = i.AttachPolicy(ctx, arn, args[1])
-			if errors.Is(err, store.ErrNotFound) {
-				return i.noPrincipal(args[0])
-			}
-			return err
-		}),
-	}
-	configFlags(c, &i.path, &i.state)
-	forceFlag(c, &force)
-	return c
-}
-
-func newPrincipalDetach() *cobra.Command {
-	i := &identities{}
-	var force bool
-	c := &cobra.Command{
-		Use: "detach NAME POLICY", Short: "Take an identity policy from a principal", Args: exactlyTwo("a principal and a policy"),
-		Example: "  hsmgated principal detach --state ./var ci sign-releases",
-		Long:    "Takes an identity policy from a principal. That of the last administrator stays, unless --force is given.",
-		RunE: i.with(func(ctx context.Context, args []string) error {
-			arn := i.PrincipalARN(args[0])
-			err := i.keepAdministrator(force, asked{what: args[0] + " is the last administrator, by the policy " + args[1], hint: "detach it",
-				policies: changed(arn, func(names []string) []string {
-					return slices.DeleteFunc(names, func(name string) bool { return name == args[1] })
-				})})
-			if err != nil {
-				return err
-			}
-			err = i.DetachPolicy(ctx, arn, args[1])
-			if errors.Is(err, store.ErrNotFound) {
-				return &hintedError{fmt.Errorf("%s does not have the policy %s", args[0], args[1]), "see 'hsmgated policy list'"}
-			}
-			return err
-		}),
-	}
-	configFlags(c, &i.path, &i.state)
-	forceFlag(c, &force)
-	return c
-}
-
-func newPrincipalTag() *cobra.Command {
-	i := &identities{}
-	var remove []string
-	c := &cobra.Command{
-		Use: "tag NAME [TAG=VALUE]...", Short: "Put tags on a principal, for conditions on aws:PrincipalTag",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 || len(args) == 1 && len(remove) == 0 {
-				return &usageError{fmt.Errorf("%q needs a principal, and a tag, such as team=packages, or --remove", c.CommandPath())}
-			}
-			return nil
-		},
-		Long:    "Puts tags on a principal, one of the same name being replaced, and takes those off that --remove names.",
-		Example: "  hsmgated principal tag --state ./var ci team=packages\n  hsmgated principal tag --state ./var ci --remove team",
-		RunE: i.with(func(ctx context.Context, args []string) error {
-			var tags []store.Tag
-			for _, arg := range args[1:] {
-				name, value, ok := strings.Cut(arg, "=")
-				if !ok {
-					return &usageError{fmt.Errorf("%q is not a tag: write NAME=VALUE", arg)}
-				}
-				tags = append(tags, store.Tag{Name: name, Value: value})
-			}
-			err := i.TagPrincipal(ctx, i.PrincipalARN(args[0]), tags, remove)
-			if errors.Is(err, store.ErrNotFound) {
-				return i.noPrincipal(args[0])
-			}
-			return err
-		}),
-	}
-	configFlags(c, &i.path, &i.state)
-	c.Flags().StringArrayVar(&remove, "remove", nil, "name of a tag to take off; may be repeated")
-	return c
 }

@@ -50,21 +50,34 @@ func exactlyOne(what string) cobra.PositionalArgs {
 	}
 }
 
-func newPrincipal() *cobra.Command {
-	return group("principal", "Make and remove those who may call, and say what they may do", newPrincipalCreate(), newPrincipalList(), newPrincipalAttach(), newPrincipalDetach(),
-		newPrincipalTag(), newPrincipalDelete())
+// kind is who verbs are about.
+type kind struct {
+	name string // of one, and of the group of its verbs
+	arn  func(*identity.Identities, string) string
+	make func(*identity.Identities, context.Context, string, policy.Role, []string, time.Time) (policy.Principal, error)
 }
 
-func newPrincipalCreate() *cobra.Command {
+var (
+	aPrincipal = kind{"principal", (*identity.Identities).PrincipalARN, (*identity.Identities).CreatePrincipal}
+	aRole      = kind{"role", (*identity.Identities).RoleARN, (*identity.Identities).CreateRole}
+)
+
+func newPrincipal() *cobra.Command {
+	k := aPrincipal
+	return group(k.name, "Make and remove those who may call, and say what they may do", newPrincipalCreate(k), newPrincipalList(k), newPrincipalAttach(k), newPrincipalDetach(k),
+		newPrincipalTag(k), newPrincipalDelete(k))
+}
+
+func newPrincipalCreate(k kind) *cobra.Command {
 	i := &identities{}
 	var role string
 	var keys []string
 	c := &cobra.Command{
-		Use: "create NAME --role ROLE", Short: "Make a principal", Args: exactlyOne("a name"),
-		Long: `Makes a principal and prints its ARN. An administrator may do everything. A user may describe
+		Use: "create NAME", Short: "Make a " + k.name, Args: exactlyOne("a name"),
+		Long: "Makes a " + k.name + ` and prints its ARN. An administrator may do everything. A user may describe
 and use the keys named by --key (ids or aliases; an alias is resolved now). What else it may do, identity
 policies, key policies and grants say.`,
-		Example: "  hsmgated principal create --state ./var --role user --key alias/release ci",
+		Example: "  hsmgated " + k.name + " create --state ./var --role user --key alias/release ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {
 			if !policy.Role(role).Valid() {
 				return &usageError{fmt.Errorf("--role is %s or %s, not %q", policy.RoleAdministrator, policy.RoleUser, role)}
@@ -73,9 +86,9 @@ policies, key policies and grants say.`,
 			if err != nil {
 				return err
 			}
-			p, err := i.CreatePrincipal(ctx, args[0], policy.Role(role), ids, time.Now())
+			p, err := k.make(i.Identities, ctx, args[0], policy.Role(role), ids, time.Now())
 			if errors.Is(err, store.ErrExists) {
-				return &hintedError{fmt.Errorf("there is a principal %s already", args[0]), "see 'hsmgated principal list'"}
+				return &hintedError{fmt.Errorf("there is a principal or a role %s already", args[0]), "see 'hsmgated principal list' and 'hsmgated role list'"}
 			}
 			if err != nil {
 				return err
@@ -86,7 +99,7 @@ policies, key policies and grants say.`,
 	}
 	configFlags(c, &i.path, &i.state)
 	c.Flags().StringVar(&role, "role", string(policy.RoleUser), "administrator or user")
-	c.Flags().StringArrayVar(&keys, "key", nil, "id or alias of a key that the user may use; may be repeated")
+	c.Flags().StringArrayVar(&keys, "key", nil, "id or alias of a key that a user may use; may be repeated")
 	return c
 }
 
@@ -109,11 +122,11 @@ func (i *identities) keyIDs(refs []string) ([]string, error) {
 	return ids, nil
 }
 
-func newPrincipalList() *cobra.Command {
+func newPrincipalList(k kind) *cobra.Command {
 	i := &identities{}
 	var format string
 	c := &cobra.Command{
-		Use: "list", Short: "List all principals", Args: noArgs, Example: "  hsmgated principal list --state ./var",
+		Use: "list", Short: "List all " + k.name + "s", Args: noArgs, Example: "  hsmgated " + k.name + " list --state ./var",
 		RunE: i.with(func(context.Context, []string) error {
 			type row struct {
 				Name, ARN, Role string
@@ -124,6 +137,9 @@ func newPrincipalList() *cobra.Command {
 			}
 			rows := []row{}
 			for _, p := range i.Principals() {
+				if p.ARN != k.arn(i.Identities, p.Name) {
+					continue // of the other kind
+				}
 				tags := map[string]string{}
 				for _, t := range p.Tags {
 					tags[t.Name] = t.Value
@@ -140,17 +156,17 @@ func newPrincipalList() *cobra.Command {
 	return c
 }
 
-func newPrincipalDelete() *cobra.Command {
+func newPrincipalDelete(k kind) *cobra.Command {
 	i := &identities{}
 	var force bool
 	c := &cobra.Command{
-		Use: "delete NAME", Short: "Remove a principal with its credentials and grants", Args: exactlyOne("a name"),
-		Long: `Removes a principal with all its credentials, and the grants that are for it. Key policies that name it go
+		Use: "delete NAME", Short: "Remove a " + k.name + " with its credentials and grants", Args: exactlyOne("a name"),
+		Long: "Removes a " + k.name + ` with all its credentials and sessions, and the grants that are for it. Key policies that name it go
 on naming it: another one of that name would have what they allow. The last administrator stays, unless --force is
 given: without one, nobody can make, change or list keys.`,
-		Example: "  hsmgated principal delete --state ./var ci",
+		Example: "  hsmgated " + k.name + " delete --state ./var ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {
-			arn := i.PrincipalARN(args[0])
+			arn := k.arn(i.Identities, args[0])
 			err := i.keepAdministrator(force, asked{what: args[0] + " is the last administrator", hint: "delete it",
 				policies: func(p *store.Principal) ([]string, bool) { return p.Policies, p.ARN != arn }})
 			if err != nil {
@@ -158,7 +174,7 @@ given: without one, nobody can make, change or list keys.`,
 			}
 			err = i.DeletePrincipal(ctx, arn)
 			if errors.Is(err, store.ErrNotFound) {
-				return i.noPrincipal(args[0])
+				return k.none(args[0])
 			}
 			return err
 		}),
@@ -168,8 +184,8 @@ given: without one, nobody can make, change or list keys.`,
 	return c
 }
 
-func (i *identities) noPrincipal(name string) error {
-	return &hintedError{fmt.Errorf("there is no principal %s", name), "see 'hsmgated principal list'"}
+func (k kind) none(name string) error {
+	return &hintedError{fmt.Errorf("there is no %s %s", k.name, name), "see 'hsmgated " + k.name + " list'"}
 }
 
 func outputFlag(c *cobra.Command, format *string) {

@@ -63,6 +63,10 @@ func (d *daemon) accept(server *http.Server) error {
 	}
 	cert := &certificate{files: d.config.TLS, log: d.log}
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	if asked := d.config.ClientCertificates; asked.Configured() {
+		d.identities.ServerTLS(server.TLSConfig, asked.Required, time.Now)
+		server.TLSConfig.VerifyConnection = cert.orItself(server.TLSConfig.VerifyConnection)
+	}
 	return server.ServeTLS(d.listener, "", "")
 }
 

@@ -20,6 +20,7 @@ const (
 	DryRunOperation         Code = "DryRunOperationException"
 	ExpiredImportToken      Code = "ExpiredImportTokenException"
 	ExpiredToken            Code = "ExpiredTokenException"
+	IDPCommunicationError   Code = "IDPCommunicationErrorException"
 	IncompleteSignature     Code = "IncompleteSignatureException"
 	IncorrectKey            Code = "IncorrectKeyException"
 	IncorrectKeyMaterial    Code = "IncorrectKeyMaterialException"
@@ -29,6 +30,7 @@ const (
 	InvalidCiphertext       Code = "InvalidCiphertextException"
 	InvalidGrantId          Code = "InvalidGrantIdException"
 	InvalidGrantToken       Code = "InvalidGrantTokenException"
+	InvalidIdentityToken    Code = "InvalidIdentityTokenException"
 	InvalidImportToken      Code = "InvalidImportTokenException"
 	InvalidKeyUsage         Code = "InvalidKeyUsageException"
 	InvalidMarker           Code = "InvalidMarkerException"
@@ -105,6 +107,7 @@ var classes = map[Code]class{
 	NotAuthorized:         {http.StatusForbidden, 400, Denied, "Not allowed"},
 	ExpiredToken:          {http.StatusUnauthorized, 400, Denied, "Credential expired"},
 	IncompleteSignature:   {http.StatusUnauthorized, 400, Denied, "Request signature incomplete"},
+	InvalidIdentityToken:  {http.StatusUnauthorized, 400, Denied, "Identity token invalid"},
 	InvalidSignature:      {http.StatusUnauthorized, 400, Denied, "Request signature wrong"},
 	MissingAuthentication: {http.StatusUnauthorized, 400, Denied, "Not authenticated"},
 	UnrecognizedClient:    {http.StatusUnauthorized, 400, Denied, "Credential unknown"},
@@ -163,11 +166,12 @@ var classes = map[Code]class{
 	XksProxyVpcEndpointServiceInvalidConfiguration: {http.StatusBadRequest, 400, Invalid, "Endpoint service configuration invalid"},
 	XksProxyVpcEndpointServiceNotFound:             {http.StatusNotFound, 400, Invalid, "Endpoint service not found"},
 
-	DependencyTimeout:  {http.StatusServiceUnavailable, 503, Failed, "Timed out"},
-	Internal:           {http.StatusInternalServerError, 500, Failed, "Internal error"},
-	KeyUnavailable:     {http.StatusServiceUnavailable, 500, Failed, "Key unavailable"},
-	ServiceUnavailable: {http.StatusServiceUnavailable, 503, Failed, "Service unavailable"},
-	Throttling:         {http.StatusTooManyRequests, 400, Failed, "Too many requests"},
+	IDPCommunicationError: {http.StatusServiceUnavailable, 503, Failed, "Identity provider not reachable"},
+	DependencyTimeout:     {http.StatusServiceUnavailable, 503, Failed, "Timed out"},
+	Internal:              {http.StatusInternalServerError, 500, Failed, "Internal error"},
+	KeyUnavailable:        {http.StatusServiceUnavailable, 500, Failed, "Key unavailable"},
+	ServiceUnavailable:    {http.StatusServiceUnavailable, 503, Failed, "Service unavailable"},
+	Throttling:            {http.StatusTooManyRequests, 400, Failed, "Too many requests"},
 }
 
 // Codes lists every code, for tests and documents.

@@ -39,7 +39,10 @@ type Record struct {
 	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired, revoked or removed after its end
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
-	PermissionChange bool `json:"permissionChange,omitempty"` // whether the call changes who may use a key
+	PermissionChange bool   `json:"permissionChange,omitempty"` // whether the call changes who may use a key
+	Provider         string `json:"provider,omitempty"`         // who vouches for the caller: an OIDC provider by its name, or "certificate"
+	Subject          string `json:"subject,omitempty"`          // for whom: sub of the token, or subject of the certificate
+	AccessKeyID      string `json:"accessKeyId,omitempty"`      // of credentials that are made or changed; it is no secret
 
 	// What a ciphertext is bound to, as the caller gave it. It is no secret: AWS KMS writes it into its log, too.
 	EncryptionContext map[string]string `json:"encryptionContext,omitempty"`
@@ -98,6 +101,9 @@ func appendBody(b []byte, r *Record) []byte {
 	if r.PermissionChange {
 		b = append(b, `,"permissionChange":true`...)
 	}
+	b = appendText(b, `,"provider":"`, r.Provider)
+	b = appendText(b, `,"subject":"`, r.Subject)
+	b = appendText(b, `,"accessKeyId":"`, r.AccessKeyID)
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
 	b = appendPairs(b, `,"signingContext":`, r.SigningContext)

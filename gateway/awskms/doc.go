@@ -10,9 +10,12 @@
 // where the answer is one of the first two; a call that is not authenticated
 // leaves a line in the operations log and a count.
 //
-// The signature is accepted in the Authorization header alone, made with a
-// long-term access key of this gateway, for this region and the service kms, at
-// most five minutes from now. It must cover Host, X-Amz-Date and X-Amz-Target;
-// the body it covers by its hash. Content-Type need not be covered (the PHP SDK
+// The signature is accepted in the Authorization header alone, made with an
+// access key of this gateway, for one of its regions and the service kms, at
+// most five minutes from now. It must cover Host, X-Amz-Date, X-Amz-Target and,
+// with a temporary access key, X-Amz-Security-Token; the body it covers by its hash. Content-Type need not be covered (the PHP SDK
 // leaves it out): one value of it is accepted, so it decides nothing.
+//
+// A form, in place of JSON, is a request to AWS STS (awsQuery, 2011-06-15), of which
+// a few operations are here: those by which clients get temporary access keys.
 package awskms

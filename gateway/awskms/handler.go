@@ -68,23 +68,36 @@ func New(c Config) http.Handler {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
-	out, err := h.guarded(w, r, id)
+	if isForm(r) {
+		h.serveSTS(w, r, id)
+		return
+	}
+	out, err := h.guarded(w, r, id, h.serve)
 	if plain, ok := out.(interface{ Wipe() }); ok {
 		defer plain.Wipe()
 	}
 	answer(w, id, out, err)
 }
 
+// Refuse answers a request that no handler is to see, in the protocol that it is in.
+func Refuse(w http.ResponseWriter, r *http.Request, err *api.Error) {
+	if id := uuid.NewString(); isForm(r) {
+		answerSTS(w, id, nil, nil, err)
+	} else {
+		answer(w, id, nil, err)
+	}
+}
+
 // guarded turns a panic, which is a fault of the gateway, into an answer that
 // clients can read.
-func (h *handler) guarded(w http.ResponseWriter, r *http.Request, id string) (out any, err *api.Error) {
+func (h *handler) guarded(w http.ResponseWriter, r *http.Request, id string, serve func(http.ResponseWriter, *http.Request, string) (any, *api.Error)) (out any, err *api.Error) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Log.Error("panic", zap.String("requestId", id), zap.String("face", face), zap.Any("panic", p), zap.Stack("stack"))
 			out, err = nil, api.Errorf(api.Internal, "An internal error occurred. An operator finds its cause in the log under request %s.", id)
 		}
 	}()
-	return h.serve(w, r, id)
+	return serve(w, r, id)
 }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (out any, err *api.Error) {
@@ -97,24 +110,32 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (out 
 		return nil, err
 	}
 	op, name, unknown := target(r.Header)
-	caller, region, refused := h.authenticate(r, body)
+	caller, signed, refused := h.authenticate(r, body, service)
 	if refused != nil {
 		h.logRefusal(r, id, refused)
 		return nil, firstError(op, body, unknown, refused.Error)
 	}
-	call := &gateway.Call{
-		RequestID: id, Face: face, Principal: caller, Region: region,
-		SourceAddress: h.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
-	}
-	defer func() {
-		if call.Receipt.Seq != 0 {
-			w.Header().Set("Hsmgate-Audit-Record", call.Receipt.String())
-		}
-	}()
+	call := h.newCall(r, id)
+	call.Principal, call.Region, call.AccessKey = caller, signed.region, signed.accessKey
+	defer receipt(w, call)
 	if unknown != nil {
 		return nil, h.Service.Reject(r.Context(), call, name, firstError(nil, body, unknown, nil))
 	}
 	return h.Service.Do(r.Context(), call, op, func(in any) *api.Error { return api.Decode(body, in, false) })
+}
+
+func (h *handler) newCall(r *http.Request, id string) *gateway.Call {
+	return &gateway.Call{
+		RequestID: id, Face: face,
+		SourceAddress: h.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
+	}
+}
+
+// receipt names the call's audit record to the caller.
+func receipt(w http.ResponseWriter, call *gateway.Call) {
+	if call.Receipt.Seq != 0 {
+		w.Header().Set("Hsmgate-Audit-Record", call.Receipt.String())
+	}
 }
 
 // firstError picks, of all that is wrong with a request, what AWS tells first:

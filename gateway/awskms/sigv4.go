@@ -29,10 +29,13 @@ const (
 	reasonMalformed    = "malformed"         // a header that cannot be used
 	reasonScope        = "scope"             // made for another region, service or day
 	reasonClock        = "clock"             // too old, or from the future
-	reasonSessionToken = "session_token"     // there are none here
+	reasonSessionToken = "session_token"     // forged, ended, or of another access key
+	reasonExpiredToken = "expired_token"     //
+	reasonWebIdentity  = "web_identity"      // a token of an identity provider that proves nothing
 	reasonUnknownKey   = "unknown_key"       // no such access key
 	reasonDisabledKey  = "disabled_key"      // nor may it be used now
 	reasonExpiredKey   = "expired_key"       //
+	reasonCertificate  = "certificate"       // the client's, which is no longer good
 	reasonSignature    = "wrong_signature"   // the secret or what was signed is another
 	reasonStore        = "unreadable_secret" // a fault of the gateway
 )
@@ -58,26 +61,42 @@ func newDecoySecret() string {
 	return rand.Text() + rand.Text()[:14] // 40 characters, as a real one has
 }
 
-// authenticate finds the principal that signed a request, and the region that it
-// is signed for.
-func (h *handler) authenticate(r *http.Request, body []byte) (policy.Principal, string, *refusal) {
+// authenticate finds the principal that signed a request to a service, and the
+// region that it is signed for.
+func (h *handler) authenticate(r *http.Request, body []byte, service string) (policy.Principal, authorization, *refusal) {
 	now := h.Now()
 	a, refused := readAuthorization(r)
 	if refused != nil {
-		return policy.Principal{}, "", refused
+		return policy.Principal{}, a, refused
 	}
-	at, refused := h.checkRequest(r, a, now)
+	at, refused := h.checkRequest(r, a, service, now)
 	if refused != nil {
 		refused.accessKey = a.accessKey
-		return policy.Principal{}, "", refused
+		return policy.Principal{}, a, refused
 	}
 	sum := sha256.Sum256(body)
 	p, refused := h.checkSignature(r, a, at, now, hex.EncodeToString(sum[:]), int64(len(body)))
+	if refused == nil {
+		refused = h.describe(&p, r, now)
+	}
 	if refused != nil {
 		refused.accessKey = a.accessKey
-		return policy.Principal{}, "", refused
+		return policy.Principal{}, a, refused
 	}
-	return p, a.region, nil
+	return p, a, nil
+}
+
+// describe lets conditions ask for the client certificate of a connection, which
+// alone authenticates nobody here. One that is no longer good ends its calls.
+func (h *handler) describe(p *policy.Principal, r *http.Request, now time.Time) *refusal {
+	certificate, err := h.Identities.Certificate(r.TLS, now)
+	if err != nil {
+		refused := refuse(reasonCertificate, api.UnrecognizedClient, "The client certificate is not valid here.")
+		refused.Cause = err
+		return refused
+	}
+	certificate.Describe(p)
+	return nil
 }
 
 // readAuthorization takes the signature out of a request.
@@ -111,7 +130,7 @@ var onceHeaders = []string{
 
 // checkRequest checks everything that can be told without the secret, and
 // returns the date at which the request was signed.
-func (h *handler) checkRequest(r *http.Request, a authorization, now time.Time) (time.Time, *refusal) {
+func (h *handler) checkRequest(r *http.Request, a authorization, service string, now time.Time) (time.Time, *refusal) {
 	date := r.Header.Get("X-Amz-Date")
 	at, err := time.Parse(dateFormat, date)
 	invalid := func(reason, text string) (time.Time, *refusal) { return at, refuse(reason, api.InvalidSignature, text) }
@@ -120,13 +139,11 @@ func (h *handler) checkRequest(r *http.Request, a authorization, now time.Time) 
 		return at, refuse(reasonMalformed, api.IncompleteSignature, "This gateway wants the date of a request in a signed 'X-Amz-Date' header; 'Date' alone does not do.")
 	case err != nil || at.Format(dateFormat) != date: // time.Parse takes fractions of a second, too
 		return at, refuse(reasonMalformed, api.IncompleteSignature, "Date must be in ISO-8601 'basic format' in header 'X-Amz-Date', as in "+dateFormat+". See http://en.wikipedia.org/wiki/ISO_8601")
-	case r.Header.Get("X-Amz-Security-Token") != "":
-		return at, refuse(reasonSessionToken, api.UnrecognizedClient, "The security token included in the request is invalid. This gateway gives out no session tokens: unset AWS_SESSION_TOKEN.")
 	case a.terminator != terminator:
 		return invalid(reasonScope, "Credential should be scoped with a valid terminator: 'aws4_request', not '"+cut(a.terminator, 100)+"'.")
 	case a.service != service:
-		return invalid(reasonScope, "Credential should be scoped to correct service: 'kms'. ")
-	case !slices.Contains(h.Regions, a.region):
+		return invalid(reasonScope, "Credential should be scoped to correct service: '"+service+"'. ")
+	case !slices.Contains(h.Regions, a.region) && (service != stsService || a.region != stsRegion):
 		return invalid(reasonScope, "Credential should be scoped to a valid Region, not '"+cut(a.region, 100)+"'. ")
 	case a.date != date[:8]:
 		return invalid(reasonScope, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '"+cut(a.date, 100)+"' != '"+date[:8]+"', from '"+date+"'.")
@@ -155,8 +172,8 @@ func checkClock(at, now time.Time) *refusal {
 // X-Amz-Date is part of what is signed in any case; the SDK's signer, which
 // makes the signature to compare with, always lists it.
 func checkCovered(r *http.Request, a authorization) *refusal {
-	for _, name := range []string{"host", "x-amz-date", "x-amz-target"} {
-		if name == "x-amz-target" && r.Header["X-Amz-Target"] == nil {
+	for _, name := range []string{"host", "x-amz-date", "x-amz-security-token", "x-amz-target"} {
+		if canonical := textproto.CanonicalMIMEHeaderKey(name); strings.HasPrefix(name, "x-amz-") && name != "x-amz-date" && r.Header[canonical] == nil {
 			continue
 		}
 		if _, signed := slices.BinarySearch(a.signedHeaders, name); !signed {
@@ -170,7 +187,7 @@ func checkCovered(r *http.Request, a authorization) *refusal {
 // and compares. An unknown access key costs the same, with a secret that no
 // one has.
 func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.Time, bodyHash string, bodyLength int64) (policy.Principal, *refusal) {
-	secret, p, err := h.Identities.AccessKey(a.accessKey, now)
+	secret, p, err := h.secret(r, a, now)
 	if err != nil {
 		secret = h.decoySecret
 	}
@@ -179,7 +196,7 @@ func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.
 	claimed := r.Header.Get("X-Amz-Content-Sha256")
 	switch {
 	case err != nil:
-		return p, unusableKey(err)
+		return p, unusableKey(err, r.Header.Get(tokenHeader) != "")
 	case claimed != "" && claimed != bodyHash:
 		return p, refuse(reasonSignature, api.InvalidSignature, "X-Amz-Content-Sha256 is not the SHA-256 of the body. This gateway accepts no unsigned and no streamed body.")
 	case !same:
@@ -188,11 +205,26 @@ func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.
 	return p, nil
 }
 
-// unusableKey tells the caller the same of all access keys that may not be
-// used; the operations log tells them apart.
-func unusableKey(err error) *refusal {
+// tokenHeader holds the session token of a temporary access key.
+const tokenHeader = "X-Amz-Security-Token"
+
+// secret finds the secret of the access key that a request names.
+func (h *handler) secret(r *http.Request, a authorization, now time.Time) (string, policy.Principal, error) {
+	if token := r.Header.Get(tokenHeader); token != "" {
+		return h.Identities.TemporaryKey(a.accessKey, token, now)
+	}
+	return h.Identities.AccessKey(a.accessKey, now)
+}
+
+// unusableKey tells the caller the same of all access keys that may not be used,
+// but for a session that is over; the operations log tells them apart.
+func unusableKey(err error, session bool) *refusal {
 	refused := refuse(reasonUnknownKey, api.UnrecognizedClient, "The security token included in the request is invalid.")
 	switch {
+	case session && errors.Is(err, identity.ErrExpired):
+		return refuse(reasonExpiredToken, api.ExpiredToken, "The security token included in the request is expired")
+	case session && (errors.Is(err, identity.ErrUnknown) || errors.Is(err, identity.ErrDisabled)):
+		refused.reason = reasonSessionToken
 	case errors.Is(err, identity.ErrDisabled):
 		refused.reason = reasonDisabledKey
 	case errors.Is(err, identity.ErrExpired):

@@ -29,7 +29,10 @@ const regionHeader = "Hsmgate-Region"
 // Client speaks to one gateway. Set the fields before the first call.
 type Client struct {
 	URL   string // http://127.0.0.1:8080 or https://…, without /v1
-	Token string // bearer token
+	Token string // bearer token; "" for a caller whom a client certificate authenticates
+	// TokenFile holds the bearer token, in place of Token. It is read for each
+	// request, since who gave it, such as Kubernetes, writes a new one in time.
+	TokenFile string
 	// Region is the region that the calls go to. Empty is the gateway's home region.
 	Region string
 	// HTTP is what the requests go through; nil is a client of its own kind
@@ -142,7 +145,13 @@ func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", r.accept)
-	req.Header.Set("Authorization", "Bearer "+c.Token)
+	token, err := c.token()
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	req.Header.Set("User-Agent", c.userAgent())
 	if c.Region != "" {
 		req.Header.Set(regionHeader, c.Region)

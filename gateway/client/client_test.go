@@ -9,12 +9,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/identity/identitytest"
 )
 
 // serve answers with h and returns a client that pauses shortly.
@@ -292,6 +296,79 @@ func TestFromEnv(t *testing.T) {
 	var wrong *ConfigError
 	if _, err := FromEnv(); !errors.As(err, &wrong) || wrong.Variable != "HSMGATE_CA_FILE" || wrong.Missing {
 		t.Errorf("a CA file that is not there: %v", err)
+	}
+}
+
+// TestTokenFile: the token is read for each request; none is sent where there is none.
+func TestTokenFile(t *testing.T) {
+	var sent []string
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		sent = append(sent, strings.Join(r.Header.Values("Authorization"), "|"))
+		problem(w, 404, api.NotFound)
+	})
+	ask := func() error {
+		_, err := c.ListKeys(t.Context(), &api.ListKeysRequest{})
+		return err
+	}
+	c.TokenFile = filepath.Join(t.TempDir(), "token")
+	for _, text := range []string{"one\n", " two "} {
+		if err := os.WriteFile(c.TokenFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := ask(); Code(err) != api.NotFound {
+			t.Error(err)
+		}
+	}
+	for _, text := range []string{"", "\n", "a b", "a\nb", "ä", "a\x00"} {
+		if err := os.WriteFile(c.TokenFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := ask(); err == nil || !strings.Contains(err.Error(), "holds no token") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	c.TokenFile, c.Token = "", ""
+	if err := ask(); Code(err) != api.NotFound {
+		t.Error(err)
+	}
+	if want := []string{"Bearer one", "Bearer two", ""}; !slices.Equal(sent, want) {
+		t.Errorf("sent %q, want %q", sent, want)
+	}
+}
+
+// TestFilesOfTheEnvironment: what does not fit together is named.
+func TestFilesOfTheEnvironment(t *testing.T) {
+	ca := identitytest.NewCA(t, "CA")
+	cert, key := identitytest.Files(t, ca.Issue(nil), t.TempDir())
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ url, token, tokenFile, cert, key, variable, want string }{
+		{"https://host", "", token, "", "", "", ""},
+		{"https://host", "", "", cert, key, "", ""},
+		{"https://host", "t", "", cert, key, "", ""},
+		{"https://host", "t", token, "", "", "HSMGATE_TOKEN_FILE", "which of them"},
+		{"https://host", "", token + "x", "", "", "HSMGATE_TOKEN_FILE", "no such file"},
+		{"https://host", "", key, "", "", "HSMGATE_TOKEN_FILE", "holds no token"},
+		{"https://host", "t", "", cert, "", "HSMGATE_CERT_FILE", "no such file"},
+		{"https://host", "t", "", "", key, "HSMGATE_CERT_FILE", "no such file"},
+		{"https://host", "t", "", key, cert, "HSMGATE_CERT_FILE", "do not name"},
+		{"http://127.0.0.1:1", "t", "", cert, key, "HSMGATE_CERT_FILE", "needs https://"},
+		{"https://host", "", "", "", "", "HSMGATE_TOKEN", "is not set"},
+	} {
+		for name, value := range map[string]string{"HSMGATE_URL": test.url, "HSMGATE_TOKEN": test.token, "HSMGATE_TOKEN_FILE": test.tokenFile,
+			"HSMGATE_CERT_FILE": test.cert, "HSMGATE_KEY_FILE": test.key, "HSMGATE_CA_FILE": ""} {
+			t.Setenv(name, value)
+		}
+		_, err := FromEnv()
+		var wrong *ConfigError
+		switch {
+		case test.want == "" && err != nil:
+			t.Errorf("%+v: %v", test, err)
+		case test.want != "" && (!errors.As(err, &wrong) || wrong.Variable != test.variable || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%+v: %v", test, err)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,7 @@ func TestEveryOperation(t *testing.T) {
 
 	importMaterial(t, c, ok)
 	approvals(t, g, c, ok)
+	accessKeys(t, c, ok)
 
 	for _, op := range gateway.Ops {
 		if !called[op.Name] {
@@ -443,4 +445,22 @@ func importMaterial(t *testing.T, c *client.Client, ok func(string, error)) {
 	if out.KeyMaterialId != in.KeyMaterialId {
 		t.Errorf("%+v", out)
 	}
+}
+
+// accessKeys manages those of the caller.
+func accessKeys(t *testing.T, c *client.Client, ok func(string, error)) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := c.CreateAccessKey(ctx, &api.CreateAccessKeyRequest{})
+	ok("CreateAccessKey", err)
+	id := made.AccessKey.AccessKeyId
+	_, err = c.UpdateAccessKey(ctx, &api.UpdateAccessKeyRequest{AccessKeyId: id, Status: api.AccessKeyInactive})
+	ok("UpdateAccessKey", err)
+	list, err := c.ListAccessKeys(ctx, &api.ListAccessKeysRequest{})
+	ok("ListAccessKeys", err)
+	if !slices.ContainsFunc(list.AccessKeyMetadata, func(k api.AccessKeyMetadata) bool { return k.AccessKeyId == id && k.Status == api.AccessKeyInactive }) {
+		t.Errorf("%+v", list)
+	}
+	_, err = c.DeleteAccessKey(ctx, &api.DeleteAccessKeyRequest{AccessKeyId: id})
+	ok("DeleteAccessKey", err)
 }

@@ -348,6 +348,32 @@ func (c *Client) DisconnectCustomKeyStore(ctx context.Context, in *api.Disconnec
 	return do[api.Empty](ctx, c, http.MethodPost, "/v1/custom-key-stores/disconnect", nil, in)
 }
 
+// CreateAccessKey makes an access key; its secret is shown this once.
+func (c *Client) CreateAccessKey(ctx context.Context, in *api.CreateAccessKeyRequest) (*api.CreateAccessKeyResponse, error) {
+	return do[api.CreateAccessKeyResponse](ctx, c, http.MethodPost, "/v1/access-keys", nil, in)
+}
+
+// ListAccessKeys lists the access keys of a user.
+func (c *Client) ListAccessKeys(ctx context.Context, in *api.ListAccessKeysRequest) (*api.ListAccessKeysResponse, error) {
+	return do[api.ListAccessKeysResponse](ctx, c, http.MethodGet, "/v1/access-keys", query(in), nil)
+}
+
+// UpdateAccessKey takes an access key out of use, or into use again.
+func (c *Client) UpdateAccessKey(ctx context.Context, in *api.UpdateAccessKeyRequest) (*api.Empty, error) {
+	return do[api.Empty](ctx, c, http.MethodPost, "/v1/access-keys/update", nil, in)
+}
+
+// DeleteAccessKey removes an access key for ever.
+func (c *Client) DeleteAccessKey(ctx context.Context, in *api.DeleteAccessKeyRequest) (*api.Empty, error) {
+	return do[api.Empty](ctx, c, http.MethodPost, "/v1/access-keys/delete", nil, in)
+}
+
+// AssumeRoleWithWebIdentity exchanges the token of an identity provider, which the
+// client has as its Token, for temporary credentials and a bearer token.
+func (c *Client) AssumeRoleWithWebIdentity(ctx context.Context, in *api.AssumeRoleWithWebIdentityRequest) (*api.AssumeRoleWithWebIdentityResponse, error) {
+	return do[api.AssumeRoleWithWebIdentityResponse](ctx, c, http.MethodPost, "/v1/sessions", nil, in)
+}
+
 // PublicKeyAs gives a public key in another form, by its media type:
 // application/x-pem-file, application/octet-stream (DER), application/jwk+json
 // or text/x-ssh-public-key; application/jwk-set+json has those of all versions.

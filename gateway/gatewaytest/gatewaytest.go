@@ -5,6 +5,7 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -69,10 +70,11 @@ type Gateway struct {
 	Audit      *audit.Log
 	Lines      *observer.ObservedLogs // the operations log
 
-	seal  []byte
-	t     testing.TB
-	mu    sync.Mutex
-	clock time.Duration // how far the gateway's clock is ahead
+	server *httptest.Server
+	seal   []byte
+	t      testing.TB
+	mu     sync.Mutex
+	clock  time.Duration // how far the gateway's clock is ahead
 }
 
 // Options change a gateway from what New starts. The zero value changes nothing.
@@ -86,6 +88,11 @@ type Options struct {
 	Limits   gateway.Limits
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
+
+	Providers []identity.Provider // whose tokens are accepted
+	Sessions  gateway.Sessions
+	// Certificates has the gateway serve TLS and ask for client certificates.
+	Certificates identity.ClientCertificates
 
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
@@ -157,12 +164,16 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	}
 	g.Identities, err = identity.New(g.Store, g.seal, Account)
 	must(t, err)
+	must(t, g.Identities.TrustProviders(o.Providers, log))
+	if o.Certificates.Configured() {
+		must(t, g.Identities.TrustCertificates(o.Certificates, log))
+	}
 
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits,
-		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Principal: g.Identities.Principal,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })
 	must(t, g.Service.Start(ctx))
@@ -170,17 +181,43 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	aws := awskms.New(awskms.Config{
 		Service: g.Service, Identities: g.Identities, Regions: g.Service.Regions(), Address: address, Log: log, Now: g.Now,
 	})
-	server := httptest.NewServer(rest.New(rest.Config{
+	g.server = httptest.NewUnstartedServer(rest.New(rest.Config{
 		Service: g.Service, Identities: g.Identities, AWS: aws, Log: log, Registry: registry, Address: address, Now: g.Now,
 	}))
-	t.Cleanup(server.Close)
-	g.URL = server.URL
+	g.startServer(o.Certificates, log)
+	t.Cleanup(g.server.Close)
+	g.URL = g.server.URL
 	if o.Beside != nil {
 		g.Admin = o.Beside.Admin
 	} else {
 		g.Admin = g.Principal("admin", policy.RoleAdministrator)
 	}
 	return g
+}
+
+// startServer serves TLS where client certificates are asked for.
+func (g *Gateway) startServer(c identity.ClientCertificates, log *zap.Logger) {
+	if !c.Configured() {
+		g.server.Start()
+		return
+	}
+	g.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	g.server.Config.ErrorLog = zap.NewStdLog(log)
+	g.Identities.ServerTLS(g.server.TLS, c.Required, g.Now)
+	g.server.StartTLS()
+}
+
+// Client is an HTTP client that trusts the gateway and has these certificates. Each
+// is a connection of its own.
+func (g *Gateway) Client(certs ...tls.Certificate) *http.Client {
+	g.t.Helper()
+	transport := g.server.Client().Transport.(*http.Transport).Clone()
+	if transport.TLSClientConfig == nil {
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	transport.TLSClientConfig.Certificates = certs
+	g.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }
 
 // Another starts a second service on the same parts, as after a crash of the first.
@@ -268,7 +305,13 @@ func (g *Gateway) Send(token, method, path string, body any, header ...string) A
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	response, err := http.DefaultClient.Do(r)
+	return g.Do(g.server.Client(), r)
+}
+
+// Do sends a request and reads the answer.
+func (g *Gateway) Do(c *http.Client, r *http.Request) Answer {
+	g.t.Helper()
+	response, err := c.Do(r)
 	must(g.t, err)
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)

@@ -26,14 +26,9 @@ const (
 // secret is "" then.
 func (i *Identities) AccessKey(id string, now time.Time) (secret string, p policy.Principal, err error) {
 	d := i.current()
-	k, ok := i.store.AccessKey(id)
-	switch {
-	case !ok:
-		return "", p, ErrUnknown
-	case k.Disabled:
-		return "", p, ErrDisabled
-	case expired(k.ExpiresAt, now):
-		return "", p, ErrExpired
+	k, err := i.usable(id, now)
+	if err != nil {
+		return "", p, err
 	}
 	if p, err = i.principal(d, k.PrincipalARN); err != nil {
 		return "", p, err
@@ -42,6 +37,20 @@ func (i *Identities) AccessKey(id string, now time.Time) (secret string, p polic
 		return "", policy.Principal{}, err
 	}
 	return secret, p, nil
+}
+
+// usable finds an access key that may be used now.
+func (i *Identities) usable(id string, now time.Time) (*store.AccessKey, error) {
+	k, ok := i.store.AccessKey(id)
+	switch {
+	case !ok:
+		return nil, ErrUnknown
+	case k.Disabled:
+		return nil, ErrDisabled
+	case expired(k.ExpiresAt, now):
+		return nil, ErrExpired
+	}
+	return k, nil
 }
 
 // secret opens a sealed secret once.
@@ -62,6 +71,9 @@ func (i *Identities) secret(d *derived, k *store.AccessKey) (string, error) {
 func (i *Identities) IssueAccessKey(ctx context.Context, principalARN string, ttl time.Duration, now time.Time) (id, secret string, err error) {
 	if ttl < 0 {
 		return "", "", fmt.Errorf("identity: %w: the lifetime of an access key is positive, or 0 for ever, not %s", ErrInvalid, ttl)
+	}
+	if err := i.mayHaveCredentials(principalARN); err != nil {
+		return "", "", err
 	}
 	id = accessKeyPrefix + strings.ToUpper(randomBase32(accessKeyRandom))
 	raw := make([]byte, secretBytes)

@@ -49,9 +49,13 @@ func isBase32(s string) bool {
 	return true
 }
 
-// Bearer finds the principal of a bearer token. ErrUnknown or ErrExpired; the
+// Bearer finds the principal of a bearer token, be it one that was issued or one of
+// a session. ErrUnknown or ErrExpired; the
 // second only to who has the secret.
 func (i *Identities) Bearer(token string, now time.Time) (policy.Principal, error) {
+	if sealed, ok := strings.CutPrefix(token, sessionPrefix); ok {
+		return i.sessionBearer(sealed, now)
+	}
 	id, secret, ok := parseBearer(token)
 	if !ok {
 		return policy.Principal{}, ErrUnknown
@@ -80,6 +84,9 @@ func (i *Identities) Bearer(token string, now time.Time) (policy.Principal, erro
 func (i *Identities) IssueBearer(ctx context.Context, principalARN string, ttl time.Duration, now time.Time) (token string, err error) {
 	if ttl <= 0 {
 		return "", fmt.Errorf("identity: %w: a bearer token needs a positive lifetime, not %s", ErrInvalid, ttl)
+	}
+	if err := i.mayHaveCredentials(principalARN); err != nil {
+		return "", err
 	}
 	id, secret := randomBase32(bearerIDLen), randomBase32(bearerSecretLen)
 	hash := sha256.Sum256([]byte(secret))

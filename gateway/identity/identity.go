@@ -6,14 +6,20 @@
 // stored, which is enough because the secret is 256 random bits. An access key
 // is what AWS clients sign requests with, so its secret must be readable: it is
 // sealed by AES-256-GCM under a key that is not in the database.
+//
+// Workloads have no such credential: they prove what they are, and assume a role
+// for a session. A session is kept nowhere; its token says, sealed, all of it.
 package identity
 
 import (
 	"context"
 	"crypto/cipher"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,10 +48,15 @@ var (
 // Identities knows all principals. Its methods may be called from several
 // goroutines; Bearer and AccessKey read memory only.
 type Identities struct {
-	store   *store.Store
-	seal    cipher.AEAD
-	account string
-	derived atomic.Pointer[derived]
+	store    *store.Store
+	seal     cipher.AEAD
+	sessions sessions
+	account  string
+	derived  atomic.Pointer[derived]
+
+	providers    []*provider // of OIDC tokens
+	tokens       remembered[*verified]
+	certificates *certificates // nil: client certificates are not asked for
 }
 
 // derived is what was worked out from the store's values, by their pointers.
@@ -74,7 +85,11 @@ func New(s *store.Store, sealKey []byte, account string) (*Identities, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Identities{store: s, seal: seal, account: account}
+	sessions, err := newSessions(sealKey)
+	if err != nil {
+		return nil, err
+	}
+	i := &Identities{store: s, seal: seal, sessions: sessions, account: account}
 	i.derived.Store(&derived{generation: s.IdentityGeneration()})
 	for _, k := range s.AccessKeys("") {
 		if _, err := i.open(k.ID, k.SealedSecret); err != nil {
@@ -93,6 +108,10 @@ func (i *Identities) PrincipalARN(name string) string {
 // 1 to 64 letters, digits and _+=,.@-. keys are ids of existing keys, for
 // policy.RoleUser only. ErrInvalid, store.ErrExists, store.ErrNotFound.
 func (i *Identities) CreatePrincipal(ctx context.Context, name string, role policy.Role, keys []string, now time.Time) (policy.Principal, error) {
+	return i.create(ctx, i.PrincipalARN(name), name, role, keys, now)
+}
+
+func (i *Identities) create(ctx context.Context, arn, name string, role policy.Role, keys []string, now time.Time) (policy.Principal, error) {
 	switch {
 	case !validName.MatchString(name):
 		return policy.Principal{}, fmt.Errorf("identity: %w: principal name %q: 1 to 64 letters, digits and _+=,.@- are asked for", ErrInvalid, name)
@@ -101,7 +120,7 @@ func (i *Identities) CreatePrincipal(ctx context.Context, name string, role poli
 	case role != policy.RoleUser && len(keys) > 0:
 		return policy.Principal{}, fmt.Errorf("identity: %w: the role %s is not limited to keys: name none", ErrInvalid, role)
 	}
-	p := &store.Principal{ARN: i.PrincipalARN(name), Name: name, Role: string(role), Keys: keys, CreatedAt: now}
+	p := &store.Principal{ARN: arn, Name: name, Role: string(role), Keys: keys, CreatedAt: now}
 	if err := i.store.InsertPrincipal(ctx, p); err != nil {
 		return policy.Principal{}, fmt.Errorf("identity: %w", err)
 	}
@@ -142,6 +161,11 @@ func (i *Identities) principal(d *derived, arn string) (policy.Principal, error)
 	if !ok {
 		return policy.Principal{}, ErrUnknown // deleted since its credential was read
 	}
+	return i.known(d, p)
+}
+
+// known is toPolicy once for each state of a principal.
+func (i *Identities) known(d *derived, p *store.Principal) (policy.Principal, error) {
 	if known, ok := d.principals.Load(p); ok {
 		return *known.(*policy.Principal), nil
 	}
@@ -171,7 +195,7 @@ func (i *Identities) toPolicy(p *store.Principal) (*policy.Principal, error) {
 	for _, id := range p.Keys {
 		keys[id] = true
 	}
-	made := &policy.Principal{ARN: p.ARN, Role: policy.Role(p.Role), Keys: keys}
+	made := &policy.Principal{ARN: p.ARN, ID: principalID(p), Role: policy.Role(p.Role), Keys: keys}
 	for _, name := range p.Policies {
 		named, ok := i.store.Policy(name)
 		if !ok {
@@ -190,6 +214,17 @@ func (i *Identities) toPolicy(p *store.Principal) (*policy.Principal, error) {
 		made.Tags[t.Name] = t.Value
 	}
 	return made, nil
+}
+
+// principalID is the unique id of a principal, which the next one of its name does
+// not have (IAM User Guide, reference_identifiers, Unique identifiers).
+func principalID(p *store.Principal) string {
+	prefix := "AIDA"
+	if IsRole(p) {
+		prefix = "AROA"
+	}
+	sum := sha256.Sum256([]byte(p.ARN + " " + strconv.FormatInt(p.CreatedAt.UnixMicro(), 10)))
+	return prefix + strings.ToUpper(lowerBase32.EncodeToString(sum[:]))[:17]
 }
 
 // expired: a credential is good before its expiry; a zero expiry is never.

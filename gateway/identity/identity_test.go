@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,10 @@ func equal[T any](t testing.TB, got, want T) {
 func TestCreatePrincipal(t *testing.T) {
 	t.Parallel()
 	i, ci, admin := newIdentities(t)
+	if !regexp.MustCompile(`^AIDA[A-Z2-7]{17}$`).MatchString(ci.ID) || ci.ID == admin.ID {
+		t.Errorf("ids %q and %q", ci.ID, admin.ID)
+	}
+	ci.ID, admin.ID = "", ""
 	equal(t, ci, policy.Principal{ARN: "arn:aws:iam::123456789012:user/ci", Role: policy.RoleUser, Keys: map[string]bool{"key-1": true}})
 	equal(t, admin, policy.Principal{ARN: "arn:aws:iam::123456789012:user/admin", Role: policy.RoleAdministrator, Keys: map[string]bool{}})
 

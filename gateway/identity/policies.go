@@ -20,8 +20,9 @@ var validPolicyName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,128}$`)
 var validTag = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
 const (
-	maxPolicies = 20 // of one principal
-	maxTags     = 50 // of one principal
+	maxPolicies = 20  // of one principal
+	maxTags     = 50  // of one principal
+	maxTagValue = 256 // bytes
 )
 
 // PutPolicy makes an identity policy, or replaces it for all who have it; it
@@ -79,8 +80,8 @@ func (i *Identities) TagPrincipal(ctx context.Context, principalARN string, set 
 func retag(old, set []store.Tag, remove []string) ([]store.Tag, error) {
 	tags := slices.DeleteFunc(old, func(t store.Tag) bool { return slices.Contains(remove, t.Name) })
 	for _, t := range set {
-		if t.Name == "" || len(t.Name) > 128 || len(t.Value) > 256 || !validTag.MatchString(t.Name+t.Value) || strings.HasPrefix(strings.ToLower(t.Name), "aws:") {
-			return nil, fmt.Errorf("identity: %w: tag %q: letters, digits, spaces and _.:/=+-@ are asked for, at most 128 bytes in its name and 256 in its value, and no aws: before it", ErrInvalid, t.Name)
+		if err := checkTag(t.Name, t.Value); err != nil {
+			return nil, err
 		}
 		tags = slices.DeleteFunc(tags, func(o store.Tag) bool { return strings.EqualFold(o.Name, t.Name) }) // conditions know no case
 		tags = append(tags, t)
@@ -89,4 +90,11 @@ func retag(old, set []store.Tag, remove []string) ([]store.Tag, error) {
 		return nil, fmt.Errorf("identity: %w: a principal has at most %d tags", ErrInvalid, maxTags)
 	}
 	return tags, nil
+}
+
+func checkTag(name, value string) error {
+	if name == "" || len(name) > 128 || len(value) > maxTagValue || !validTag.MatchString(name+value) || strings.HasPrefix(strings.ToLower(name), "aws:") {
+		return fmt.Errorf("identity: %w: tag %q: letters, digits, spaces and _.:/=+-@ are asked for, at most 128 bytes in its name and 256 in its value, and no aws: before it", ErrInvalid, name)
+	}
+	return nil
 }

@@ -23,8 +23,10 @@ var actions = [...]string{
 	"kms:ScheduleKeyDeletion", "kms:Sign", "kms:SynchronizeMultiRegionKey", "kms:TagResource", "kms:UntagResource",
 	"kms:UpdateAlias", "kms:UpdateCustomKeyStore", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
 	"kms:Verify", "kms:VerifyMac",
-	"hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics",
-	"hsmgate:ListApprovals", "hsmgate:PutApprovalRule", "hsmgate:SignBatch",
+	"hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:CreateAccessKey", "hsmgate:CreatePrincipal", "hsmgate:DeleteAccessKey",
+	"hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:ListAccessKeys", "hsmgate:ListApprovals", "hsmgate:PutApprovalRule",
+	"hsmgate:SignBatch", "hsmgate:UpdateAccessKey",
+	"sts:AssumeRole",
 }
 
 // actionSet is a set of indices into actions, so that a decision tests one bit
@@ -69,13 +71,11 @@ func compileAction(text string) (p actionPattern, known bool) {
 	return p, known
 }
 
-// wellFormed reports whether an action is kms:Name or hsmgate:Name, the name
-// made of letters and digits. A pattern such as kms:* is not an action.
+// wellFormed reports whether an action is kms:Name, hsmgate:Name or sts:Name, the
+// name made of letters and digits. A pattern such as kms:* is not an action.
 func wellFormed(action string) bool {
-	name, ok := strings.CutPrefix(action, "kms:")
-	if !ok {
-		name, ok = strings.CutPrefix(action, "hsmgate:")
-	}
+	service, name, ok := strings.Cut(action, ":")
+	ok = ok && (service == "kms" || service == "hsmgate" || service == "sts")
 	if !ok || name == "" {
 		return false
 	}

@@ -303,16 +303,17 @@ func (p *parser) resource(n *node) (pattern, *Error) {
 	if !strings.HasPrefix(n.text, "arn:") {
 		return r, p.fail(n.at, "Resource %s is only a policy variable: %s", quoted(n.text), resourceRight)
 	}
-	service, account := part(n.text, partService), part(n.text, partAccount)
+	service, account, resource := part(n.text, partService), part(n.text, partAccount), part(n.text, partResource)
 	kms := wildcards(service)
-	if kms.match("kms", nil) != yes {
+	// Of sts:AssumeRole, and of those for access keys.
+	caller := p.kind == IdentityPolicy && service == "iam" && (strings.HasPrefix(resource, "role/") || strings.HasPrefix(resource, "user/"))
+	if !caller && kms.match("kms", nil) != yes {
 		return r, p.fail(n.at, "Resource %s is of the service %s: %s", quoted(n.text), quoted(service), resourceRight)
 	}
 	if !strings.ContainsAny(account, "*?") && !isAccount(account) {
 		return r, p.fail(n.at, "Resource %s has the account %s: 12 digits would be right", quoted(n.text), quoted(account))
 	}
-	resource := part(n.text, partResource)
-	if !resourceType(resource) {
+	if !caller && !resourceType(resource) {
 		return r, p.fail(n.at, "Resource %s is neither a key nor an alias: %s", quoted(n.text), resourceRight)
 	}
 	return r, nil

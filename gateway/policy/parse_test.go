@@ -97,6 +97,7 @@ var refused = []struct {
 	{element(`"Resource":"arn:aws:kms"`), 2, 12, "malformed: arn:partition:service:region:account:resource would be right"},
 	{element(`"Resource":"key/1234"`), 2, 12, "malformed"},
 	{element(`"Resource":"arn:aws:s3:::bucket"`), 2, 12, `is of the service "s3"`},
+	{element(`"Resource":"arn:aws:iam::111122223333:role/x"`), 2, 12, `is of the service "iam"`}, // in a key policy
 	{element(`"Resource":"arn:aws:kms:eu:1234:key/*"`), 2, 12, "12 digits would be right"},
 	{element(`"Resource":"arn:aws:kms:eu:111122223333:keys/x"`), 2, 12, "neither a key nor an alias"},
 	{element(`"Resource":"arn:aws:kms:eu:111122223333:key/"`), 2, 12, "neither a key nor an alias"},

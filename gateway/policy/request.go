@@ -19,6 +19,9 @@ type Principal struct {
 	Claims             map[string][]string // of the caller's OIDC token; hsmgate:Claim/<name>
 	CertificateSubject string              // of the client's certificate, RFC 4514
 	CertificateSANs    []string            // its subject alternative names
+
+	// Who vouches for the caller, and for whom, for the log; never used to decide.
+	IdentityProvider, IdentitySubject string
 }
 
 // Attached is an identity policy under the name that it was attached by.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -84,47 +85,88 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// authenticate finds out who calls. A failure is logged and counted, and leaves
-// no audit record, so that strangers cannot make the audit log grow.
+// authenticate finds out who calls. A failure leaves no audit record, so that
+// strangers cannot make the audit log grow.
 func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
-	r := ec.Request()
-	call := &gateway.Call{
-		RequestID: requestID(ec), Face: "rest",
-		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
-		Region: strings.Join(r.Header.Values(regionHeader), ","), // two are none that is served
-	}
+	r, call := ec.Request(), f.newCall(ec)
 	p, err := f.principal(r)
 	if err == nil {
 		call.Principal = p
 		call.Renew = func() (policy.Principal, *api.Error) { return f.principal(r) }
 		return call, nil
 	}
-	f.failures.WithLabelValues(string(err.Code)).Inc()
-	f.Log.Warn("not authenticated", zap.String("requestId", call.RequestID), zap.String("face", "rest"),
-		zap.String("sourceAddress", call.SourceAddress), zap.String("error", string(err.Code)))
-	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
+	f.stranger(ec, call, err)
 	return nil, err
 }
 
-// principal finds the holder of the bearer token.
+func (f *face) newCall(ec echo.Context) *gateway.Call {
+	r := ec.Request()
+	return &gateway.Call{
+		RequestID: requestID(ec), Face: "rest",
+		SourceAddress: f.Address(r), UserAgent: cut(r.UserAgent(), maxUserAgent), Secure: r.TLS != nil,
+		Region: strings.Join(r.Header.Values(regionHeader), ","), // two are none that is served
+	}
+}
+
+// stranger logs and counts a call that was not authenticated.
+func (f *face) stranger(ec echo.Context, call *gateway.Call, err *api.Error) {
+	f.failures.WithLabelValues(string(err.Code)).Inc()
+	fields := []zap.Field{zap.String("requestId", call.RequestID), zap.String("face", "rest"),
+		zap.String("sourceAddress", call.SourceAddress), zap.String("error", string(err.Code))}
+	if err.Cause != nil {
+		fields = append(fields, zap.NamedError("cause", err.Cause))
+	}
+	f.Log.Warn("not authenticated", fields...)
+	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
+}
+
+// principal finds out who calls: by the Authorization header or, where there is
+// none, by the client certificate.
 func (f *face) principal(r *http.Request) (policy.Principal, *api.Error) {
+	certificate, cause := f.Identities.Certificate(r.TLS, f.Now())
+	if cause != nil {
+		return policy.Principal{}, identityError(cause)
+	}
+	if certificate != nil && len(r.Header.Values("Authorization")) == 0 {
+		p, cause := f.Identities.CertificatePrincipal(certificate, f.Now())
+		if cause != nil {
+			return policy.Principal{}, identityError(cause)
+		}
+		return p, nil
+	}
 	token, err := bearer(r)
 	if err != nil {
 		return policy.Principal{}, err
 	}
-	p, cause := f.Identities.Bearer(token, f.Now())
+	find := f.Identities.Bearer
+	if identity.IsJWT(token) {
+		find = func(token string, now time.Time) (policy.Principal, error) {
+			return f.Identities.WebPrincipal(r.Context(), token, now)
+		}
+	}
+	p, cause := find(token, f.Now())
 	if cause != nil {
 		return policy.Principal{}, identityError(cause)
 	}
+	certificate.Describe(&p)
 	return p, nil
 }
 
-// identityError tells a stranger as little as possible.
+// identityError tells a stranger as little as possible; the log has the cause.
 func identityError(cause error) *api.Error {
-	if errors.Is(cause, identity.ErrExpired) {
-		return api.Errorf(api.ExpiredToken, "The bearer token has expired. Ask an administrator for a new one.")
+	e := api.Errorf(api.UnrecognizedClient, "The bearer token is not valid.")
+	switch {
+	case errors.Is(cause, identity.ErrUnreachable):
+		e = api.Errorf(api.ServiceUnavailable, "The token cannot be checked now, since the keys of its issuer cannot be had. Try again.")
+		e.RetryAfter = time.Second
+	case errors.Is(cause, identity.ErrCertificate):
+		e = api.Errorf(api.UnrecognizedClient, "The client certificate is not valid here.")
+	case errors.Is(cause, identity.ErrToken):
+	case errors.Is(cause, identity.ErrExpired):
+		e = api.Errorf(api.ExpiredToken, "The bearer token has expired. Ask an administrator for a new one.")
 	}
-	return api.Errorf(api.UnrecognizedClient, "The bearer token is not valid.")
+	e.Cause = cause
+	return e
 }
 
 func bearer(r *http.Request) (string, *api.Error) {

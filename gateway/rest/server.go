@@ -79,6 +79,8 @@ func New(c Config) *echo.Echo {
 	for _, op := range gateway.Ops {
 		f.route(e, op)
 	}
+	session := gateway.AssumeRoleWithWebIdentity
+	e.Add(session.Method, session.Path, f.session)
 	e.GET("/healthz", f.healthz)
 	e.GET("/readyz", f.readyz)
 	e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })

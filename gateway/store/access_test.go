@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
@@ -122,8 +123,12 @@ func TestGrants(t *testing.T) {
 		if err := s.DeleteGrant(t.Context(), "a"); !errors.Is(err, ErrNotFound) {
 			t.Error(err)
 		}
-		if _, to = s.Access(home, "key-000", "arn:aws:sts::1:assumed-role/r/s"); len(to) != 3 {
-			t.Errorf("a session gets %+v", to)
+		insertGrant(t, s, aGrant("g", "key-000", "arn:aws:iam::1:role/r"))
+		insertGrant(t, s, aGrant("h", "key-000", "arn:aws:sts::1:assumed-role/r/s"))
+		for session, n := range map[string]int{"r/s": 2, "r/t": 1, "q/s": 0} {
+			if _, to = s.Access(home, "key-000", "arn:aws:sts::1:assumed-role/"+session); len(to) != n {
+				t.Errorf("session %s gets %+v", session, to)
+			}
 		}
 		if _, to = s.Access(home, "key-000", "arn:b"); len(to) != 0 {
 			t.Errorf("another gets %+v", to)
@@ -145,6 +150,50 @@ func TestGrantsGoWithTheirKeyAndGrantee(t *testing.T) {
 		}
 		if key, _ := s.Access(home, "key-000", "arn:b"); key != nil {
 			t.Errorf("a deleted key has %+v", key)
+		}
+	})
+}
+
+// TestGrantsGoWithTheirRole: those for its sessions, too, and nobody else's.
+func TestGrantsGoWithTheirRole(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		insertKeys(t, s, 1)
+		role := "arn:aws:iam::1:role/r"
+		ok(t, s.InsertPrincipal(t.Context(), &Principal{ARN: role, Name: "r", Role: "user", CreatedAt: t0}))
+		for n, grantee := range []string{role, "arn:aws:sts::1:assumed-role/r/s", "arn:aws:sts::1:assumed-role/r2/s", "arn:aws:sts::2:assumed-role/r/s"} {
+			insertGrant(t, s, aGrant(string(rune('1'+n)), "key-000", grantee))
+		}
+		other := openAgain(t, s)
+		ok(t, s.DeletePrincipal(t.Context(), role))
+		ok(t, other.follow(t.Context()))
+		for _, one := range []*Store{s, other} {
+			if page, _ := one.RegionGrants(home, "", 9, every); len(page) != 2 || page[0].ID != "3" || page[1].ID != "4" {
+				t.Errorf("%+v", page)
+			}
+		}
+	})
+}
+
+// TestEndSessions: the time never goes back, and other processes see it.
+func TestEndSessions(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a")))
+		other := openAgain(t, s)
+		for _, at := range []time.Duration{0, time.Hour, -time.Hour} {
+			before, _ := s.Principal("arn:a")
+			generation := s.IdentityGeneration()
+			ok(t, s.EndSessions(t.Context(), "arn:a", t0.Add(at)))
+			after, _ := s.Principal("arn:a")
+			if !after.SessionsSince.After(before.CreatedAt) || !after.SessionsSince.After(before.SessionsSince) || s.IdentityGeneration() == generation {
+				t.Errorf("%+v after %+v", after, before)
+			}
+			ok(t, other.follow(t.Context()))
+			if there, _ := other.Principal("arn:a"); !there.SessionsSince.Equal(after.SessionsSince) {
+				t.Errorf("another process has %+v", there)
+			}
+		}
+		if err := s.EndSessions(t.Context(), "arn:b", t0); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
 		}
 	})
 }

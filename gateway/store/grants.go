@@ -84,26 +84,24 @@ func (s *Store) grantsFrom(prefix, after string, limit int, want func(*Grant) bo
 	return grants, false
 }
 
+// endsWith says whether the grant is for a principal, or for a session of that role.
+func (g *Grant) endsWith(arn string) bool { return g.Grantee == arn || policy.RoleOf(g.Grantee) == arn }
+
 // Access is what a decision on a key looks at: what conditions may ask of the key,
-// and the grants on it that are for a principal. A session may have those of its
-// role, so that it is given all. Nil for a key that Key does not find.
+// and the grants on it that are for a principal. A session has those of its role,
+// too. Nil for a key that Key does not find.
 func (s *Store) Access(region, id, principal string) (*policy.Key, []policy.Grant) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	key := s.mem.views[regional{region, id}]
-	switch {
-	case len(s.mem.granted) == 0:
+	if len(s.mem.granted) == 0 {
 		return key, nil
-	case !strings.Contains(principal, ":assumed-role/"):
-		return key, s.mem.granted[grantee{region, id, principal}]
 	}
-	var all []policy.Grant
-	for of, grants := range s.mem.granted {
-		if of.region == region && of.key == id {
-			all = append(all, grants...)
-		}
+	grants := s.mem.granted[grantee{region, id, principal}]
+	if role := policy.RoleOf(principal); role != "" {
+		grants = slices.Concat(grants, s.mem.granted[grantee{region, id, role}])
 	}
-	return key, all
+	return key, grants
 }
 
 // InsertGrant adds a grant and returns it, or the one that is there already, when

@@ -210,10 +210,10 @@ func loadPrincipals(ctx context.Context, r *reader) error {
 	if err != nil {
 		return err
 	}
-	return r.each(ctx, kindPrincipal, "SELECT arn, name, role, created_at FROM principals", "arn", "arn",
+	return r.each(ctx, kindPrincipal, "SELECT arn, name, role, created_at, sessions_since FROM principals", "arn", "arn",
 		func(scan func(...any) error) error {
 			p := new(Principal)
-			if err := scan(&p.ARN, &p.Name, &p.Role, (*micros)(&p.CreatedAt)); err != nil {
+			if err := scan(&p.ARN, &p.Name, &p.Role, (*micros)(&p.CreatedAt), (*micros)(&p.SessionsSince)); err != nil {
 				return err
 			}
 			p.Keys, p.Policies, p.Tags = keys[p.ARN], policies[p.ARN], tags[p.ARN]

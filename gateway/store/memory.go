@@ -131,7 +131,7 @@ func (m *memory) removePrincipal(arn string) {
 	m.principals.remove(arn)
 	m.bearers.removeIf(func(b *Bearer) bool { return b.PrincipalARN == arn })
 	m.accessKeys.removeIf(func(a *AccessKey) bool { return a.PrincipalARN == arn })
-	m.removeGrantsIf(func(g *Grant) bool { return g.Grantee == arn })
+	m.removeGrantsIf(func(g *Grant) bool { return g.endsWith(arn) })
 }
 
 func aliasName(a *Alias, name string) int { return strings.Compare(a.Name, name) }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Principal finds a principal by its ARN.
@@ -68,16 +69,37 @@ func (s *Store) insertPrincipalKeys(ctx context.Context, tx *sql.Tx, p *Principa
 	return nil
 }
 
+// EndSessions ends the sessions that a role has had by now. ErrNotFound when there
+// is no such role.
+func (s *Store) EndSessions(ctx context.Context, arn string, now time.Time) error {
+	return s.changePrincipal(ctx, arn, func(ctx context.Context, tx *sql.Tx, p *Principal) error {
+		since := stored(now)
+		for _, last := range []time.Time{p.CreatedAt, p.SessionsSince} { // a clock may have been set back
+			if !since.After(last) {
+				since = last.Add(time.Microsecond)
+			}
+		}
+		p.SessionsSince = since
+		_, err := tx.ExecContext(ctx, "UPDATE principals SET sessions_since = ? WHERE arn = ?", since.UnixMicro(), arn)
+		return err
+	})
+}
+
 // DeletePrincipal removes a principal with its bearers and access keys, the grants
-// that are for it and its part in approvals: another one of that name is not to have them.
-// ErrNotFound when there is none.
+// that are for it or, of a role, for its sessions, and its part in approvals: another
+// one of that name is not to have them. ErrNotFound when there is none.
 func (s *Store) DeletePrincipal(ctx context.Context, arn string) error {
 	return s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		if _, ok := s.mem.principals.rows[arn]; !ok {
 			return nil, fmt.Errorf("principal %s: %w", arn, ErrNotFound)
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE grantee = ?", arn); err != nil {
-			return nil, err
+		for _, g := range s.mem.grants.sorted {
+			if !g.endsWith(arn) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE id = ?", g.ID); err != nil {
+				return nil, err
+			}
 		}
 		forget, err := s.forgetApprover(ctx, tx, arn)
 		if err != nil {

@@ -130,7 +130,7 @@ type Alias struct {
 	UpdatedAt time.Time
 }
 
-// Principal is somebody who may call. Immutable.
+// Principal is somebody who may call, or a role, whose sessions may. Immutable.
 type Principal struct {
 	ARN       string
 	Name      string
@@ -139,6 +139,9 @@ type Principal struct {
 	Policies  []string // names of identity policies, sorted
 	Tags      []Tag    // sorted by Name
 	CreatedAt time.Time
+
+	// SessionsSince is when the sessions of a role were last ended; zero: never.
+	SessionsSince time.Time
 }
 
 // Bearer is a bearer token without its secret. Immutable.

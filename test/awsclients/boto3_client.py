@@ -20,6 +20,7 @@ def client(access):
             region_name=access["region"],
             aws_access_key_id=access["id"],
             aws_secret_access_key=access["secret"],
+            aws_session_token=access["token"] or None,
             config=Config(retries={"total_max_attempts": 1}, proxies={}),
         )
     return CLIENTS[key]

@@ -86,7 +86,7 @@ func (p *interpreter) call(t *testing.T, as access, op string, in params) (resul
 	}
 	request := map[string]any{
 		"op": op, "members": members, "blobs": blobs,
-		"access": map[string]string{"url": as.url, "id": as.id, "secret": as.secret, "region": as.region},
+		"access": map[string]string{"url": as.url, "id": as.id, "secret": as.secret, "region": as.region, "token": as.token},
 	}
 	if err := json.NewEncoder(p.in).Encode(request); err != nil {
 		t.Fatal(err)

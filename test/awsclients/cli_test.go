@@ -37,7 +37,7 @@ func commandLine(t *testing.T, name, path string) client {
 	return client{name: name, call: func(t *testing.T, as access, op string, in params) (result, *failure) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), path, arguments(t, as, op, in)...)
-		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+as.id, "AWS_SECRET_ACCESS_KEY="+as.secret, "AWS_SESSION_TOKEN=",
+		cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+as.id, "AWS_SECRET_ACCESS_KEY="+as.secret, "AWS_SESSION_TOKEN="+as.token,
 			"AWS_DEFAULT_REGION="+as.region, "AWS_REGION="+as.region, "AWS_CONFIG_FILE="+os.DevNull,
 			"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_MAX_ATTEMPTS=1", "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true", "NO_PROXY=*")
 		var out, problem bytes.Buffer

@@ -18,6 +18,7 @@ type params map[string]any
 // access is what a client is configured with.
 type access struct {
 	url, id, secret, region string
+	token                   string // of a session; "" for none
 }
 
 func accessOf(g *gatewaytest.Gateway, c gatewaytest.Credentials) access {

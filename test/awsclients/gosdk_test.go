@@ -42,7 +42,7 @@ func newGoClient(as access, options ...func(*kms.Options)) *kms.Client {
 	return kms.New(kms.Options{
 		BaseEndpoint: aws.String(as.url), Region: as.region, Retryer: aws.NopRetryer{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: as.id, SecretAccessKey: as.secret}, nil
+			return aws.Credentials{AccessKeyID: as.id, SecretAccessKey: as.secret, SessionToken: as.token}, nil
 		}),
 	}, options...)
 }

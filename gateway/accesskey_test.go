@@ -1,0 +1,105 @@
+package gateway_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/policy"
+)
+
+// TestAccessKeys: an administrator makes, lists, disables and deletes those of a
+// user; a policy lets a user manage its own and no others.
+func TestAccessKeys(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	ci := g.Principal("ci", policy.RoleUser)
+	g.Principal("other", policy.RoleUser)
+	if _, err := g.Identities.CreateRole(t.Context(), "deploy", policy.RoleUser, nil, g.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var made api.CreateAccessKeyResponse
+	to := g.Now().Add(time.Hour).Truncate(time.Second)
+	g.Call("POST", "/v1/access-keys", map[string]any{"UserName": "ci", "ValidTo": to.Unix()}, &made)
+	k := made.AccessKey
+	if k.UserName != "ci" || k.Status != "Active" || !k.ValidTo.Equal(to) || len(k.SecretAccessKey) != 40 || !strings.HasPrefix(k.AccessKeyId, "AKIA") {
+		t.Errorf("%+v", k)
+	}
+	if secret, p, err := g.Identities.AccessKey(k.AccessKeyId, g.Now()); err != nil || secret != k.SecretAccessKey || p.ARN != ci.ARN {
+		t.Errorf("%v %v", p, err)
+	}
+	records := g.Records()
+	last := records[len(records)-1]
+	if last.Operation != "CreateAccessKey" || last.Resource != ci.ARN || last.AccessKeyID != k.AccessKeyId || records[len(records)-2].Phase != "started" {
+		t.Errorf("%+v", records)
+	}
+	if strings.Contains(string(contents(t, g.AuditPath)), k.SecretAccessKey) {
+		t.Error("the secret is in the audit log")
+	}
+	var list api.ListAccessKeysResponse
+	a := g.Send(g.Admin.Token, "GET", "/v1/access-keys?UserName=ci", nil)
+	decodeTo(t, a, &list)
+	if len(list.AccessKeyMetadata) != 2 || strings.Contains(string(a.Body), "Secret") {
+		t.Errorf("%s", a.Body)
+	}
+	change := func(token, path, user, status string) gatewaytest.Answer {
+		body := map[string]any{"UserName": user, "AccessKeyId": k.AccessKeyId}
+		if status != "" {
+			body["Status"] = status
+		}
+		return g.Send(token, "POST", "/v1/access-keys/"+path, body)
+	}
+	usable := func() bool { _, _, err := g.Identities.AccessKey(k.AccessKeyId, g.Now()); return err == nil }
+	for _, status := range []string{"Inactive", "Active"} {
+		decodeTo(t, change(g.Admin.Token, "update", "ci", status), &struct{}{})
+		if usable() != (status == "Active") {
+			t.Errorf("%s, and usable: %v", status, usable())
+		}
+	}
+	for _, user := range []string{"other", "nobody", "deploy"} {
+		refusal(t, change(g.Admin.Token, "update", user, "Inactive"), 404, api.NotFound)
+	}
+	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/access-keys", map[string]any{"UserName": "deploy"}), 404, api.NotFound)
+	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/access-keys", map[string]any{"UserName": "ci", "ValidTo": 1}), 400, api.Validation)
+
+	own := `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "hsmgate:*AccessKey*", "Resource": "arn:aws:iam::*:user/${aws:username}"}}`
+	if err := g.Identities.PutPolicy(t.Context(), "own", own, g.Now()); err != nil {
+		t.Fatal(err)
+	}
+	refusal(t, change(ci.Token, "delete", "", ""), 403, api.AccessDenied)
+	if err := g.Identities.AttachPolicy(t.Context(), ci.ARN, "own"); err != nil {
+		t.Fatal(err)
+	}
+	refusal(t, change(ci.Token, "update", "other", "Inactive"), 403, api.AccessDenied)
+	refusal(t, g.Send(ci.Token, "POST", "/v1/access-keys", map[string]any{"UserName": "admin"}), 403, api.AccessDenied)
+	decodeTo(t, g.Send(ci.Token, "GET", "/v1/access-keys", nil), &list)
+	if len(list.AccessKeyMetadata) != 2 || !usable() {
+		t.Errorf("%+v", list)
+	}
+	if a := change(ci.Token, "delete", "", ""); a.Status != http.StatusOK || usable() {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// TestAccessKeyChangesAreTakenBack: an access key whose record could not be kept is
+// gone, and one that was to go is as it was.
+func TestAccessKeyChangesAreTakenBack(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	ci := g.Principal("ci", policy.RoleUser)
+	check := func(path string, body map[string]any) {
+		t.Helper()
+		body["UserName"] = "ci"
+		withoutRecord(t, g, func() gatewaytest.Answer { return g.Send(g.Admin.Token, "POST", "/v1/access-keys"+path, body) })
+		secret, p, err := g.Identities.AccessKey(ci.AccessKeyID, g.Now())
+		if keys := g.Store.AccessKeys(ci.ARN); len(keys) != 1 || err != nil || secret != ci.SecretAccessKey || p.ARN != ci.ARN {
+			t.Errorf("%s: %+v %v", path, keys, err)
+		}
+	}
+	check("", map[string]any{})
+	check("/update", map[string]any{"AccessKeyId": ci.AccessKeyID, "Status": "Inactive"})
+	check("/delete", map[string]any{"AccessKeyId": ci.AccessKeyID})
+}
