@@ -21,7 +21,7 @@ const (
 func claimsOf(payload []byte) (map[string][]string, error) {
 	var object map[string]any
 	d := json.NewDecoder(strings.NewReader(string(payload)))
-	d.UseNumber() // as it is written
+	d.SetNumberType(json.UnmarshalJSONNumber) // as it is written
 	if err := d.Decode(&object); err != nil {
 		return nil, err
 	}

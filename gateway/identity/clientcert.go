@@ -3,7 +3,6 @@ package identity
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -59,6 +58,7 @@ type certificates struct {
 	lists *watched[revocationLists] // nil: there are none
 	rules []certificateRule
 	log   *zap.Logger
+	known remembered[*chains]
 }
 
 // Certificate is what a client certificate that was verified says.
@@ -87,25 +87,6 @@ func (i *Identities) TrustCertificates(c ClientCertificates, log *zap.Logger) er
 	}
 	i.certificates = made
 	return nil
-}
-
-func parseCAs(text []byte) (*x509.CertPool, error) {
-	pool, found := x509.NewCertPool(), false
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		if !c.IsCA {
-			return nil, fmt.Errorf("%s is not the certificate of a CA", c.Subject)
-		}
-		pool.AddCert(c)
-		found = true
-	}
-	if !found {
-		return nil, errors.New("there is no certificate in PEM")
-	}
-	return pool, nil
 }
 
 // ServerTLS has a server ask clients for a certificate, and refuse one that is not
@@ -150,7 +131,7 @@ func (c *certificates) verify(leaf *x509.Certificate, now time.Time) error {
 	if !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) { // the standard library takes one without any
 		return errors.New("it is not for client authentication (extended key usage clientAuth)")
 	}
-	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	found, err := c.chains(leaf, roots, now)
 	if err != nil {
 		return err
 	}
@@ -161,7 +142,7 @@ func (c *certificates) verify(leaf *x509.Certificate, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	for _, chain := range chains {
+	for _, chain := range found.all {
 		if len(chain) < 2 {
 			return errors.New("it stands in ca_file itself")
 		}

@@ -114,6 +114,16 @@ func TestClientCertificates(t *testing.T) {
 		}
 		equal(t, m.ask(t, m.client(version, other.Issue(builder))), "refused")
 	}
+	// One that ends while its connection is open.
+	open := m.client(tls.VersionTLS13, ca.Issue(builder))
+	if said := m.ask(t, open); !strings.HasPrefix(said, "arn:") {
+		t.Fatal(said)
+	}
+	m.ahead.Store(int64(time.Hour + time.Second))
+	if said := m.ask(t, open); !strings.Contains(said, "x509: certificate has expired") {
+		t.Error(said)
+	}
+	m.ahead.Store(0)
 	// A certificate that is good, and of nobody.
 	for _, change := range []func(*x509.Certificate){
 		func(c *x509.Certificate) { c.DNSNames = nil },

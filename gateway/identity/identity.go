@@ -54,7 +54,8 @@ type Identities struct {
 	account  string
 	derived  atomic.Pointer[derived]
 
-	providers    []*provider   // of OIDC tokens
+	providers    []*provider // of OIDC tokens
+	tokens       remembered[*verified]
 	certificates *certificates // nil: client certificates are not asked for
 }
 

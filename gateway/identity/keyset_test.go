@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -79,12 +80,32 @@ func TestKeyTakenBack(t *testing.T) {
 	t.Parallel()
 	s := identitytest.NewIssuer(t)
 	i := trusting(t, github(s))
-	ask := asks(t, i, s)
-	ok(t, ask("rsa", now))
+	token := s.Token(identitytest.GitHub(s.URL, audience, repository, tag, now))
+	ask := func(at time.Time) error {
+		_, err := i.WebPrincipal(t.Context(), token, at)
+		return err
+	}
+	ok(t, ask(now))
+	ok(t, ask(now)) // as it is remembered
 	s.RemoveKey("rsa")
 	keys := i.providers[0].keys.(*fetchedKeys)
 	keys.refresh(t.Context(), now.Add(keysEvery), keysPace)
-	is(t, ask("rsa", now.Add(keysEvery)), ErrToken)
+	is(t, ask(now.Add(keysEvery)), ErrToken)
+}
+
+// TestRemembered: what is kept is bounded.
+func TestRemembered(t *testing.T) {
+	t.Parallel()
+	var r remembered[int]
+	for n := range 3 * maxRemembered {
+		r.put([32]byte{byte(n), byte(n >> 8)}, n)
+		if got, known := r.get([32]byte{byte(n), byte(n >> 8)}); !known || got != n || len(r.of) > maxRemembered {
+			t.Fatalf("%d: %d, %v; %d are kept", n, got, known, len(r.of))
+		}
+	}
+	if _, known := r.get([32]byte{}); known {
+		t.Error("the first is there still")
+	}
 }
 
 // TestWatch: the keys are there before the first token.
@@ -113,7 +134,7 @@ func TestBadAnswers(t *testing.T) {
 			http.Redirect(w, r, elsewhere.URL+"/jwks", http.StatusFound)
 		},
 		"huge": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"keys":[],"x":"`+strings.Repeat("x", maxDocument)+`"}`)
+			_, _ = w.Write(append(elsewhere.KeySet(), bytes.Repeat([]byte(" "), maxDocument)...))
 		},
 		"huge, slow": func(w http.ResponseWriter, r *http.Request) { endless(w, r) },
 	} {

@@ -41,6 +41,7 @@ func TestSubjects(t *testing.T) {
 		{"CN=builder-*,O=Example", name("O", "Other", "CN", "builder-7,O=Example"), false},
 		{"CN=builder-*,O=Example", name("O", "Example", "CN", "builder-7", "CN", "admin"), false},
 		{"CN=builder-*,O=Example", name("O", "Example", "OU", "x", "CN", "builder-7"), false},
+		{"CN=builder-*,O=Example", name("C", "DE", "O", "Example", "CN", "builder-7"), false},
 		{"CN=builder-*,OU=*,O=Example", name("O", "Example", "OU", "x", "CN", "builder-7"), true},
 		{"CN=builder-*,O=Example", name("O", "example", "CN", "builder-7"), false},
 		{"CN=builder-?", name("CN", "builder-77"), false},
