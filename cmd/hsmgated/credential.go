@@ -15,13 +15,13 @@ import (
 )
 
 func newCredential() *cobra.Command {
-	return group("credential", "Issue and revoke credentials", newCredentialIssue(), newCredentialList(), newCredentialRevoke())
+	return group("credential", "Issue and revoke credentials", newCredentialIssue(), newCredentialList(), newCredentialRotate(), newCredentialRevoke())
 }
 
 func newCredentialIssue() *cobra.Command {
 	i := &identities{}
-	var name, kind, file, url string
-	var ttl time.Duration
+	to := new(issued)
+	var name, kind string
 	c := &cobra.Command{
 		Use: "issue --principal NAME", Short: "Issue a bearer token, an access key or both", Args: noArgs,
 		Long: `Issues credentials and writes them once, in shell syntax, to a new file of mode 0600 or to
@@ -38,41 +38,52 @@ URL and region are written with them, so that '. FILE' is all that a client need
 			if _, ok := i.store.Principal(i.PrincipalARN(name)); !ok {
 				return i.noUser(name)
 			}
-			if url == "" {
-				url = knownURL(i.config)
-			} else if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") || strings.ContainsAny(url, "'\n") {
-				return &usageError{errors.New("--url begins with http:// or https://, such as https://host:port")}
-			}
-			if ttl <= 0 {
-				return &usageError{errors.New("--ttl is positive, such as 720h")}
-			}
-			out := os.Stdout
-			if file != "" {
-				f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // before anything is issued
-				if errors.Is(err, fs.ErrExist) {
-					return &hintedError{fmt.Errorf("%s exists; nothing was issued", file), "name a new file, or move this one away"}
-				}
-				if err != nil {
-					return err
-				}
-				out = f
-			}
-			err := i.issue(ctx, out, i.PrincipalARN(name), kind, url, ttl)
-			if file != "" {
-				if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-					err = errors.Join(err, os.Remove(file))
-				}
-			}
-			return err
+			return i.issueTo(ctx, to, i.PrincipalARN(name), kind)
 		}),
 	}
 	configFlags(c, &i.path, &i.state)
 	c.Flags().StringVar(&name, "principal", "", "name of the principal")
 	c.Flags().StringVar(&kind, "kind", "bearer", "bearer, access-key or both")
-	c.Flags().StringVar(&url, "url", "", "the gateway's URL for their user (default: the one that this machine uses)")
-	c.Flags().DurationVar(&ttl, "ttl", 90*24*time.Hour, "how long they are good")
-	c.Flags().StringVarP(&file, "output-file", "o", "", "new file for the credentials (default: standard output)")
+	to.flags(c)
 	return c
+}
+
+// issued is how credentials are given out.
+type issued struct {
+	file, url string
+	ttl       time.Duration
+}
+
+func (to *issued) flags(c *cobra.Command) {
+	c.Flags().StringVar(&to.url, "url", "", "the gateway's URL for their user (default: the one that this machine uses)")
+	c.Flags().DurationVar(&to.ttl, "ttl", 90*24*time.Hour, "how long they are good")
+	c.Flags().StringVarP(&to.file, "output-file", "o", "", "new file for the credentials (default: standard output)")
+}
+
+// issueTo issues credentials to a new file or to standard output.
+func (i *identities) issueTo(ctx context.Context, to *issued, arn, kind string) error {
+	if to.url == "" {
+		to.url = knownURL(i.config)
+	} else if !strings.HasPrefix(to.url, "http://") && !strings.HasPrefix(to.url, "https://") || strings.ContainsAny(to.url, "'\n") {
+		return &usageError{errors.New("--url begins with http:// or https://, such as https://host:port")}
+	}
+	if to.ttl <= 0 {
+		return &usageError{errors.New("--ttl is positive, such as 720h")}
+	}
+	if to.file == "" {
+		return i.issue(ctx, os.Stdout, arn, kind, to.url, to.ttl)
+	}
+	f, err := os.OpenFile(to.file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // before anything is issued
+	if errors.Is(err, fs.ErrExist) {
+		return &hintedError{fmt.Errorf("%s exists; nothing was issued", to.file), "name a new file, or move this one away"}
+	}
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(i.issue(ctx, f, arn, kind, to.url, to.ttl), f.Sync(), f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(to.file))
+	}
+	return err
 }
 
 // noUser says why there is nobody of that name to issue a credential to.

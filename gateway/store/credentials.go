@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Bearer finds a bearer token by its id.
@@ -39,6 +40,21 @@ func (s *Store) InsertBearer(ctx context.Context, bearer *Bearer) error {
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO bearers (id, hash, principal_arn, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
 			b.ID, b.Hash, b.PrincipalARN, b.CreatedAt.UnixMicro(), column(b.ExpiresAt))
+		return func(m *memory) { m.bearers.put(&b) }, err
+	})
+}
+
+// SetBearerExpiry sets until when a bearer token is good. ErrNotFound when there is
+// none.
+func (s *Store) SetBearerExpiry(ctx context.Context, id string, at time.Time) error {
+	return s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		old, ok := s.mem.bearers.rows[id]
+		if !ok {
+			return nil, fmt.Errorf("bearer token %s: %w", id, ErrNotFound)
+		}
+		b := *old
+		b.ExpiresAt = stored(at)
+		_, err := tx.ExecContext(ctx, "UPDATE bearers SET expires_at = ? WHERE id = ?", column(b.ExpiresAt), id)
 		return func(m *memory) { m.bearers.put(&b) }, err
 	})
 }
@@ -101,6 +117,20 @@ func (s *Store) SetAccessKeyDisabled(ctx context.Context, id string, disabled bo
 		a := *old
 		a.Disabled = disabled
 		_, err := tx.ExecContext(ctx, "UPDATE access_keys SET disabled = ? WHERE id = ?", number(disabled), id)
+		return func(m *memory) { m.accessKeys.put(&a) }, err
+	})
+}
+
+// SetAccessKeyExpiry is SetBearerExpiry for an access key.
+func (s *Store) SetAccessKeyExpiry(ctx context.Context, id string, at time.Time) error {
+	return s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		old, ok := s.mem.accessKeys.rows[id]
+		if !ok {
+			return nil, fmt.Errorf("access key %s: %w", id, ErrNotFound)
+		}
+		a := *old
+		a.ExpiresAt = stored(at)
+		_, err := tx.ExecContext(ctx, "UPDATE access_keys SET expires_at = ? WHERE id = ?", column(a.ExpiresAt), id)
 		return func(m *memory) { m.accessKeys.put(&a) }, err
 	})
 }

@@ -104,7 +104,7 @@ func TestOpenRefuses(t *testing.T) {
 		{filepath.Join(dir, "missing", "x.db"), "no such file or directory"},
 		{dir, "not a regular file"},
 		{garbage, "not a database"},
-		{newer, "version 999 and this program knows 5"},
+		{newer, "version 999 and this program knows 6"},
 	} {
 		s, err := Open(t.Context(), c.path, home)
 		if err == nil {

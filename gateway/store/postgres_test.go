@@ -202,7 +202,7 @@ func TestOpenPostgresRefuses(t *testing.T) {
 		dsn, text string
 		want      error
 	}{
-		{dsn, "version 999 and this program knows 3", nil},
+		{dsn, "version 999 and this program knows 4", nil},
 		{dsn + "x", "let the DSN name a database that is there", ErrUnavailable},
 		{strings.Replace(dsn, "password=", "password=wrong", 1), "with the right password", ErrUnavailable},
 		{"host=/nowhere user=u dbname=d password='" + secret + "'", "start it", ErrUnavailable},

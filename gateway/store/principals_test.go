@@ -58,6 +58,19 @@ func TestCredentials(t *testing.T) {
 				ok(t, s.InsertAccessKey(t.Context(), anAccessKey(name+n, name)))
 			}
 		}
+		other, end := openAgain(t, s), t0.Add(time.Minute)
+		ok(t, s.SetBearerExpiry(t.Context(), "b2", end))
+		ok(t, s.SetAccessKeyExpiry(t.Context(), "b2", end))
+		is(t, s.SetBearerExpiry(t.Context(), "c1", end), ErrNotFound)
+		is(t, s.SetAccessKeyExpiry(t.Context(), "c1", end), ErrNotFound)
+		ok(t, other.follow(t.Context()))
+		for _, one := range []*Store{s, other} {
+			b, _ := one.Bearer("b2")
+			k, _ := one.AccessKey("b2")
+			if !b.ExpiresAt.Equal(stored(end)) || !k.ExpiresAt.Equal(stored(end)) {
+				t.Errorf("%v %v", b.ExpiresAt, k.ExpiresAt)
+			}
+		}
 		is(t, s.InsertBearer(t.Context(), aBearer("a1", "b")), ErrExists)
 		is(t, s.InsertBearer(t.Context(), aBearer("c1", "c")), ErrNotFound)
 		is(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "b")), ErrExists)
