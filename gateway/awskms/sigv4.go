@@ -206,7 +206,7 @@ func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.
 }
 
 // tokenHeader holds the session token of a temporary access key.
-const tokenHeader = "X-Amz-Security-Token"
+const tokenHeader = "X-Amz-Security-Token" // #nosec G101 -- the name of a header
 
 // secret finds the secret of the access key that a request names.
 func (h *handler) secret(r *http.Request, a authorization, now time.Time) (string, policy.Principal, error) {
