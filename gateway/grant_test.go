@@ -230,6 +230,16 @@ func TestGrantPages(t *testing.T) {
 		refusal(t, a.Send(a.Admin.Token, "GET", path, nil), 400, api.InvalidMarker)
 	}
 	refusal(t, a.Send(a.Admin.Token, "GET", "/v1/grants", nil), 400, api.Validation)
+	const service = "ServicePrincipal=s3.amazonaws.com"
+	if got := walk("/v1/keys/" + a.signing + "/grants?Grantee" + service); len(got) != 0 {
+		t.Errorf("grants for a service: %v", got)
+	}
+	for _, path := range []string{ // a service beside a principal, which AWS KMS refuses, too
+		"/v1/grants?RetiringPrincipal=" + a.other.ARN + "&Retiring" + service,
+		"/v1/keys/" + a.signing + "/grants?GranteePrincipal=" + a.user.ARN + "&Grantee" + service,
+	} {
+		refusal(t, a.Send(a.Admin.Token, "GET", path, nil), 400, api.Validation)
+	}
 
 	// They go with their key, and with their grantee.
 	noError(t, a.Identities.DeletePrincipal(t.Context(), a.user.ARN))

@@ -148,7 +148,10 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 // ListGrants lists the grants on a key by id; the marker is the last id of the
 // page before.
 func (s *Service) ListGrants(_ context.Context, c *Call, in *api.ListGrantsRequest) (*api.ListGrantsResponse, *api.Error) {
-	if in.Marker != "" && !isGrantID(in.Marker) {
+	switch {
+	case in.GranteePrincipal != "" && in.GranteeServicePrincipal != "":
+		return nil, api.Errorf(api.Validation, "You can specify GranteePrincipal or GranteeServicePrincipal, but not both.")
+	case in.Marker != "" && !isGrantID(in.Marker):
 		return nil, api.Errorf(api.InvalidMarker, "Marker %q is not a NextMarker of ListGrants.", in.Marker)
 	}
 	page, more := s.store.Grants(c.key.Region, c.key.ID, in.Marker, orElse(in.Limit, 50), func(g *store.Grant) bool {
@@ -164,7 +167,10 @@ func (s *Service) ListGrants(_ context.Context, c *Call, in *api.ListGrantsReque
 // ListRetirableGrants lists the grants of the region that a principal may retire
 // as their RetiringPrincipal.
 func (s *Service) ListRetirableGrants(_ context.Context, c *Call, in *api.ListRetirableGrantsRequest) (*api.ListRetirableGrantsResponse, *api.Error) {
-	if in.RetiringPrincipal == "" {
+	switch {
+	case in.RetiringPrincipal != "" && in.RetiringServicePrincipal != "":
+		return nil, api.Errorf(api.Validation, "You must specify RetiringPrincipal or RetiringServicePrincipal, but not both.")
+	case in.RetiringPrincipal == "":
 		return nil, api.Errorf(api.Validation, "You must specify a RetiringPrincipal. Service principals never call this gateway.")
 	}
 	if key, id, _ := strings.Cut(in.Marker, "/"); in.Marker != "" && !(isKeyID(key) && isGrantID(id)) {

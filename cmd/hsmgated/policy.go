@@ -180,7 +180,13 @@ func newPrincipalTag() *cobra.Command {
 	i := &identities{}
 	var remove []string
 	c := &cobra.Command{
-		Use: "tag NAME [TAG=VALUE]...", Short: "Put tags on a principal, for conditions on aws:PrincipalTag", Args: cobra.MinimumNArgs(1),
+		Use: "tag NAME [TAG=VALUE]...", Short: "Put tags on a principal, for conditions on aws:PrincipalTag",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 || len(args) == 1 && len(remove) == 0 {
+				return &usageError{fmt.Errorf("%q needs a principal, and a tag, such as team=packages, or --remove", c.CommandPath())}
+			}
+			return nil
+		},
 		Long:    "Puts tags on a principal, one of the same name being replaced, and takes those off that --remove names.",
 		Example: "  hsmgated principal tag --state ./var ci team=packages\n  hsmgated principal tag --state ./var ci --remove team",
 		RunE: i.with(func(ctx context.Context, args []string) error {

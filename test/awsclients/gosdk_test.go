@@ -14,10 +14,10 @@ import (
 
 // goSDK is the AWS SDK for Go v2. Its operations are called by their names, so
 // that one scenario serves all clients.
-func goSDK() client {
+func goSDK(options ...func(*kms.Options)) client {
 	return client{name: "go-sdk", fast: true, call: func(t *testing.T, as access, op string, in params) (result, *failure) {
 		t.Helper()
-		c := newGoClient(as)
+		c := newGoClient(as, options...)
 		if size, ok := in["PageSize"].(int); ok {
 			return pages(t, c, op, int32(size))
 		}
@@ -38,13 +38,13 @@ func goSDK() client {
 	}}
 }
 
-func newGoClient(as access) *kms.Client {
+func newGoClient(as access, options ...func(*kms.Options)) *kms.Client {
 	return kms.New(kms.Options{
 		BaseEndpoint: aws.String(as.url), Region: as.region, Retryer: aws.NopRetryer{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: as.id, SecretAccessKey: as.secret}, nil
 		}),
-	})
+	}, options...)
 }
 
 // goFailure reads an error and looks at the type that the SDK gave it.

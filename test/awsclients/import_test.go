@@ -16,15 +16,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 )
 
-// TestImportByTheGoSDK drives the three operations with all their members.
-func TestImportByTheGoSDK(t *testing.T) {
-	t.Parallel()
-	g := gatewaytest.NewWith(t, gatewaytest.Options{Imports: gateway.Imports{AllowInMemory: true}})
-	c, ctx := newGoClient(accessOf(g, g.Admin)), t.Context()
+// importMaterial drives the three operations of an import with all their members.
+func importMaterial(t *testing.T, g *gatewaytest.Gateway, c *kms.Client) {
+	t.Helper()
+	ctx := t.Context()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

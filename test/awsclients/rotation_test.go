@@ -64,6 +64,7 @@ func (b *bench) testKeyStores(t *testing.T) {
 	b.must(t, b.admin, "DisconnectCustomKeyStore", params{"CustomKeyStoreId": "second"})
 	comes("DISCONNECTED")
 	wantError(t, b.refused(t, b.admin, "Decrypt", params{"CiphertextBlob": sealed}), "KMSInvalidStateException", m.str(t, "Arn")+" is unavailable.")
+	wantError(t, b.refused(t, b.admin, "GenerateRandom", params{"NumberOfBytes": 1, "CustomKeyStoreId": "second"}), "CustomKeyStoreInvalidStateException", "Custom key store second is DISCONNECTED.")
 	b.must(t, b.admin, "ConnectCustomKeyStore", params{"CustomKeyStoreId": "second"})
 	comes("CONNECTED")
 	b.must(t, b.admin, "Decrypt", params{"CiphertextBlob": sealed})

@@ -136,9 +136,7 @@ func (b *bench) testAgreement(t *testing.T) {
 		out.str(t, "KeyAgreementAlgorithm") != "ECDH" || out.str(t, "KeyId") != arn || len(public.list(t, "KeyAgreementAlgorithms")) != 1 {
 		t.Errorf("%v", out)
 	}
-	_, box := b.create(t, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
-	pair := b.must(t, b.admin, "GenerateDataKeyPair", params{"KeyId": box, "KeyPairSpec": "ML_KEM_768"})
-	kem := b.adopt(t, opensslKey{spki: pair.blob(t, "PublicKey")}, "ML_KEM_768", "ENCAPSULATE_DECAPSULATE")
+	kem := b.adoptLattice(t)
 	out = b.must(t, b.admin, "Encapsulate", params{"KeyId": kem, "EncapsulationAlgorithm": "ML_KEM"})
 	ciphertext := out.blob(t, "SharedSecretCiphertextBlob")
 	if len(out.blob(t, "SharedSecret")) != 32 || len(ciphertext) != 1088 || out.str(t, "EncapsulationAlgorithm") != "ML_KEM" || out.str(t, "KeyId") != kem {
@@ -148,6 +146,14 @@ func (b *bench) testAgreement(t *testing.T) {
 	if err := b.refused(t, b.admin, "Decapsulate", in); err.code != "UnsupportedOperationException" {
 		t.Errorf("%v", err)
 	}
+}
+
+// adoptLattice adopts the public half of a pair that the gateway made for others.
+func (b *bench) adoptLattice(t *testing.T) (arn string) {
+	t.Helper()
+	_, under := b.create(t, "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	made := b.must(t, b.admin, "GenerateDataKeyPair", params{"KeyId": under, "KeyPairSpec": lattice})
+	return b.adopt(t, opensslKey{spki: made.blob(t, "PublicKey")}, lattice, "ENCAPSULATE_DECAPSULATE")
 }
 
 // testRefusedSecrets: the refusals that all of them have.
