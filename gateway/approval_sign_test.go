@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"strings"
 	"testing"
@@ -133,4 +134,20 @@ func TestRoundByAnotherRegionOrVersion(t *testing.T) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 	q.refuses("one")
+}
+
+// TestTheKeyHistoryNeedsNoApproval: no caller chooses what it says, and its type keeps
+// it from being taken for something else.
+func TestTheKeyHistoryNeedsNoApproval(t *testing.T) {
+	t.Parallel()
+	q := newQuorum(t)
+	var h api.GetKeyHistoryResponse
+	decodeTo(t, q.send(q.ci, "GET", "/history", nil), &h)
+	header, err := base64.RawURLEncoding.DecodeString(h.Protected)
+	noError(t, err)
+	if !strings.Contains(string(header), `"typ":"key-history+jws"`) {
+		t.Errorf("%s", header)
+	}
+	refusal(t, q.send(q.ci, "GET", "/history?Message=x", nil), 400, api.Serialization)
+	q.refuses(h.Protected + "." + h.Payload)
 }
