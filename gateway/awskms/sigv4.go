@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -18,7 +17,6 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
-	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
@@ -196,44 +194,13 @@ func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.
 	claimed := r.Header.Get("X-Amz-Content-Sha256")
 	switch {
 	case err != nil:
-		return p, unusableKey(err, r.Header.Get(tokenHeader) != "")
+		return p, unusableKey(err, r.Header.Get(sessionHeader) != "")
 	case claimed != "" && claimed != bodyHash:
 		return p, refuse(reasonSignature, api.InvalidSignature, "X-Amz-Content-Sha256 is not the SHA-256 of the body. This gateway accepts no unsigned and no streamed body.")
 	case !same:
 		return p, refuse(reasonSignature, api.InvalidSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}
 	return p, nil
-}
-
-// tokenHeader holds the session token of a temporary access key.
-const tokenHeader = "X-Amz-Security-Token" // #nosec G101 -- the name of a header
-
-// secret finds the secret of the access key that a request names.
-func (h *handler) secret(r *http.Request, a authorization, now time.Time) (string, policy.Principal, error) {
-	if token := r.Header.Get(tokenHeader); token != "" {
-		return h.Identities.TemporaryKey(a.accessKey, token, now)
-	}
-	return h.Identities.AccessKey(a.accessKey, now)
-}
-
-// unusableKey tells the caller the same of all access keys that may not be used,
-// but for a session that is over; the operations log tells them apart.
-func unusableKey(err error, session bool) *refusal {
-	refused := refuse(reasonUnknownKey, api.UnrecognizedClient, "The security token included in the request is invalid.")
-	switch {
-	case session && errors.Is(err, identity.ErrExpired):
-		return refuse(reasonExpiredToken, api.ExpiredToken, "The security token included in the request is expired")
-	case session && (errors.Is(err, identity.ErrUnknown) || errors.Is(err, identity.ErrDisabled)):
-		refused.reason = reasonSessionToken
-	case errors.Is(err, identity.ErrDisabled):
-		refused.reason = reasonDisabledKey
-	case errors.Is(err, identity.ErrExpired):
-		refused.reason = reasonExpiredKey
-	case !errors.Is(err, identity.ErrUnknown):
-		refused = refuse(reasonStore, api.ServiceUnavailable, "The access key cannot be checked now. An operator finds the cause in the log.")
-		refused.Cause = err
-	}
-	return refused
 }
 
 // signature signs, with the SDK's own signer, a request that has exactly the

@@ -63,12 +63,12 @@ func newSessions(sealKey []byte) (sessions, error) {
 
 // statement is what a session token says.
 type statement struct {
-	AccessKey string `json:"k"`
-	Role      string `json:"r,omitempty"` // name of the role; none: a session of the user who has Maker
-	Since     int64  `json:"f,omitempty"` // sessionsSince of the role when the session was made
-	Maker     string `json:"m,omitempty"` // access key that the session was made with, and ends with
-	Issued    int64  `json:"i"`           // seconds since 1970, as is the next
-	Expires   int64  `json:"e"`
+	KeyID   string `json:"k"`           // of the temporary access key
+	Role    string `json:"r,omitempty"` // name of the role; none: a session of the user who has Maker
+	Since   int64  `json:"f,omitempty"` // sessionsSince of the role when the session was made
+	Maker   string `json:"m,omitempty"` // access key that the session was made with, and ends with
+	Issued  int64  `json:"i"`           // seconds since 1970, as is the next
+	Expires int64  `json:"e"`
 
 	Session  string              `json:"n,omitempty"`
 	Tags     map[string]string   `json:"t,omitempty"`
@@ -105,8 +105,8 @@ func (i *Identities) NewUserSession(maker string, ttl time.Duration, now time.Ti
 
 func (i *Identities) newSession(p policy.Principal, ttl time.Duration, now time.Time, says statement) (*Session, error) {
 	s := &Session{Principal: p, AccessKeyID: TemporaryPrefix + strings.ToUpper(randomBase32(accessKeyRandom)), Expires: now.Add(ttl).Truncate(time.Second)}
-	says.AccessKey, says.Issued, says.Expires = s.AccessKeyID, now.Unix(), s.Expires.Unix()
-	text, err := json.Marshal(says) // #nosec G117 -- the id of an access key is no secret, and the text is sealed
+	says.KeyID, says.Issued, says.Expires = s.AccessKeyID, now.Unix(), s.Expires.Unix()
+	text, err := json.Marshal(says)
 	if err != nil {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
@@ -125,7 +125,7 @@ func (i *Identities) TemporaryKey(id, token string, now time.Time) (secret strin
 	if err != nil {
 		return "", p, err
 	}
-	if says.AccessKey != id { // not of two sessions of one caller, either
+	if says.KeyID != id { // not of two sessions of one caller, either
 		return "", p, ErrUnknown
 	}
 	if p, err = i.sessionOf(says, now); err != nil {
