@@ -45,19 +45,14 @@ func (s *Service) Exchange(ctx context.Context, c *Call, token string, in *api.A
 		return nil, false, err
 	}
 	role, proof, cause := s.identities.WebIdentity(ctx, token, in.RoleArn, s.now())
-	switch {
-	case errors.Is(cause, identity.ErrDenied):
-	case cause != nil:
+	if cause != nil {
 		return nil, false, unproven(c, cause)
 	}
 	if proof.Session == "" {
 		proof.Session = in.RoleSessionName
 	}
 	c.workload = &workload{role, proof}
-	if cause == nil {
-		c.Principal, cause = s.identities.Assume(role, proof, s.now())
-	}
-	if cause != nil {
+	if c.Principal, cause = s.identities.Assume(role, proof, s.now()); cause != nil {
 		c.Path, c.Principal = in.RoleArn, policy.Principal{IdentityProvider: proof.Provider, IdentitySubject: proof.Subject}
 		return nil, true, s.Reject(ctx, c, AssumeRoleWithWebIdentity.Name, unassumed(c, cause))
 	}
@@ -68,9 +63,12 @@ func (s *Service) Exchange(ctx context.Context, c *Call, token string, in *api.A
 	return out, true, err
 }
 
-// unproven is what the holder of a token is told that proves nothing.
+// unproven is what the holder of a token is told that proves nothing, or nothing that
+// a rule knows: anybody can have a good token of a public issuer.
 func unproven(c *Call, cause error) *api.Error {
 	switch {
+	case errors.Is(cause, identity.ErrDenied):
+		return unassumed(c, cause)
 	case errors.Is(cause, identity.ErrExpired):
 		return &api.Error{Code: api.ExpiredToken, Message: "The web identity token that was passed is expired.", Cause: cause}
 	case errors.Is(cause, identity.ErrUnknown):

@@ -51,15 +51,18 @@ func TestExchange(t *testing.T) {
 	c.refused(c.sts(got.signer(), "GetCallerIdentity"), 403, "ExpiredToken", "The security token included in the request is expired")
 }
 
-// TestExchangeRefuses: the error codes of AWS STS. Who proves nothing leaves no
-// record; who proves to be somebody else leaves one.
+// TestExchangeRefuses: the error codes of AWS STS. Who proves nothing that a rule
+// knows leaves no record; whose rule names a role that is gone leaves one.
 func TestExchangeRefuses(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t, gateway.Sessions{})
 	hour := map[string]any{"iat": c.Now().Add(-2 * time.Hour).Unix(), "exp": c.Now().Add(-time.Hour).Unix()}
 	forged := c.token(nil)
 	forged = forged[:len(forged)-6] + "AAAAAA"
+	denied := "Not authorized to perform sts:AssumeRoleWithWebIdentity"
 	records := c.newRecords(func() {
+		c.refused(c.exchange(map[string]any{"sub": "another"}), 403, "AccessDenied", denied)
+		c.refused(c.exchange(nil, "RoleArn", strings.Replace(roleARN, "deploy", "other", 1)), 403, "AccessDenied", denied)
 		c.refused(c.exchange(map[string]any{"aud": "other"}), 400, "InvalidIdentityToken", proofless)
 		c.refused(c.exchange(map[string]any{"iss": "http://127.0.0.1:1"}), 400, "InvalidIdentityToken", proofless)
 		c.refused(c.exchange(hour), 400, "ExpiredTokenException", "The web identity token that was passed is expired")
@@ -81,17 +84,12 @@ func TestExchangeRefuses(t *testing.T) {
 	if len(records) != 0 {
 		t.Errorf("strangers leave %+v", records)
 	}
-	denied := "Not authorized to perform sts:AssumeRoleWithWebIdentity"
-	for _, call := range []func() reply{
-		func() reply { return c.exchange(map[string]any{"sub": "another"}) },
-		func() reply { return c.exchange(nil, "RoleArn", strings.Replace(roleARN, "deploy", "other", 1)) },
-		func() reply { return c.exchange(nil, "RoleArn", strings.Replace(roleARN, "deploy", "gone", 1)) }, // there is a rule and no role
-	} {
-		records = c.newRecords(func() { c.refused(call(), 403, "AccessDenied", denied) })
-		if len(records) != 1 || records[0].Outcome != "denied" || records[0].Operation != "AssumeRoleWithWebIdentity" || records[0].Provider != "ci" || records[0].Subject == "" ||
-			!strings.HasPrefix(records[0].Resource, "arn:aws:iam::") || records[0].Principal != "" {
-			t.Errorf("%+v", records)
-		}
+	records = c.newRecords(func() {
+		c.refused(c.exchange(nil, "RoleArn", strings.Replace(roleARN, "deploy", "gone", 1)), 403, "AccessDenied", denied) // there is a rule and no role
+	})
+	if len(records) != 1 || records[0].Outcome != "denied" || records[0].Operation != "AssumeRoleWithWebIdentity" || records[0].Provider != "ci" || records[0].Subject == "" ||
+		!strings.HasPrefix(records[0].Resource, "arn:aws:iam::") || records[0].Principal != "" {
+		t.Errorf("%+v", records)
 	}
 	records = c.newRecords(func() {
 		c.refused(c.exchange(nil, "DurationSeconds", "3601"), 400, "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role")
