@@ -16,6 +16,7 @@ func (s *Service) createExternal(ctx context.Context, c *Call, k *store.Key) (*a
 		return nil, api.Errorf(api.UnsupportedOperation, "Keys of spec %s cannot be imported. Leave Origin out: the token makes the key.", k.Spec)
 	}
 	c.record.KeyID, c.record.KeyARN = k.ID, s.arn(k)
+	s.newKeyOpens(c, k)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

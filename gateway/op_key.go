@@ -62,6 +62,7 @@ func (s *Service) CreateKey(ctx context.Context, c *Call, in *api.CreateKeyReque
 		return nil, err
 	}
 	c.record.KeyID, c.record.KeyARN, c.record.KeyVersion = k.ID, s.arn(k), 1
+	s.newKeyOpens(c, k)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

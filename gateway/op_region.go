@@ -111,6 +111,7 @@ func (s *Service) ReplicateKey(ctx context.Context, c *Call, in *api.ReplicateKe
 	if err := s.roomForKey(replica.Region); err != nil {
 		return nil, err
 	}
+	s.newKeyOpens(c, replica)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

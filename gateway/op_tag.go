@@ -50,13 +50,13 @@ func (s *Service) TagResource(ctx context.Context, c *Call, in *api.TagResourceR
 	for i, t := range in.Tags {
 		names[i] = t.TagKey
 	}
-	s.tagsChange(c, names)
+	s.tagsChange(c, c.key, names)
 	return s.changeTags(ctx, c, change)
 }
 
 // UntagResource takes tags off a key. A name that it does not have is no error.
 func (s *Service) UntagResource(ctx context.Context, c *Call, in *api.UntagResourceRequest) (*api.Empty, *api.Error) {
-	s.tagsChange(c, in.TagKeys)
+	s.tagsChange(c, c.key, in.TagKeys)
 	return s.changeTags(ctx, c, func(old []store.Tag) ([]store.Tag, *api.Error) {
 		return slices.DeleteFunc(old, func(t store.Tag) bool { return slices.Contains(in.TagKeys, t.Name) }), nil
 	})

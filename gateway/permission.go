@@ -11,10 +11,21 @@ import (
 // change is recorded as one of permissions, like that of a policy or a grant.
 
 // tagsChange marks the call where who may use the key depends on one of these tags.
-func (s *Service) tagsChange(c *Call, names []string) {
+func (s *Service) tagsChange(c *Call, k *store.Key, names []string) {
 	c.record.PermissionChange = s.anyAsks(func(d *policy.Document) bool {
 		return slices.ContainsFunc(names, d.AsksTag)
-	}, c.key)
+	}, k)
+}
+
+// newKeyOpens marks the call that makes a key or a replica where it brings a policy
+// of its own, or a tag that a policy asks for.
+func (s *Service) newKeyOpens(c *Call, k *store.Key) {
+	names := make([]string, len(k.Tags))
+	for i, t := range k.Tags {
+		names[i] = t.Name
+	}
+	s.tagsChange(c, k, names)
+	c.record.PermissionChange = c.record.PermissionChange || k.Policy != nil
 }
 
 // aliasChanges marks the call where who may use one of the keys depends on its aliases.

@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"maps"
 	"testing"
 
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 )
 
@@ -65,5 +67,63 @@ func TestPermissionChangesAreMarked(t *testing.T) {
 	a.denied("the user", a.Send(a.user.Token, "POST", "/v1/keys/"+a.sealing+"/untag", map[string]any{"TagKeys": []string{"purpose"}}), "kms:UntagResource")
 	if r := a.Records()[before]; r.PermissionChange {
 		t.Errorf("a denied call has changed nothing: %+v", r)
+	}
+}
+
+// TestKeysMadeOpenAreMarked: a new key or a replica that brings a policy, or a tag that
+// a policy asks for, is open to others from its beginning, and its records say so.
+func TestKeysMadeOpenAreMarked(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{Regions: []string{west}})
+	a.attach(a.user, "team", statement("Allow", "", "kms:Sign", `{"StringEquals":{"aws:ResourceTag/team":"x"}}`))
+	tags := func(name string) []map[string]string { return []map[string]string{{"TagKey": name, "TagValue": "x"}} }
+	create := func(want bool, with map[string]any) string {
+		t.Helper()
+		body := map[string]any{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY", "MultiRegion": true}
+		maps.Copy(body, with)
+		var out api.CreateKeyResponse
+		before := len(a.Records())
+		a.Call("POST", "/v1/keys", body, &out)
+		a.marked(want, before)
+		return out.KeyMetadata.KeyId
+	}
+	replicate := func(key string, want bool, with map[string]any) {
+		t.Helper()
+		body := map[string]any{"ReplicaRegion": west}
+		maps.Copy(body, with)
+		before := len(a.Records())
+		a.Call("POST", "/v1/keys/"+key+"/replicate", body, nil)
+		a.marked(want, before)
+	}
+	closed := create(false, nil)
+	open := create(true, map[string]any{"Tags": tags("team")})
+	other := create(false, map[string]any{"Tags": tags("cost")})
+	create(true, map[string]any{"Policy": document(byAccount)})
+	create(true, map[string]any{"Tags": tags("purpose"), "Policy": document(byAccount, statement("Allow", a.user.ARN, "kms:Sign", `{"StringEquals":{"aws:ResourceTag/purpose":"x"}}`))})
+	create(true, map[string]any{"Tags": tags("team"), "Origin": "EXTERNAL"})
+
+	if got := a.signWith(a.user, open, nil); got.Status != 200 {
+		t.Errorf("the tagged key: %d %s", got.Status, got.Body)
+	}
+	a.denied("the other key", a.signWith(a.user, closed, nil), "kms:Sign")
+	replicate(closed, true, map[string]any{"Tags": tags("Team")})
+	if got := a.signWith(a.user, closed, nil, "Hsmgate-Region", west); got.Status != 200 {
+		t.Errorf("its replica: %d %s", got.Status, got.Body)
+	}
+	replicate(open, false, nil) // which copies no tag
+	replicate(other, true, map[string]any{"Policy": document(byAccount)})
+}
+
+// marked checks the records since then: the beginning and the end of one call.
+func (a *asked) marked(want bool, before int) {
+	a.t.Helper()
+	records := a.Records()[before:]
+	if len(records) != 2 {
+		a.t.Errorf("%d records", len(records))
+	}
+	for _, r := range records {
+		if r.PermissionChange != want || r.Outcome != "allowed" && r.Phase != "started" {
+			a.t.Errorf("want permissionChange %v: %+v", want, r)
+		}
 	}
 }
