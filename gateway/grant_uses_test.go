@@ -375,3 +375,20 @@ func TestUseIsGoneWithoutARecord(t *testing.T) {
 	a.allowed("the last", a.sign(a.user), "grant/"+id)
 	a.denied("no more", a.sign(a.user), fmt.Sprintf("not authorized to perform: %s", "kms:Sign"))
 }
+
+// TestNamedGrantIsMadeAnew: the same name again gives the same grant as long as it
+// allows anything.
+func TestNamedGrantIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{})
+	nightly := func() string {
+		return a.grant(a.signing, map[string]any{"GranteePrincipal": a.user.ARN, "Operations": []string{"Sign"}, "Uses": 1, "Name": "nightly"}).GrantId
+	}
+	first := nightly()
+	if again := nightly(); again != first {
+		t.Errorf("%s after %s", again, first)
+	}
+	a.allowed("the first", a.sign(a.user), "grant/"+first)
+	next := nightly()
+	a.allowed("the next night", a.sign(a.user), "grant/"+next)
+}

@@ -57,6 +57,7 @@ func (s *Store) EndedGrants(before time.Time) []*Grant {
 }
 
 func (g *Grant) ended(before time.Time) bool {
-	usedUp := g.UsesLeft != nil && *g.UsesLeft == 0 && g.UsedAt.Before(before)
-	return usedUp || !g.Expires.IsZero() && g.Expires.Before(before)
+	return g.usedUp() && g.UsedAt.Before(before) || !g.Expires.IsZero() && g.Expires.Before(before)
 }
+
+func (g *Grant) usedUp() bool { return g.UsesLeft != nil && *g.UsesLeft == 0 }

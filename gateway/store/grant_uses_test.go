@@ -85,7 +85,7 @@ func TestUsesOfTwoGrants(t *testing.T) {
 	})
 }
 
-// TestSameGrantEnds: a grant that ends otherwise is another one.
+// TestSameGrantEnds: a grant that ends otherwise, or has ended, is another one.
 func TestSameGrantEnds(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		insertKeys(t, s, 1)
@@ -108,6 +108,10 @@ func TestSameGrantEnds(t *testing.T) {
 		equal(t, again(func(g *Grant) { g.Uses, g.UsesLeft = 0, nil }), "again")
 		equal(t, again(func(g *Grant) { g.Expires = t0.Add(2 * time.Hour) }), "again")
 		equal(t, again(func(g *Grant) { g.Expires = time.Time{} }), "again")
+		for range 2 {
+			ok(t, s.UseGrants(t.Context(), t0, "g"))
+		}
+		equal(t, again(func(*Grant) {}), "again") // that one allows nothing any more
 	})
 }
 

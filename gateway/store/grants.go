@@ -105,7 +105,7 @@ func (s *Store) Access(region, id, principal string) (*policy.Key, []policy.Gran
 }
 
 // InsertGrant adds a grant and returns it, or the one that is there already, when
-// it has a name and is the same in all but its id and time. ErrNotFound when there
+// it has a name, is the same in all but its id and time, and is not used up. ErrNotFound when there
 // is no such key, ErrFull when the key has as many as most already, ErrNoPrincipal
 // when one of the principals that have to be there is not: another one of that name
 // is not to have the grant.
@@ -168,7 +168,8 @@ func (g *Grant) constraint() map[string]string {
 	return g.EncryptionContextSubset
 }
 
-// sameGrant finds a grant that a repeated call would make again.
+// sameGrant finds a grant that a repeated call would make again. One that is used up
+// is not the same: it allows nothing any more.
 func (m *memory) sameGrant(g *Grant) *Grant {
 	if g.Name == "" {
 		return nil
@@ -178,6 +179,7 @@ func (m *memory) sameGrant(g *Grant) *Grant {
 		switch {
 		case o.Region != g.Region || o.KeyID != g.KeyID:
 			return nil
+		case o.usedUp():
 		case o.Name == g.Name && o.Grantee == g.Grantee && o.RetiringPrincipal == g.RetiringPrincipal && slices.Equal(o.Operations, g.Operations) &&
 			maps.Equal(o.EncryptionContextEquals, g.EncryptionContextEquals) && maps.Equal(o.EncryptionContextSubset, g.EncryptionContextSubset) &&
 			o.Expires.Equal(g.Expires) && o.Uses == g.Uses:
