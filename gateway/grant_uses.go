@@ -95,7 +95,10 @@ func (s *Service) removeEnded(ctx context.Context) {
 		err := s.alone(ctx, k, stays, func(k *store.Key) error {
 			c := byItself("ExpireGrant", k)
 			c.record.GrantID, c.record.Grantee = g.ID, g.Grantee
-			return s.ofItself(ctx, c, func() error { return s.store.DeleteGrant(ctx, g.ID) })
+			return s.ofItself(ctx, c, func() error {
+				_, err := s.store.DeleteGrant(ctx, g.ID)
+				return err
+			})
 		})
 		if err != nil {
 			s.log.Error("a grant that has ended stays", zap.String("grantId", g.ID), zap.Error(err))

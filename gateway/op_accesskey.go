@@ -71,28 +71,32 @@ func (s *Service) ListAccessKeys(_ context.Context, c *Call, in *api.ListAccessK
 
 // UpdateAccessKey takes an access key out of use, or into use again.
 func (s *Service) UpdateAccessKey(ctx context.Context, c *Call, in *api.UpdateAccessKeyRequest) (*api.Empty, *api.Error) {
-	old, err := s.startAccessKey(ctx, c, in.UserName, in.AccessKeyId)
-	if err != nil {
+	id := in.AccessKeyId
+	if err := s.startAccessKey(ctx, c, in.UserName, id); err != nil {
 		return nil, err
 	}
 	disabled := in.Status == api.AccessKeyInactive
-	if cause := s.store.SetAccessKeyDisabled(ctx, old.ID, disabled); cause != nil {
-		return nil, s.accessKeyError(c, old.ID, cause)
+	was, cause := s.store.SetAccessKeyDisabled(ctx, id, disabled)
+	if cause != nil {
+		return nil, s.accessKeyError(c, id, cause)
 	}
-	if disabled != old.Disabled {
-		c.undoBy(s, func(ctx context.Context) error { return s.store.SetAccessKeyDisabled(ctx, old.ID, old.Disabled) })
+	if disabled != was {
+		c.undoBy(s, func(ctx context.Context) error {
+			_, err := s.store.SetAccessKeyDisabled(ctx, id, was)
+			return err
+		})
 	}
 	return &api.Empty{}, nil
 }
 
 // DeleteAccessKey removes an access key, and ends the sessions that it made.
 func (s *Service) DeleteAccessKey(ctx context.Context, c *Call, in *api.DeleteAccessKeyRequest) (*api.Empty, *api.Error) {
-	old, err := s.startAccessKey(ctx, c, in.UserName, in.AccessKeyId)
-	if err != nil {
+	if err := s.startAccessKey(ctx, c, in.UserName, in.AccessKeyId); err != nil {
 		return nil, err
 	}
-	if cause := s.store.DeleteAccessKey(ctx, old.ID); cause != nil {
-		return nil, s.accessKeyError(c, old.ID, cause)
+	old, cause := s.store.DeleteAccessKey(ctx, in.AccessKeyId)
+	if cause != nil {
+		return nil, s.accessKeyError(c, in.AccessKeyId, cause)
 	}
 	c.undoBy(s, func(ctx context.Context) error { return s.store.InsertAccessKey(ctx, old) })
 	return &api.Empty{}, nil
@@ -100,17 +104,17 @@ func (s *Service) DeleteAccessKey(ctx context.Context, c *Call, in *api.DeleteAc
 
 // startAccessKey finds the access key that a change is about, and records that it
 // begins.
-func (s *Service) startAccessKey(ctx context.Context, c *Call, name, id string) (*store.AccessKey, *api.Error) {
+func (s *Service) startAccessKey(ctx context.Context, c *Call, name, id string) *api.Error {
 	p, err := s.user(c, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	k, ok := s.store.AccessKey(id)
 	if !ok || k.PrincipalARN != p.ARN {
-		return nil, noAccessKey(id)
+		return noAccessKey(id)
 	}
 	c.record.AccessKeyID = id
-	return k, s.recordStart(ctx, c)
+	return s.recordStart(ctx, c)
 }
 
 func (s *Service) accessKeyError(c *Call, id string, cause error) *api.Error {

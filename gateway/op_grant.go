@@ -164,7 +164,10 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 	}
 	c.record.GrantID = made.ID
 	if made.ID == g.ID {
-		c.undoBy(s, func(ctx context.Context) error { return s.store.DeleteGrant(ctx, g.ID) })
+		c.undoBy(s, func(ctx context.Context) error {
+			_, err := s.store.DeleteGrant(ctx, g.ID)
+			return err
+		})
 	}
 	return &api.CreateGrantResponse{GrantId: made.ID, GrantToken: newGrantToken(made.ID)}, nil
 }
@@ -269,14 +272,15 @@ func (s *Service) endGrant(ctx context.Context, c *Call, g *store.Grant) (*api.E
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
-	switch cause := s.store.DeleteGrant(ctx, g.ID); {
+	was, cause := s.store.DeleteGrant(ctx, g.ID)
+	switch {
 	case errors.Is(cause, store.ErrNotFound): // another process was first
 		return nil, noSuchGrant(g.ID)
 	case cause != nil:
 		return nil, internal(c.RequestID, cause)
 	}
 	c.undoBy(s, func(ctx context.Context) error {
-		_, err := s.store.InsertGrant(ctx, g, s.quotas.GrantsPerKey+1, s.owners(g.Grantee)...)
+		_, err := s.store.InsertGrant(ctx, was, s.quotas.GrantsPerKey+1, s.owners(g.Grantee)...)
 		return err
 	})
 	return &api.Empty{}, nil

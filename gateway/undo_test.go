@@ -13,8 +13,9 @@ import (
 )
 
 // withoutRecord has a call change the store and then find no audit log for its
-// outcome: the database is locked between its beginning and its change.
-func withoutRecord(t *testing.T, g *gatewaytest.Gateway, call func() gatewaytest.Answer) {
+// outcome: the database is locked between its beginning and its change. What another
+// process writes in that time are the statements.
+func withoutRecord(t *testing.T, g *gatewaytest.Gateway, call func() gatewaytest.Answer, meanwhile ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite3", g.StorePath+"?_txlock=immediate")
 	if err != nil {
@@ -31,7 +32,12 @@ func withoutRecord(t *testing.T, g *gatewaytest.Gateway, call func() gatewaytest
 	go func() { answered <- call() }()
 	until(t, "the call has begun", func() bool { return g.Audit.Head().Seq > before })
 	move(t, g.AuditPath, g.AuditPath+".away")
-	if err := lock.Rollback(); err != nil {
+	for _, statement := range meanwhile {
+		if _, err := lock.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := lock.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	refusal(t, <-answered, 503, api.ServiceUnavailable)
@@ -88,4 +94,36 @@ func mustEnable(t testing.TB, g *gatewaytest.Gateway, id string) string {
 	do(t, g, home, "POST", "/v1/keys/"+id+"/cancel-deletion", nil)
 	do(t, g, home, "POST", "/v1/keys/"+id+"/enable", nil)
 	return id
+}
+
+// TestWhatIsTakenBackIsNotStale: another process uses the grant that the call ends,
+// and disables the access keys that it deletes and disables. That stays.
+func TestWhatIsTakenBackIsNotStale(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{})
+	id := a.counted(a.signing, 1, "Sign")
+	admin := func(method, path string, body any) func() gatewaytest.Answer {
+		return func() gatewaytest.Answer { return a.Send(a.Admin.Token, method, path, body) }
+	}
+	withoutRecord(t, a.Gateway, admin("POST", "/v1/keys/"+a.signing+"/revoke-grant", map[string]string{"GrantId": id}),
+		"UPDATE grants SET uses_left = 0, used_at = 1 WHERE id = '"+id+"'")
+	if left := a.usesLeft(a.signing, id); left != 0 {
+		t.Errorf("%d uses are left of the grant", left)
+	}
+	a.denied("a second use", a.sign(a.user), "kms:Sign")
+
+	key := map[string]string{"UserName": "user", "AccessKeyId": a.user.AccessKeyID, "Status": "Inactive"}
+	disabled := "UPDATE access_keys SET disabled = 1 WHERE id = '" + a.user.AccessKeyID + "'"
+	withoutRecord(t, a.Gateway, admin("POST", "/v1/access-keys/update", key), disabled)
+	if k, ok := a.Store.AccessKey(a.user.AccessKeyID); !ok || !k.Disabled {
+		t.Errorf("the access key that both disable: %+v", k)
+	}
+	if _, err := a.Store.SetAccessKeyDisabled(t.Context(), a.user.AccessKeyID, false); err != nil {
+		t.Fatal(err)
+	}
+	delete(key, "Status")
+	withoutRecord(t, a.Gateway, admin("POST", "/v1/access-keys/delete", key), disabled)
+	if k, ok := a.Store.AccessKey(a.user.AccessKeyID); !ok || !k.Disabled {
+		t.Errorf("the access key that is deleted: %+v", k)
+	}
 }

@@ -97,15 +97,18 @@ func (i *Identities) AccessKeys(principalARN string) []*store.AccessKey {
 
 // DisableAccessKey takes an access key out of use until EnableAccessKey.
 func (i *Identities) DisableAccessKey(ctx context.Context, id string) error {
-	return i.store.SetAccessKeyDisabled(ctx, id, true)
+	_, err := i.store.SetAccessKeyDisabled(ctx, id, true)
+	return err
 }
 
 // EnableAccessKey takes a disabled access key into use again.
 func (i *Identities) EnableAccessKey(ctx context.Context, id string) error {
-	return i.store.SetAccessKeyDisabled(ctx, id, false)
+	_, err := i.store.SetAccessKeyDisabled(ctx, id, false)
+	return err
 }
 
 // DeleteAccessKey removes an access key for ever.
 func (i *Identities) DeleteAccessKey(ctx context.Context, id string) error {
-	return i.store.DeleteAccessKey(ctx, id)
+	_, err := i.store.DeleteAccessKey(ctx, id)
+	return err
 }

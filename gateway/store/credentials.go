@@ -106,19 +106,20 @@ func (s *Store) InsertAccessKey(ctx context.Context, key *AccessKey) error {
 	})
 }
 
-// SetAccessKeyDisabled disables an access key or enables it again. ErrNotFound
-// when there is none.
-func (s *Store) SetAccessKeyDisabled(ctx context.Context, id string, disabled bool) error {
-	return s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+// SetAccessKeyDisabled disables an access key or enables it again, and says whether
+// it was disabled at that moment. ErrNotFound when there is none.
+func (s *Store) SetAccessKeyDisabled(ctx context.Context, id string, disabled bool) (was bool, err error) {
+	err = s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		old, ok := s.mem.accessKeys.rows[id]
 		if !ok {
 			return nil, fmt.Errorf("access key %s: %w", id, ErrNotFound)
 		}
 		a := *old
-		a.Disabled = disabled
+		was, a.Disabled = a.Disabled, disabled
 		_, err := tx.ExecContext(ctx, "UPDATE access_keys SET disabled = ? WHERE id = ?", number(disabled), id)
 		return func(m *memory) { m.accessKeys.put(&a) }, err
 	})
+	return was, err
 }
 
 // SetAccessKeyExpiry is SetBearerExpiry for an access key.
@@ -135,13 +136,16 @@ func (s *Store) SetAccessKeyExpiry(ctx context.Context, id string, at time.Time)
 	})
 }
 
-// DeleteAccessKey removes an access key. ErrNotFound when there is none.
-func (s *Store) DeleteAccessKey(ctx context.Context, id string) error {
-	return s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		if _, ok := s.mem.accessKeys.rows[id]; !ok {
+// DeleteAccessKey removes an access key and returns what it was at that moment.
+// ErrNotFound when there is none.
+func (s *Store) DeleteAccessKey(ctx context.Context, id string) (was *AccessKey, err error) {
+	err = s.changeIdentity(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		var ok bool
+		if was, ok = s.mem.accessKeys.rows[id]; !ok {
 			return nil, fmt.Errorf("access key %s: %w", id, ErrNotFound)
 		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM access_keys WHERE id = ?", id)
 		return func(m *memory) { m.accessKeys.remove(id) }, err
 	})
+	return was, err
 }

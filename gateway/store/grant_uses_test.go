@@ -98,7 +98,7 @@ func TestSameGrantEnds(t *testing.T) {
 			made, err := s.InsertGrant(t.Context(), g, 10)
 			ok(t, err)
 			if made.ID == "again" {
-				ok(t, s.DeleteGrant(t.Context(), "again"))
+				ok(t, dropGrant(t.Context(), s, "again"))
 			}
 			return made.ID
 		}
@@ -112,6 +112,9 @@ func TestSameGrantEnds(t *testing.T) {
 			ok(t, s.UseGrants(t.Context(), t0, "g"))
 		}
 		equal(t, again(func(*Grant) {}), "again") // that one allows nothing any more
+		was, err := s.DeleteGrant(t.Context(), "g")
+		ok(t, err)
+		equal(t, *was.UsesLeft, int64(0))
 	})
 }
 

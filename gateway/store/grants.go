@@ -149,15 +149,18 @@ func (s *Store) InsertGrant(ctx context.Context, grant *Grant, most int, there .
 	})
 }
 
-// DeleteGrant removes a grant. ErrNotFound when there is none.
-func (s *Store) DeleteGrant(ctx context.Context, id string) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		if _, ok := s.mem.grantsByID[id]; !ok {
+// DeleteGrant removes a grant and returns what it was at that moment, with the uses
+// that were left. ErrNotFound when there is none.
+func (s *Store) DeleteGrant(ctx context.Context, id string) (was *Grant, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		var ok bool
+		if was, ok = s.mem.grantsByID[id]; !ok {
 			return nil, fmt.Errorf("grant %s: %w", id, ErrNotFound)
 		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM grants WHERE id = ?", id)
 		return func(m *memory) { m.removeGrant(id) }, err
 	})
+	return was, err
 }
 
 // constraint are the pairs of the grant's constraint, if it has one.

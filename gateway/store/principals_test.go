@@ -85,19 +85,19 @@ func TestCredentials(t *testing.T) {
 		a, _ := s.AccessKey("a1")
 		equal(t, *a, AccessKey{ID: "a1", SealedSecret: []byte("sealed"), PrincipalARN: "arn:a", CreatedAt: at})
 
-		ok(t, s.SetAccessKeyDisabled(t.Context(), "a1", true))
+		ok(t, disableAccessKey(t.Context(), s, "a1"))
 		equal(t, a.Disabled, false)
 		a, _ = s.AccessKey("a1")
 		equal(t, a.Disabled, true)
-		is(t, s.SetAccessKeyDisabled(t.Context(), "c1", true), ErrNotFound)
+		is(t, disableAccessKey(t.Context(), s, "c1"), ErrNotFound)
 
 		equal(t, []int{len(s.Bearers("")), len(s.Bearers("arn:a")), len(s.Bearers("arn:c"))}, []int{4, 2, 0})
 		equal(t, []int{len(s.AccessKeys("")), len(s.AccessKeys("arn:b")), len(s.AccessKeys("arn:c"))}, []int{4, 2, 0})
 
 		ok(t, s.DeleteBearer(t.Context(), "a1"))
 		is(t, s.DeleteBearer(t.Context(), "a1"), ErrNotFound)
-		ok(t, s.DeleteAccessKey(t.Context(), "a1"))
-		is(t, s.DeleteAccessKey(t.Context(), "a1"), ErrNotFound)
+		ok(t, dropAccessKey(t.Context(), s, "a1"))
+		is(t, dropAccessKey(t.Context(), s, "a1"), ErrNotFound)
 
 		// A principal takes its credentials with it, and nobody else's.
 		ok(t, s.DeletePrincipal(t.Context(), "arn:a"))
@@ -130,7 +130,7 @@ func TestIdentityGeneration(t *testing.T) {
 		grows(false)
 		ok(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "a")))
 		grows(true)
-		ok(t, s.SetAccessKeyDisabled(t.Context(), "a1", true))
+		ok(t, disableAccessKey(t.Context(), s, "a1"))
 		grows(true)
 		ok(t, s.DeletePrincipal(t.Context(), "arn:a"))
 		grows(true)

@@ -221,3 +221,19 @@ func equal[T any](t testing.TB, got, want T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
+
+// Those that also say what was there, for where that does not count.
+func dropGrant(ctx context.Context, s *Store, id string) error {
+	_, err := s.DeleteGrant(ctx, id)
+	return err
+}
+
+func dropAccessKey(ctx context.Context, s *Store, id string) error {
+	_, err := s.DeleteAccessKey(ctx, id)
+	return err
+}
+
+func disableAccessKey(ctx context.Context, s *Store, id string) error {
+	_, err := s.SetAccessKeyDisabled(ctx, id, true)
+	return err
+}

@@ -29,7 +29,7 @@ func TestWatchSeesAnotherProcess(t *testing.T) {
 		ok(t, other.InsertPrincipal(t.Context(), aPrincipal("new", "key-000")))
 		ok(t, other.InsertBearer(t.Context(), aBearer("new", "new")))
 		ok(t, other.DeleteKey(t.Context(), home, "key-000"))
-		ok(t, other.DeleteAccessKey(t.Context(), "a1"))
+		ok(t, dropAccessKey(t.Context(), other, "a1"))
 		until(t, "the other's writes appear", func() bool {
 			_, bearer := s.Bearer("new")
 			_, key := s.Key(home, "key-000")
