@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,19 +20,26 @@ func TestAvailableKeys(t *testing.T) {
 	s := referenceService(t)
 	key, _ := s.store.Key(testNames.Region, ownKey)
 	seen := make(map[string]bool)
-	for _, op := range append([]*Op{GetMetrics}, Ops...) {
+	for _, op := range slices.Concat([]*Op{GetMetrics}, Ops, STS) {
+		if op.open {
+			continue
+		}
 		in := op.New()
 		fillIn(reflect.ValueOf(in).Elem())
 		_, aboutKey := in.(interface{ KeyRef() string })
-		if aboutKey == policy.AboutNoKey(op.permission) {
+		c := &Call{op: op, in: in, key: key, Principal: referenceUsers[1], SourceAddress: "192.0.2.1"}
+		arn := s.aboutCaller(c, in)
+		if (arn != "") != (policy.AboutCaller(op.permission) != "") {
+			t.Errorf("%s is about %q, and policy says otherwise", op.Name, arn)
+		}
+		if arn == "" && aboutKey == policy.AboutNoKey(op.permission) {
 			t.Errorf("%s is about a key: %v, and policy says otherwise", op.Name, aboutKey)
 		}
 		_, aboutAlias := in.(interface{ Alias() string })
 		if got := policy.MayHave(op.permission, "kms:RequestAlias"); got != (op.byAlias && !aboutAlias) {
 			t.Errorf("%s may be about a key by its alias: %v", op.Name, got)
 		}
-		c := &Call{op: op, in: in, key: key, Principal: referenceUsers[1], SourceAddress: "192.0.2.1"}
-		q := question{action: op.permission, resource: "*"}
+		q := question{action: op.permission, arn: arn, resource: cmp.Or(arn, "*")}
 		if aboutKey {
 			q = s.onKey(c, key)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
@@ -43,7 +44,7 @@ func (s *Service) ExplainAccess(_ context.Context, c *Call, in *api.ExplainAcces
 func (s *Service) imagined(c *Call, in *api.ExplainAccessRequest) (*Call, any, *api.Error) {
 	op := opFor(in.Action)
 	if op == nil {
-		return nil, nil, api.Errorf(api.Validation, "No call asks for %s. The actions are kms: and the name of an operation, such as kms:Sign, kms:ReEncryptFrom, kms:ReEncryptTo and those of this gateway, such as hsmgate:GetMetrics.", in.Action)
+		return nil, nil, api.Errorf(api.Validation, "No call asks for %s. The actions are kms: and the name of an operation, such as kms:Sign, kms:ReEncryptFrom, kms:ReEncryptTo those of this gateway, such as hsmgate:GetMetrics, and sts:AssumeRole.", in.Action)
 	}
 	if _, bad := netip.ParseAddr(in.SourceAddress); in.SourceAddress != "" && bad != nil {
 		return nil, nil, api.Errorf(api.Validation, "SourceAddress %q is not an address.", in.SourceAddress)
@@ -99,6 +100,9 @@ func (s *Service) imaginedRequest(c *Call, in *api.ExplainAccessRequest) (any, *
 		}
 		target.SetKeyRef(s.acceptable(c, in.KeyId))
 	}
+	if of, ok := request.(interface{ RoleRef() string }); ok && of.RoleRef() == "" {
+		return nil, api.Errorf(api.Validation, "%s is about a role. Name it in Request, by the member RoleArn.", in.Action)
+	}
 	var check api.Checker
 	request.(interface{ Check(*api.Checker) }).Check(&check)
 	return request, check.Present()
@@ -126,19 +130,25 @@ func opFor(action string) *Op {
 	if op, ok := OpNamed(name); ok && (op.permission == action || action == reEncryptFrom.permission) {
 		return op
 	}
-	if action == GetMetrics.permission {
-		return GetMetrics
+	for _, op := range append([]*Op{GetMetrics}, STS...) {
+		if action == op.permission {
+			return op
+		}
 	}
 	return nil
 }
 
-// principalNamed finds a principal by its ARN, or a user of the account by its name.
+// principalNamed finds a principal by its ARN, or a user of the account by its name. A
+// session need not be there: it is one of that name, with no claims.
 func (s *Service) principalNamed(name string) (policy.Principal, *api.Error) {
 	arn := name
 	if !strings.HasPrefix(name, "arn:") {
 		arn = "arn:aws:iam::" + s.names.Account + ":user/" + name
 	}
 	p, err := s.identities.Principal(arn)
+	if role, ok := s.identities.RoleName(policy.RoleOf(arn)); ok {
+		p, err = s.identities.Assume(role, identity.Proof{Session: arn[strings.LastIndexByte(arn, '/')+1:]}, s.now())
+	}
 	if err != nil {
 		return p, api.Errorf(api.NotFound, "There is no principal %s.", arn)
 	}

@@ -146,6 +146,7 @@ func TestTruthTable(t *testing.T) {
 		{"no principal", head + strings.Replace(good, "principal: ci, ", "", 1), exitOther, "it has no principal"},
 		{"key for none", head + strings.Replace(good, "kms:Sign,", "kms:ListKeys,", 1), exitOther, "kms:ListKeys is about no key"},
 		{"none for a key", head + strings.Replace(good, "key: k, ", "", 1), exitOther, "kms:Sign is about a key: its name is missing"},
+		{"role for none", head + strings.Replace(good, "key: k, ", "key: k, role: deploy, ", 1), exitOther, "kms:Sign is about no role or user"},
 		{"role", strings.Replace(head, "{}", "{role: king}", 1) + good, exitOther, `role "king": administrator or user would be right`},
 		{"no policy file", strings.Replace(head, "key.json", "no.json", 1) + good, exitUsage, "no.json: no such file"},
 		{"bad policy", strings.Replace(head, "key.json", "bad.json", 1) + good, exitOther, "bad.json: policy: line 1, column 1"},
@@ -235,6 +236,42 @@ func TestPolicyCheck(t *testing.T) {
 		}
 		if code, said := hsmgate(t, args...); code != c.code || !strings.Contains(said, c.want) {
 			t.Errorf("%s: exit code %d, want %d:\n%s\nwant %s", c.args, code, c.code, said, c.want)
+		}
+	}
+}
+
+// TestTruthTableOfCallers: cases about a role or a user, whom sts:AssumeRole and the
+// actions for access keys are on.
+func TestTruthTableOfCallers(t *testing.T) {
+	const callers = `{"Version":"2012-10-17","Statement":[
+ {"Sid":"Deploy","Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/deploy"},
+ {"Sid":"Own","Effect":"Allow","Action":"hsmgate:*AccessKey*","Resource":"arn:aws:iam::*:user/${aws:username}"}]}`
+	for _, c := range []struct {
+		member string // of the case
+		code   int
+		want   string
+	}{
+		{"action: sts:AssumeRole, role: deploy, expect: allow, by: policy/callers/Deploy", 0, "1 cases hold"},
+		{"action: sts:AssumeRole, role: other, expect: deny, by: default", 0, "1 cases hold"},
+		{"action: sts:AssumeRole, role: other, expect: allow", exitNo, "line 4: a: ci sts:AssumeRole other"},
+		{"action: sts:AssumeRole, expect: deny", exitOther, "sts:AssumeRole is about a role: its name is missing"},
+		{"action: sts:AssumeRole, role: deploy, key: '*', expect: deny", exitOther, "sts:AssumeRole is about a role, and nothing else"},
+		{"action: sts:AssumeRole, user: ci, expect: deny", exitOther, "sts:AssumeRole is about a role, and nothing else"},
+		{"action: hsmgate:CreateAccessKey, expect: allow, by: policy/callers/Own", 0, "1 cases hold"},
+		{"action: [hsmgate:CreateAccessKey, hsmgate:DeleteAccessKey], user: ci, expect: allow, by: policy/callers/Own", 0, "2 cases hold"},
+		{"action: hsmgate:CreateAccessKey, user: other, expect: deny", 0, "1 cases hold"},
+		{"action: hsmgate:CreateAccessKey, role: ci, expect: deny", exitOther, "hsmgate:CreateAccessKey is about a user, and nothing else"},
+		{"action: kms:ListKeys, user: ci, expect: deny", exitOther, "kms:ListKeys is about no role or user"},
+	} {
+		table := "principals:\n  ci: {policies: [callers.json]}\ncases:\n  - {name: a, principal: ci, " + c.member + "}\n"
+		folder := t.TempDir()
+		for name, text := range map[string]string{"cases.yaml": table, "callers.json": callers} {
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, said := hsmgate(t, "policy", "test", filepath.Join(folder, "cases.yaml")); code != c.code || !strings.Contains(said, c.want) {
+			t.Errorf("%s: exit code %d: %s", c.member, code, said)
 		}
 	}
 }

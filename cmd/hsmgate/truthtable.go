@@ -65,7 +65,9 @@ type tableCase struct {
 	Name      string           `yaml:"name"`
 	Principal texts            `yaml:"principal"`
 	Action    texts            `yaml:"action"`
-	Key       string           `yaml:"key"` // of the table, or one of its aliases; none for an action on no key, or "*"
+	Key       string           `yaml:"key"`  // of the table, or one of its aliases; none for an action on no key, or "*"
+	Role      string           `yaml:"role"` // the name of one, for sts:AssumeRole
+	User      string           `yaml:"user"` // the name of one, for an action on access keys; default: the principal itself
 	With      map[string]texts `yaml:"with"`
 	Expect    string           `yaml:"expect"` // allow or deny
 	By        string           `yaml:"by"`     // what decides, as in the audit record

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -73,7 +74,7 @@ func (t *truthTable) decide(c tableCase, who, action string) (*failure, error) {
 	if got == c.Expect && (c.By == "" || c.By == d.Statement) {
 		return nil, nil
 	}
-	return &failure{Case: c.Name, Principal: who, Action: action, Key: c.Key, Want: c.Expect, WantBy: c.By,
+	return &failure{Case: c.Name, Principal: who, Action: action, Key: cmp.Or(c.Key, c.Role, c.User), Want: c.Expect, WantBy: c.By,
 		Got: got, By: d.Statement, Reason: d.Reason, Steps: policy.Explain(r)}, nil
 }
 
@@ -87,7 +88,7 @@ func (t *truthTable) request(c tableCase, who, action string) (r policy.Request,
 	if r.Principal, err = t.principal(who); err != nil {
 		return r, err
 	}
-	if err := t.target(&r, c.Key); err != nil {
+	if err := t.target(&r, c); err != nil {
 		return r, err
 	}
 	for _, with := range []map[string]texts{t.With, t.Principals[who].With, c.With} {
@@ -111,10 +112,14 @@ func (t *truthTable) request(c tableCase, who, action string) (r policy.Request,
 }
 
 // target sets what the action is on: a key by its name in the table or by an alias,
-// an alias itself where the action is about one, or the service.
-func (t *truthTable) target(r *policy.Request, name string) error {
-	alone := policy.AboutNoKey(r.Action)
+// an alias itself where the action is about one, a role, a user, or the service.
+func (t *truthTable) target(r *policy.Request, c tableCase) error {
+	name, alone, caller := c.Key, policy.AboutNoKey(r.Action), policy.AboutCaller(r.Action)
 	switch {
+	case caller == "" && c.Role+c.User != "":
+		return fmt.Errorf("%s is about no role or user", r.Action)
+	case caller != "":
+		return t.caller(r, c, caller)
 	case alone && name != "" && name != "*":
 		return fmt.Errorf("%s is about no key", r.Action)
 	case name == "" && !alone:
@@ -146,6 +151,25 @@ func (t *truthTable) target(r *policy.Request, name string) error {
 		r.Key.Origin = "AWS_KMS"
 	}
 	return t.access(r, k)
+}
+
+// caller sets the role or the user that the action is on.
+func (t *truthTable) caller(r *policy.Request, c tableCase, kind string) error {
+	name, other := c.Role, c.User
+	if kind == "user" {
+		name, other = c.User, c.Role
+	}
+	switch {
+	case c.Key+other != "":
+		return fmt.Errorf("%s is about a %s, and nothing else", r.Action, kind)
+	case name == "" && kind == "role":
+		return fmt.Errorf("%s is about a role: its name is missing", r.Action)
+	case name == "":
+		r.ResourceARN = r.Principal.ARN
+		return nil
+	}
+	r.ResourceARN = "arn:aws:iam::" + t.Account + ":" + kind + "/" + name
+	return nil
 }
 
 // access adds the policy and the grants of a key.

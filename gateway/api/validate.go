@@ -240,6 +240,6 @@ var (
 	accountIDShape              = shaped(12, 12, `[0-9]{12}`)
 
 	// Those of ExplainAccess, which AWS KMS does not have.
-	actionShape  = shaped(1, 128, `^(kms|hsmgate):[A-Za-z0-9]+$`)
+	actionShape  = shaped(1, 128, `^(kms|hsmgate|sts):[A-Za-z0-9]+$`)
 	addressShape = shaped(1, 64, `^[0-9a-fA-F:.]+$`)
 )

@@ -11,6 +11,10 @@ var aboutNoKey = setOf("kms:ConnectCustomKeyStore", "kms:CreateCustomKeyStore", 
 	"kms:DescribeCustomKeyStores", "kms:DisconnectCustomKeyStore", "kms:GenerateRandom", "kms:ListAliases", "kms:ListKeys",
 	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics")
 
+// aboutCallers are the actions that are for a user or a role: who may do one for
+// another caller can act as that one.
+var aboutCallers = setOf("sts:*", "hsmgate:*AccessKey*")
+
 // aboutAliases are the actions that are for an alias, too.
 var aboutAliases = setOf("kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias")
 
@@ -22,11 +26,11 @@ var (
 	newKeys    = setOf("kms:CreateKey", "kms:ReplicateKey", "kms:TagResource") // which CreateKey with tags asks for, too
 	tags       = newKeys.with(setOf("kms:UntagResource"))
 	macs       = setOf("kms:GenerateMac", "kms:VerifyMac")
-	onKeys     = aboutNoKey.others()
+	onKeys     = aboutNoKey.with(aboutCallers).others()
 	allActions = actionSet{}.others()
 	describes  = onKeys.with(setOf("kms:CreateKey"))
 	throughAny = encrypts.with(macs).with(setOf("kms:Sign", "kms:Verify", "hsmgate:SignBatch", "kms:DescribeKey", "kms:GetPublicKey",
-		"kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate"))
+		"kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate", "hsmgate:*Approv*"))
 )
 
 // only says which actions' requests can have a condition key; one that is not here
@@ -49,7 +53,7 @@ var only = map[keyID]actionSet{
 	keyRequestTag:                     newKeys, keyTagKeys: tags,
 	keyKeySpec: describes, keyKeyUsage: describes, keyKeyOrigin: describes, keyCustomerMasterKeySpec: describes,
 	keyCustomerMasterKeyUsage: describes, keyMultiRegion: describes, keyMultiRegionKeyType: describes,
-	keyResourceTag: onKeys, keyResourceAliases: onKeys, keyResourceAccount: onKeys,
+	keyResourceTag: onKeys, keyResourceAliases: onKeys, keyResourceAccount: onKeys.with(aboutCallers),
 	keyRequestAlias: throughAny,
 	keyViaService:   {},
 }

@@ -179,6 +179,7 @@ func (l *linter) places() {
 			l.warn(at, "never", "%s is about no key: only the Resource \"*\" means it", actions[i])
 		}
 	}
+	l.callers()
 	if l.s.notResource || !l.s.onlyAliases() {
 		return
 	}

@@ -76,6 +76,21 @@ func TestLint(t *testing.T) {
 		{`"Effect":"Allow","Action":["kms:Sign","kms:CreateAlias"],"Resource":"arn:aws:kms:*:*:alias/a"`, ""},
 		{`"Effect":"Allow","Action":"kms:Sign","Resource":["arn:aws:kms:*:*:alias/a","` + keyARN + `"]`, ""},
 
+		{`"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/a","Condition":{"StringEquals":{"aws:ResourceTag/team":"x"}}`, "never no request for sts:AssumeRole has aws:ResourceTag/team"},
+		{`"Effect":"Allow","Action":"hsmgate:CreateAccessKey","Resource":"arn:aws:iam::*:user/a","Condition":{"StringEquals":{"kms:KeySpec":"RSA_2048"}}`, "never no request for hsmgate:CreateAccessKey has kms:KeySpec"},
+		{`"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/a","Condition":{"StringEquals":{"aws:ResourceAccount":"` + account + `"}}`, ""},
+		{`"Effect":"Allow","Action":"kms:Sign","Resource":"arn:aws:iam::*:role/a"`, "never only sts:AssumeRole and the actions for access keys are about a role or a user"},
+		{`"Effect":"Allow","Action":"kms:S*","Resource":["arn:aws:iam::*:role/a","arn:aws:iam::*:user/${aws:username}"]`, "never only sts:AssumeRole"},
+		{`"Effect":"Allow","Action":["kms:Sign","sts:AssumeRole"],"Resource":"arn:aws:iam::*:role/a"`, "never kms:Sign is not about a role or a user: a statement of its own"},
+		{`"Effect":"Allow","Action":["kms:Sign","sts:AssumeRole"],"Resource":["` + keyARN + `","arn:aws:iam::*:role/a"]`, ""},
+		{`"Effect":"Allow","Action":"sts:AssumeRole","Resource":"` + keyARN + `"`, "never sts:AssumeRole is about a role: a Resource such as arn:aws:iam::*:role/name would be right"},
+		{`"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:user/a"`, "never sts:AssumeRole is about a role"},
+		{`"Effect":"Deny","Action":"hsmgate:UpdateAccessKey","Resource":"arn:aws:iam::*:role/a"`, "never hsmgate:UpdateAccessKey is about a user"},
+		{`"Effect":"Deny","Action":"hsmgate:UpdateAccessKey","Resource":"*"`, ""},
+		{`"Effect":"Deny","Action":"sts:AssumeRole","NotResource":"arn:aws:iam::*:role/a"`, ""},
+		{`"Effect":"Deny","Action":"sts:AssumeRole","Resource":"arn:aws:*:*:*:*"`, ""},
+		{`"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole","Resource":"*"`, "never sts:AssumeRole is about a role, so that no key policy decides on it"},
+
 		{`"Effect":"Allow","Action":"kms:Sign","Resource":"*"},{"Sid":"Again","Action":"kms:Sign","Effect":"Allow","Resource":"*"`, "repeated the statement says what statement 1 says"},
 		{`"Effect":"Allow","Action":"kms:Sign","Resource":"*"},{"Sid":"Other","Action":"kms:Verify","Effect":"Allow","Resource":"*"`, ""},
 	} {
