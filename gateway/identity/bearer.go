@@ -50,8 +50,7 @@ func isBase32(s string) bool {
 }
 
 // Bearer finds the principal of a bearer token, be it one that was issued or one of
-// a session. ErrUnknown or ErrExpired; the
-// second only to who has the secret.
+// a session. ErrUnknown or ErrExpired; the second only to who has the secret.
 func (i *Identities) Bearer(token string, now time.Time) (policy.Principal, error) {
 	if sealed, ok := strings.CutPrefix(token, sessionPrefix); ok {
 		return i.sessionBearer(sealed, now)
