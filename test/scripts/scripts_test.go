@@ -40,13 +40,16 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { testscript.Run(t, params(t, "testdata")) }
+
+// params are what the scripts of a folder have.
+func params(t *testing.T, folder string) testscript.Params {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+	return testscript.Params{
+		Dir:                 folder,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -71,7 +74,7 @@ func TestScripts(t *testing.T) {
 			"mode":      cmdMode,
 			"capture":   cmdCapture,
 		},
-	})
+	}
 }
 
 // TestDropIn: the client is small and static.
