@@ -77,11 +77,44 @@ func TestWithoutGCMDerives(t *testing.T) {
 	}
 }
 
+// Only a token that refuses AES-GCM as such derives. What fails in another way is told with the advice that fits, and changes no form of keys.
+func TestDerivesOnlyWithoutGCM(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	c := hsmtest.TokenIn(t, f.module)
+	for _, without := range []string{"refuse", "derive"} {
+		for _, fault := range []struct {
+			name, advice string
+			derives      bool
+		}{
+			{"ignores-iv", "gcm_iv: token", false}, {"writes-iv", "gcm_iv: token", false}, {"appends-iv", "gcm_iv: token", false},
+			{"gcm-fails", "another token", false}, {"gcm-unlisted", "", true}, {"no-gcm", "", true},
+		} {
+			hsm.ForgetTests()
+			f.set(fault.name)
+			c.WithoutGCM = without
+			tok := hsmtest.Open(t, c)
+			a := ability(t, tok, "SYMMETRIC_DEFAULT")
+			want := map[bool]hsm.State{true: hsm.Yes, false: hsm.No}[fault.derives && without == "derive"]
+			if a.State != want || strings.Contains(a.Detail, "without_gcm") != fault.derives || !strings.Contains(a.Advice, fault.advice) {
+				t.Errorf("%s, %s: %+v", without, fault.name, a)
+			}
+			if _, err := tok.GenerateSecret(ctx, hsm.Symmetric, hsm.NewID(), "x"); (err == nil) != (want == hsm.Yes) {
+				t.Errorf("%s, %s: %v", without, fault.name, err)
+			}
+		}
+	}
+}
+
 // What is derived is what OpenSSL derives (NIST SP 800-108), for a key whose value is known. A key for GCM and one that derives stay what they
 // are, on a token that has GCM, too.
 func TestDerivedAgainstOpenSSL(t *testing.T) {
 	t.Parallel()
-	tok := hsmtest.Open(t, hsmtest.NewToken(t))
+	c := hsmtest.NewToken(t)
+	c.WithoutGCM = "derive"
+	tok := hsmtest.Open(t, c)
 	value, id := make([]byte, 32), hsm.NewID()
 	rand.Read(value)
 	put(t, tok, id, hsm.HMAC256, value, false)

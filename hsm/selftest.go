@@ -23,6 +23,7 @@ type selfTest struct {
 	types     map[KeySpec]uint // the CKA_KEY_TYPE of secret keys
 	gcmNoIV   bool
 	derives   bool // symmetric keys are kept as keys for HMAC
+	gcm       Ability
 	agreeForm int32
 }
 
@@ -107,6 +108,9 @@ type trial struct {
 	types  map[KeySpec]uint
 	made   map[bool]bool // the token made some session key: a secret one, a pair
 
+	gcm     Ability // of AES-GCM in the token, whatever is made of it
+	noGCM   bool    // it refused the mechanism itself
+	advice  string  // on AES-GCM that fails in another way
 	derives bool
 }
 

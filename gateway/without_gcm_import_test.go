@@ -1,0 +1,135 @@
+package gateway_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
+)
+
+// derivingOn is a gateway on a token without AES-GCM that derives, in a process of the test's own.
+func derivingOn(t *testing.T) (*faults, *gatewaytest.Gateway) {
+	t.Helper()
+	f := newFaults(t)
+	f.tell("no-gcm")
+	token := hsmtest.TokenIn(t, f.library)
+	token.WithoutGCM = "derive"
+	return f, gatewaytest.NewWith(t, gatewaytest.Options{Token: token, Imports: inMemory.Imports})
+}
+
+// after is the gateway started anew with another setting, on the same token and database.
+func after(t *testing.T, g *gatewaytest.Gateway, withoutGCM string) *gatewaytest.Gateway {
+	t.Helper()
+	g.TokenAt.WithoutGCM = withoutGCM
+	return gatewaytest.NewWith(t, gatewaytest.Options{Beside: g, Imports: inMemory.Imports})
+}
+
+// material imports into a key what it had before, or what is new to it.
+func material(t *testing.T, g *gatewaytest.Gateway, key string, value []byte, kind api.ImportType) gatewaytest.Answer {
+	t.Helper()
+	in := parameters(t, g, key, api.WrapOAEPSHA256, api.WrappingRSA2048).request(t, value)
+	in.ImportType = kind
+	return tryImport(g, key, in)
+}
+
+func again(t *testing.T, g *gatewaytest.Gateway, key string, value []byte) {
+	t.Helper()
+	if a := material(t, g, key, value, api.ExistingKeyMaterial); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+}
+
+func take(t *testing.T, g *gatewaytest.Gateway, key, materialID string) {
+	t.Helper()
+	g.Call("POST", "/v1/keys/"+key+"/delete-imported", api.DeleteImportedKeyMaterialRequest{KeyMaterialId: materialID}, nil)
+}
+
+// Material that was imported on a token without AES-GCM comes back when the token has it, beside material of the other form: what each has encrypted
+// is decrypted again.
+func TestDerivedMaterialComesBackWithGCM(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f, g := derivingOn(t)
+	first, second, text := bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32), []byte("a plaintext")
+	key := external(t, g, api.Symmetric, api.EncryptDecrypt).KeyId
+	bring(t, g, key, parameters(t, g, key, api.WrapOAEPSHA256, api.WrappingRSA2048).request(t, first))
+	old := encrypt(g, key, text, nil)
+	opened := func(ciphertexts ...[]byte) {
+		t.Helper()
+		for n, c := range ciphertexts {
+			if out := opens(g, c, nil); !bytes.Equal(out.Plaintext, text) || out.KeyVersion != n+1 {
+				t.Errorf("version %d: %+v", n+1, out)
+			}
+		}
+	}
+	take(t, g, key, "")
+	again(t, g, key, first)
+	opened(old)
+
+	f.tell("")
+	g = after(t, g, "refuse")
+	opened(old)
+	take(t, g, key, "")
+	refusal(t, material(t, g, key, second, api.ExistingKeyMaterial), http.StatusBadRequest, api.IncorrectKeyMaterial)
+	again(t, g, key, first)
+	opened(old)
+	if a := material(t, g, key, second, api.NewKeyMaterial); a.Status != http.StatusOK {
+		t.Fatalf("%d %s", a.Status, a.Body)
+	}
+	g.Call("POST", "/v1/keys/"+key+"/rotate", nil, nil)
+	recent := encrypt(g, key, text, nil)
+	if len(recent) == len(old) {
+		t.Error("new material derives, though the token has AES-GCM")
+	}
+	for n, value := range [][]byte{first, second} {
+		take(t, g, key, stored(t, g, key).Versions[n].MaterialID)
+		refusal(t, material(t, g, key, bytes.Repeat([]byte{9}, 32), api.ExistingKeyMaterial), http.StatusBadRequest, api.IncorrectKeyMaterial)
+		again(t, g, key, value)
+		opened(old, recent)
+	}
+
+	// Without AES-GCM again, the one form works on, and the other is told that it cannot.
+	f.tell("no-gcm")
+	g = after(t, g, "derive")
+	take(t, g, key, stored(t, g, key).Versions[0].MaterialID)
+	again(t, g, key, first)
+	opened(old)
+	a := material(t, g, key, second, api.ExistingKeyMaterial)
+	refusal(t, a, http.StatusBadRequest, api.UnsupportedOperation)
+	if !strings.Contains(string(a.Body), "imported into a token with AES-GCM") {
+		t.Errorf("%s", a.Body)
+	}
+}
+
+// Under refuse, material that was imported under derive comes back all the same, and no other.
+func TestDerivedMaterialComesBackUnderRefuse(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	_, g := derivingOn(t)
+	value, text := bytes.Repeat([]byte{7}, 32), []byte("a plaintext")
+	key := external(t, g, api.Symmetric, api.EncryptDecrypt).KeyId
+	bring(t, g, key, parameters(t, g, key, api.WrapOAEPSHA256, api.WrappingRSA2048).request(t, value))
+	old := encrypt(g, key, text, nil)
+	g = after(t, g, "refuse")
+	take(t, g, key, "")
+	again(t, g, key, value)
+	if out := opens(g, old, nil); !bytes.Equal(out.Plaintext, text) {
+		t.Errorf("%+v", out)
+	}
+	a := material(t, g, key, bytes.Repeat([]byte{8}, 32), api.NewKeyMaterial)
+	refusal(t, a, http.StatusBadRequest, api.UnsupportedOperation)
+	if !strings.Contains(string(a.Body), "without_gcm: derive") {
+		t.Errorf("%s", a.Body)
+	}
+	short := material(t, g, key, []byte{1, 2, 3}, api.ExistingKeyMaterial)
+	refusal(t, short, http.StatusBadRequest, api.IncorrectKeyMaterial)
+	if !strings.Contains(string(short.Body), "SYMMETRIC_DEFAULT") || strings.Contains(string(short.Body), "HMAC") {
+		t.Errorf("a short one: %s", short.Body)
+	}
+}
