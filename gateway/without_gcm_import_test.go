@@ -133,3 +133,29 @@ func TestDerivedMaterialComesBackUnderRefuse(t *testing.T) {
 		t.Errorf("a short one: %s", short.Body)
 	}
 }
+
+// Whoever may have MACs computed does not get the key of a message, though the same material is in both keys.
+func TestMacIsNoKeyOfAMessage(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewWith(t, inMemory)
+	prefix := []byte("\x00\x00\x00\x01hsmgate: key of one message, AES-256-GCM\x00")
+	whole := append(append(bytes.Clone(prefix), make([]byte, 16)...), 0, 0, 1, 0)
+	for spec, c := range macs {
+		at := "/v1/keys/" + g.CreateKey(spec, api.GenerateVerifyMac).KeyId
+		for _, message := range [][]byte{prefix, whole, prefix[:len(prefix)-1], append([]byte{1}, prefix...)} {
+			reserved := spec == api.HMAC256 && bytes.HasPrefix(message, prefix)
+			made := g.Send(g.Admin.Token, "POST", at+"/generate-mac", api.GenerateMacRequest{Message: message, MacAlgorithm: c.algorithm})
+			verified := g.Send(g.Admin.Token, "POST", at+"/verify-mac", api.VerifyMacRequest{Message: message, MacAlgorithm: c.algorithm, Mac: make([]byte, c.size)})
+			if !reserved {
+				decodeTo(t, made, &api.GenerateMacResponse{})
+				refusal(t, verified, http.StatusBadRequest, api.KMSInvalidMac)
+				continue
+			}
+			for _, a := range []gatewaytest.Answer{made, verified} {
+				if refusal(t, a, http.StatusBadRequest, api.Validation); !strings.Contains(string(a.Body), "Message begins like") {
+					t.Errorf("%s", a.Body)
+				}
+			}
+		}
+	}
+}

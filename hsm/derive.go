@@ -23,7 +23,14 @@ const (
 	nonceSize     = 16                 // of what a message's key is derived from
 	derivedIVSize = nonceSize + ivSize // what stands where the IV does
 	deriveLabel   = "hsmgate: key of one message, AES-256-GCM"
+	derivePrefix  = "\x00\x00\x00\x01" + deriveLabel + "\x00" // of all that the key of a message is the MAC of
 )
+
+// ReservedForKeys reports whether a MAC of message by a key of this spec could be the key of a message: the same material may be in the token as a
+// key for HMAC and as a symmetric one, so MAC and VerifyMAC refuse it whatever the key is.
+func ReservedForKeys(spec KeySpec, message []byte) bool {
+	return spec == HMAC256 && bytes.HasPrefix(message, []byte(derivePrefix))
+}
 
 // stored is what a key of this spec and use is in the token.
 func (t *Token) stored(spec KeySpec, use Use) (KeySpec, Use) {
@@ -82,8 +89,7 @@ func (r *trial) lacksGCM(s *session) bool {
 
 // messageKey derives the key of one message: NIST SP 800-108r1, 4.1, counter mode with HMAC-SHA-256, of which one block is enough.
 func (t *Token) messageKey(ctx context.Context, op string, s *Secret, nonce []byte) (cipher.AEAD, error) {
-	in := append([]byte{0, 0, 0, 1}, deriveLabel...)
-	in = append(append(append(in, 0), nonce...), 0, 0, 1, 0) // 256 bits
+	in := append(append([]byte(derivePrefix), nonce...), 0, 0, 1, 0) // 256 bits
 	key, err := t.mac(ctx, op, s, in)
 	if err != nil {
 		return nil, err

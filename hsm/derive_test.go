@@ -108,6 +108,26 @@ func TestDerivesOnlyWithoutGCM(t *testing.T) {
 	}
 }
 
+// A key for HMAC computes nothing that could be the key of a message, since the same material may be in both.
+func TestMACIsNoKeyOfAMessage(t *testing.T) {
+	t.Parallel()
+	tok := hsmtest.Open(t, hsmtest.NewToken(t))
+	prefix := []byte("\x00\x00\x00\x01hsmgate: key of one message, AES-256-GCM\x00")
+	for _, spec := range hsm.SecretSpecs()[1:] {
+		s := hsmtest.NewSecret(t, tok, spec)
+		for _, message := range [][]byte{prefix, append(bytes.Clone(prefix), make([]byte, 20)...), prefix[1:], prefix[:len(prefix)-1]} {
+			reserved := spec == hsm.HMAC256 && bytes.HasPrefix(message, prefix)
+			mac, err := tok.MAC(ctx, s, message)
+			if reserved != errors.Is(err, hsm.ErrInvalid) || reserved == (mac != nil) {
+				t.Errorf("%s: %x, %v", spec, mac, err)
+			}
+			if err := tok.VerifyMAC(ctx, s, message, mac); reserved != (err != nil && strings.Contains(err.Error(), "begins like")) {
+				t.Errorf("%s: verify: %v", spec, err)
+			}
+		}
+	}
+}
+
 // What is derived is what OpenSSL derives (NIST SP 800-108), for a key whose value is known. A key for GCM and one that derives stay what they
 // are, on a token that has GCM, too.
 func TestDerivedAgainstOpenSSL(t *testing.T) {
