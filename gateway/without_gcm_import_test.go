@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
@@ -131,6 +132,46 @@ func TestDerivedMaterialComesBackUnderRefuse(t *testing.T) {
 	refusal(t, short, http.StatusBadRequest, api.IncorrectKeyMaterial)
 	if !strings.Contains(string(short.Body), "SYMMETRIC_DEFAULT") || strings.Contains(string(short.Body), "HMAC") {
 		t.Errorf("a short one: %s", short.Body)
+	}
+}
+
+// A due rotation that the token refuses since the setting was changed is tried at ever longer times, since each try leaves two records.
+func TestRefusedRotationIsSpaced(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f, g := derivingOn(t)
+	key, text := g.CreateKey(api.Symmetric, api.EncryptDecrypt).KeyId, []byte("a plaintext")
+	g.Call("PUT", "/v1/keys/"+key+"/rotation", map[string]int{"RotationPeriodInDays": 90}, nil)
+	old := encrypt(g, key, text, nil)
+	g = after(t, g, "refuse")
+	g.Advance(91 * day)
+	tried := func() (n int) {
+		for _, r := range g.Records() {
+			if r.Operation == "RotateKey" && r.Phase != "started" {
+				n++
+			}
+		}
+		return n
+	}
+	for minutes, want := range []int{0: 1, 1: 2, 2: 2, 3: 3, 4: 3} { // a minute after the first, two after the second
+		for range 3 {
+			g.Service.Round(t.Context())
+		}
+		if got := tried(); got != want {
+			t.Errorf("after %d minutes: tried %d times, not %d", minutes, got, want)
+		}
+		g.Advance(time.Minute)
+	}
+	if out := opens(g, encrypt(g, key, text, nil), nil); out.KeyVersion != 1 || !bytes.Equal(opens(g, old, nil).Plaintext, text) {
+		t.Errorf("%+v", out)
+	}
+	f.tell("")
+	g = after(t, g, "derive") // the self-test of that setting is known
+	g.Advance(91 * day)
+	g.Service.Round(t.Context())
+	if out := opens(g, encrypt(g, key, text, nil), nil); out.KeyVersion != 2 {
+		t.Errorf("%+v", out)
 	}
 }
 
