@@ -72,14 +72,18 @@ func (r *trial) deriving(s *session) {
 	gcm, mac := r.get(string(Symmetric)), r.get(string(HMAC256))
 	r.gcm = gcm
 	switch {
+	case gcm.State == Unknown && mac.State == Unknown && r.t.cfg.WithoutGCM == gcmDerive:
+		r.set(string(Symmetric), Unknown, gcm.Detail+"; whether the token has AES-GCM cannot be tried, so without_gcm: derive is not in effect", gcm.Advice)
 	case gcm.State == Yes || mac.State != Yes || !r.lacksGCM(s):
 	case r.t.cfg.WithoutGCM == gcmDerive:
 		r.derives = true
-		r.set(string(Symmetric), Yes, "each message by a key of its own, derived by HMAC in the token and used in this process (without_gcm); "+gcm.Detail, "")
+		r.set(string(Symmetric), Yes, "each message by a key of its own, derived by HMAC in the token and used in this process (without_gcm); "+gcm.Detail, adviceDerived)
 	default:
 		r.set(string(Symmetric), No, gcm.Detail+"; the setting without_gcm: derive makes such keys all the same", gcm.Advice)
 	}
 }
+
+const adviceDerived = "read docs/ciphertext.md, On a token without AES-GCM, or use a token that has it"
 
 // lacksGCM: the token refused the mechanism itself, or does not list it.
 func (r *trial) lacksGCM(s *session) bool {

@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/hsmgate/hsmgate/hsm"
 	"github.com/hsmgate/hsmgate/hsm/hsmtest"
@@ -41,8 +46,12 @@ func TestWithoutGCMDerives(t *testing.T) {
 	f := newFaulty(t)
 	f.set("no-gcm")
 	c := hsmtest.TokenIn(t, f.module)
-	c.WithoutGCM = "derive"
+	core, lines := observer.New(zapcore.WarnLevel)
+	c.WithoutGCM, c.Log = "derive", zap.New(core)
 	tok := hsmtest.Open(t, c)
+	if logged := lines.All(); len(logged) != 1 || logged[0].ContextMap()["name"] != "SYMMETRIC_DEFAULT" || !strings.Contains(fmt.Sprint(logged[0].ContextMap()["detail"]), "derived by HMAC") {
+		t.Errorf("at start it warns %+v", logged)
+	}
 	if n := len(tok.Abilities()); n == 0 || !strings.Contains(ability(t, tok, "SYMMETRIC_DEFAULT").Detail, "derived by HMAC") {
 		t.Errorf("the self-test does not tell: %+v", ability(t, tok, "SYMMETRIC_DEFAULT"))
 	}
@@ -105,6 +114,20 @@ func TestDerivesOnlyWithoutGCM(t *testing.T) {
 				t.Errorf("%s, %s: %v", without, fault.name, err)
 			}
 		}
+	}
+}
+
+// Where nothing can be tried, derive is not in effect, and the ability says so.
+func TestDerivesNotUntried(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	f := newFaulty(t)
+	f.set("no-session-keys")
+	c := hsmtest.TokenIn(t, f.module)
+	c.WithoutGCM = "derive"
+	if a := ability(t, hsmtest.Open(t, c), "SYMMETRIC_DEFAULT"); a.State != hsm.Unknown || !strings.Contains(a.Detail, "derive is not in effect") {
+		t.Errorf("%+v", a)
 	}
 }
 
