@@ -63,6 +63,7 @@ func TestWithoutGCMDerives(t *testing.T) {
 	if err != nil || len(iv) != 28 || len(ct) != len(text)+16 {
 		t.Fatalf("%d bytes of IV, %d of ciphertext, %v", len(iv), len(ct), err)
 	}
+	freshIVs(t, tok, s)
 	for name, open := range map[string]func() ([]byte, error){
 		"another key":    func() ([]byte, error) { return tok.DecryptGCM(ctx, other, iv, ct, aad) },
 		"another nonce":  func() ([]byte, error) { return tok.DecryptGCM(ctx, s, flipped(iv, 0), ct, aad) },
@@ -83,6 +84,24 @@ func TestWithoutGCMDerives(t *testing.T) {
 	}
 	if err := tok.VerifyMAC(ctx, s, []byte("x"), make([]byte, 32)); !errors.Is(err, hsm.ErrInvalid) {
 		t.Errorf("a symmetric key verifies a MAC: %v", err)
+	}
+}
+
+// freshIVs: each message has a nonce and an IV of its own, and none is zero.
+func freshIVs(t *testing.T, tok *hsm.Token, s *hsm.Secret) {
+	t.Helper()
+	seen := map[string]bool{string(make([]byte, 16)): true, string(make([]byte, 12)): true}
+	for range 8 {
+		iv, _, err := tok.EncryptGCM(ctx, s, []byte("a plaintext"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{string(iv[:16]), string(iv[16:])} {
+			if seen[part] {
+				t.Errorf("%x is zero, or has been before", part)
+			}
+			seen[part] = true
+		}
 	}
 }
 
