@@ -109,6 +109,21 @@ func TestUsesAreNotWasted(t *testing.T) {
 	}
 }
 
+// TestAskingForApprovalTakesNoUse: the signature does.
+func TestAskingForApprovalTakesNoUse(t *testing.T) {
+	t.Parallel()
+	q := newQuorum(t)
+	q.ci = q.Principal("job", policy.RoleUser)
+	a := &asked{Gateway: q.Gateway, t: t, user: q.ci}
+	id := a.counted(q.key, 1, "Sign")
+	q.approve(q.ask("one"), q.anna, q.ben)
+	if left := a.usesLeft(q.key, id); left != 1 {
+		t.Errorf("%d uses are left", left)
+	}
+	q.signs("one")
+	refusal(t, q.sign(q.ci, "one"), 403, api.AccessDenied)
+}
+
 // TestUsesOfEncryption: with secrets, too, and ReEncrypt, which is two uses of the
 // key and one call, costs one.
 func TestUsesOfEncryption(t *testing.T) {
