@@ -15,12 +15,10 @@ func (s *Service) openRequest(c *Call, now store.Approvals, id string) (*store.A
 		return nil, noApproval(c, id)
 	}
 	c.record.ApprovalID, c.record.Digest = a.ID, hashOfText(a.Document)
-	switch st := approvalStatus(now.Rule, a, s.now()); st {
-	case api.ApprovalPending, api.ApprovalApproved:
-		return a, nil
-	default:
+	if st := approvalStatus(now.Rule, a, s.now()); !isOpen(st) {
 		return nil, api.Errorf(api.Conflict, "The request %s is %s.", id, st)
 	}
+	return a, nil
 }
 
 // approver is whom of the rule the caller is.

@@ -72,8 +72,11 @@ func (s *Service) spendApproval(ctx context.Context, c *Call, in *api.SignReques
 			return nil, nil, nil
 		}
 		for _, a := range now.Requests {
+			if a.Ended != "" || over(a, s.now()) || !s.isHis(now.Rule, c, a) { // before the digests are looked through
+				continue
+			}
 			place, ok := covers(a, in.SigningAlgorithm, digest, s.now())
-			if ok && s.isHis(now.Rule, c, a) && approvalStatus(now.Rule, a, s.now()) == api.ApprovalApproved {
+			if ok && approvalStatus(now.Rule, a, s.now()) == api.ApprovalApproved {
 				c.record.ApprovalID = a.ID
 				a = a.Clone()
 				a.Used[place]++
@@ -106,7 +109,7 @@ func (s *Service) needsApproval(c *Call, now store.Approvals, algorithm api.Sign
 			continue
 		}
 		named := slices.ContainsFunc(a.Asked.Digests, func(d api.DigestToSign) bool { return d.Digest == digest })
-		if st := approvalStatus(now.Rule, a, s.now()); named || a.Asked.Window != nil && (st == api.ApprovalPending || st == api.ApprovalApproved) {
+		if st := approvalStatus(now.Rule, a, s.now()); named || a.Asked.Window != nil && isOpen(st) {
 			return api.Errorf(api.ApprovalRequired, "Signing %s with %s and %s needs %d approvals. Request %s has %d and is %s%s.", digest, c.record.KeyARN, algorithm,
 				now.Rule.Required, a.ID, len(counted(now.Rule, a)), st, unopened(a, st, named))
 		}

@@ -4,17 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"slices"
-	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
-// RemoveApprovals removes requests for which nobody can ask any more. It says how many.
-func (s *Store) RemoveApprovals(ctx context.Context, expiredBefore time.Time) (removed int, err error) {
-	over := func(a *Approval) bool {
-		at := a.Asked.ExpirationDate
-		return at == nil || at.Before(expiredBefore)
-	}
+// RemoveApprovals removes requests that nobody needs any more. It says how many.
+func (s *Store) RemoveApprovals(ctx context.Context, over func(*Approval) bool) (removed int, err error) {
 	s.mu.RLock()
 	some := slices.ContainsFunc(s.mem.approvals.sorted, over)
 	s.mu.RUnlock()

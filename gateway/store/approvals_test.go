@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
@@ -72,19 +71,23 @@ func TestApprovals(t *testing.T) {
 	})
 }
 
-// TestOldApprovalsAreRemoved, and those of a text that is no document.
-func TestOldApprovalsAreRemoved(t *testing.T) {
+// TestApprovalsAreRemoved, and no others.
+func TestApprovalsAreRemoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		insertKeys(t, s, 1)
-		ok(t, putApproval(t.Context(), s, anApproval("a", "key-000", "arn:r"), nil))
-		n, err := s.RemoveApprovals(t.Context(), t0.Truncate(time.Millisecond))
-		ok(t, err)
-		equal(t, n, 0)
-		n, err = s.RemoveApprovals(t.Context(), t0.Add(time.Second))
-		ok(t, err)
-		equal(t, n, 1)
-		equal(t, s.ApprovalCount(), 0)
-		equal(t, openAgain(t, s).ApprovalCount(), 0)
+		for _, id := range []string{"a", "b"} {
+			ok(t, putApproval(t.Context(), s, anApproval(id, "key-000", "arn:r"), nil))
+		}
+		for name, want := range map[string]int{"none": 0, "a": 1} {
+			n, err := s.RemoveApprovals(t.Context(), func(a *Approval) bool { return a.ID == name })
+			ok(t, err)
+			equal(t, n, want)
+		}
+		for _, s := range []*Store{s, openAgain(t, s)} {
+			equal(t, s.ApprovalCount(), 1)
+			equal(t, s.Approvals("key-000").Requests[0].ID, "b")
+		}
+		likeFile(t, s)
 	})
 }
 
