@@ -202,6 +202,22 @@ func TestRoundByADeletedPrincipal(t *testing.T) {
 	refusal(t, q.send(q.ben, "GET", "/approval?ApprovalId="+r.ApprovalId, nil), 404, api.NotFound)
 }
 
+// TestRoundByARuleThatNamesTheDeleted: nor does a place in a rule that is asked for.
+func TestRoundByARuleThatNamesTheDeleted(t *testing.T) {
+	t.Parallel()
+	q := newQuorum(t)
+	eve := q.Principal("eve", policy.RoleUser)
+	r := q.approve(q.rule(1, q.anna, q.ben, eve), q.anna)
+	noError(t, q.Identities.DeletePrincipal(t.Context(), eve.ARN))
+	eve = q.Principal("eve", policy.RoleUser)
+	refusal(t, q.vote(q.ben, r), 409, api.Conflict)
+	q.status(r, api.ApprovalCancelled)
+	refusal(t, q.vote(eve, q.ask("one")), 403, api.AccessDenied)
+	if q.required() != 2 {
+		t.Error("the rule has changed")
+	}
+}
+
 func TestRoundByAChangedRequest(t *testing.T) {
 	t.Parallel()
 	q := newQuorum(t)

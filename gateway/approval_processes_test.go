@@ -129,6 +129,23 @@ func TestApprovalIsSpentOnce(t *testing.T) {
 	})
 }
 
+// TestARuleNamesNobodyWhoIsGone: another process has just deleted him.
+func TestARuleNamesNobodyWhoIsGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, one, two *gatewaytest.Gateway) {
+		q := quorumOn(t, one)
+		eve := q.Principal("eve", policy.RoleUser)
+		noError(t, two.Store.Follow(t.Context()))
+		noError(t, one.Identities.DeletePrincipal(t.Context(), eve.ARN))
+		for _, required := range []int{1, 2} {
+			a := two.Send(two.Admin.Token, "PUT", "/v1/keys/"+q.key+"/approval-rule", api.ApprovalRule{Approvers: []string{q.anna.ARN, q.ben.ARN, eve.ARN}, Required: required})
+			refusal(t, a, 400, api.InvalidArn)
+		}
+		if n := one.Store.ApprovalCount(); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
 // TestRoundByACrash: what is spent before a crash is spent after it, with a record that
 // the signature was begun.
 func TestRoundByACrash(t *testing.T) {

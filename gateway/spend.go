@@ -25,7 +25,10 @@ func (s *Service) changeApprovals(ctx context.Context, c *Call, change approvalC
 	}
 	var refused *api.Error
 	cause := s.store.ChangeApprovals(ctx, c.key.ID, func(now store.Approvals) (put *store.Approval, rule *store.ApprovalRule, err error) {
-		if put, rule, refused = change(now); refused != nil {
+		if put, rule, refused = change(now); refused == nil {
+			refused = s.checkApprovers(now, put, rule)
+		}
+		if refused != nil {
 			return nil, nil, store.ErrState
 		}
 		return put, rule, nil
@@ -35,6 +38,24 @@ func (s *Service) changeApprovals(ctx context.Context, c *Call, change approvalC
 	}
 	if cause != nil {
 		return s.stateError(c, cause)
+	}
+	return nil
+}
+
+// checkApprovers refuses a rule, and a request for one, that names somebody who was
+// deleted meanwhile: the next of his name is not to be an approver.
+func (s *Service) checkApprovers(now store.Approvals, put *store.Approval, rule *store.ApprovalRule) *api.Error {
+	var named []string
+	if rule != nil && rule != now.Rule {
+		named = rule.Approvers
+	}
+	if put != nil && put.Ended == "" && put.Asked.Rule != nil {
+		named = slices.Concat(named, put.Asked.Rule.Approvers)
+	}
+	for _, arn := range named {
+		if err := s.checkPrincipal(arn); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -106,13 +106,17 @@ func TestADeletedPrincipalHasNoPartInApprovals(t *testing.T) {
 				ok(t, s.InsertPrincipal(t.Context(), p))
 				ok(t, putApproval(t.Context(), s, anApproval("asked", "key-000", approver), aRule(2, approver, "arn:b")))
 				ok(t, putApproval(t.Context(), s, voted(anApproval("approved", "key-000", "arn:r"), approver, "arn:b"), s.ApprovalRule("key-000")))
+				next, err := json.Marshal(api.ApprovalDocument{ApprovalId: "rule", KeyId: "key-000", Requester: "arn:r", ExpirationDate: api.NewTime(t0),
+					Rule: &api.ApprovalRule{Approvers: []string{approver, "arn:b"}, Required: 1}})
+				ok(t, err)
+				ok(t, putApproval(t.Context(), s, NewApproval(string(next)), s.ApprovalRule("key-000")))
 				ok(t, s.DeletePrincipal(t.Context(), p.ARN))
 				for _, s := range []*Store{s, openAgain(t, s)} {
 					now := s.Approvals("key-000")
 					if now.Rule.Required != 2 || len(now.Rule.Approvers) != 1 || now.Rule.Approvers[0] != "arn:b" {
 						t.Errorf("%+v", now.Rule)
 					}
-					if len(now.Requests) != 1 || len(now.Requests[0].Votes) != 1 || now.Requests[0].Votes[0].Approver != "arn:b" {
+					if len(now.Requests) != 2 || len(now.Requests[0].Votes) != 1 || now.Requests[0].Votes[0].Approver != "arn:b" || now.Requests[0].Ended != "" || now.Requests[1].Ended != "CANCELLED" {
 						t.Errorf("%+v", now.Requests)
 					}
 				}
