@@ -84,3 +84,29 @@ func TestWhatGivesWay(t *testing.T) {
 		t.Errorf("%v", ids)
 	}
 }
+
+func TestWhichRulesAreStricter(t *testing.T) {
+	t.Parallel()
+	const session = "arn:aws:sts::111122223333:assumed-role/ops/"
+	rule := func(required int, who ...string) *store.ApprovalRule {
+		return &store.ApprovalRule{ApprovalRule: api.ApprovalRule{Approvers: who, Required: required}}
+	}
+	before := rule(1, session+"a1", session+"c3", "arn:anna", "arn:ben")
+	for _, c := range []struct {
+		next *store.ApprovalRule
+		want bool
+	}{
+		{before, true},
+		{rule(2, before.Approvers...), true},
+		{rule(1, session+"a1", session+"c3", "arn:anna"), true},
+		{rule(1, session+"a1", session+"c3", "arn:anna", "arn:cy"), false},
+		{rule(1, session+"a1", "arn:anna", "arn:ben"), false},
+		{rule(1, "arn:anna"), false},
+		{rule(0, before.Approvers...), false},
+		{nil, false},
+	} {
+		if stricter(before, c.next) != c.want {
+			t.Errorf("%+v: %v", c.next, !c.want)
+		}
+	}
+}

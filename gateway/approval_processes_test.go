@@ -20,7 +20,7 @@ import (
 func TestSessionsOfARoleAreOnePerson(t *testing.T) {
 	t.Parallel()
 	q := newQuorum(t)
-	role := "arn:aws:iam::" + gatewaytest.Account + ":role/ops"
+	role := q.ops()
 	session := func(name string) string { return "arn:aws:sts::" + gatewaytest.Account + ":assumed-role/ops/" + name }
 	as := func(arn, operation string, fill func(in any)) (any, *api.Error) {
 		op, _ := gateway.OpNamed(operation)
@@ -84,6 +84,7 @@ func TestSessionsOfARoleAreOnePerson(t *testing.T) {
 	code("a session of another account", vote(strings.Replace(session("a"), gatewaytest.Account, "999999999999", 1), ask(q.ci.ARN, "x")), api.AccessDenied)
 
 	other := newQuorum(t)
+	other.ops()
 	q.Gateway, q.key, q.ci, q.anna, q.ben = other.Gateway, other.key, other.ci, other.anna, other.ben
 	rule(session("a"), session("b"))
 	r = ask(session("c"), "one")
@@ -92,6 +93,15 @@ func TestSessionsOfARoleAreOnePerson(t *testing.T) {
 	code("another named session", vote(session("b"), r), "")
 	code("the signature of another session", signs(session("b"), "two"), api.ApprovalRequired)
 	code("the signature", signs(session("a"), "two"), "")
+	r = ask(session("a"), "three")
+	code("another named session", vote(session("b"), r), "")
+	out, err := as(q.Admin.ARN, "PutApprovalRule", func(in any) {
+		in.(*api.PutApprovalRuleRequest).ApprovalRule = api.ApprovalRule{Approvers: []string{session("b")}, Required: 1}
+	})
+	if err != nil || out.(*api.ApprovalRequested).ApprovalId == "" {
+		t.Errorf("a rule that makes other sessions one holds at once: %+v %v", out, err)
+	}
+	code("the signature of a session that is not named", signs(session("c"), "three"), api.ApprovalRequired)
 }
 
 // TestApprovalIsSpentOnce by two processes that ask for the signature at the same time.

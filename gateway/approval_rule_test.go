@@ -112,7 +112,7 @@ func TestRoundByOnesOwnWeakerRule(t *testing.T) {
 func TestRulesThatCannotBe(t *testing.T) {
 	t.Parallel()
 	q := newQuorum(t)
-	role, session := "arn:aws:iam::"+gatewaytest.Account+":role/ops", "arn:aws:sts::"+gatewaytest.Account+":assumed-role/ops/anna"
+	role, session := q.ops(), "arn:aws:sts::"+gatewaytest.Account+":assumed-role/ops/anna"
 	for _, c := range []struct {
 		approvers []string
 		required  int
