@@ -125,7 +125,9 @@ func (s *Service) dropRules(ctx context.Context) {
 			continue
 		}
 		err := s.alone(ctx, k, dropped, func(k *store.Key) error {
-			return s.ofItself(ctx, byItself("DropApprovalRule", k), func() error {
+			c := byItself("DropApprovalRule", k)
+			c.record.PermissionChange = true
+			return s.ofItself(ctx, c, func() error {
 				return s.store.ChangeApprovals(ctx, k.ID, func(now store.Approvals) (*store.Approval, *store.ApprovalRule, error) {
 					if now.Rule != nil && !now.Rule.DroppedAt.IsZero() {
 						return nil, nil, nil

@@ -17,9 +17,12 @@ type approvalChange func(now store.Approvals) (*store.Approval, *store.ApprovalR
 // changeApprovals refuses by memory first, so that a call that cannot succeed leaves
 // no trace of a change; what counts is the answer inside the write.
 func (s *Service) changeApprovals(ctx context.Context, c *Call, change approvalChange) *api.Error {
-	if _, _, err := change(s.store.Approvals(c.key.ID)); err != nil {
+	before := s.store.Approvals(c.key.ID)
+	_, after, err := change(before)
+	if err != nil {
 		return err
 	}
+	c.record.PermissionChange = after != before.Rule
 	if err := s.recordStart(ctx, c); err != nil {
 		return err
 	}
@@ -28,6 +31,7 @@ func (s *Service) changeApprovals(ctx context.Context, c *Call, change approvalC
 		if put, rule, refused = change(now); refused == nil {
 			refused = s.checkApprovers(now, put, rule)
 		}
+		c.record.PermissionChange = refused == nil && rule != now.Rule
 		if refused != nil {
 			return nil, nil, store.ErrState
 		}
