@@ -60,3 +60,8 @@ func (g *Grant) ended(before time.Time) bool {
 	usedUp := g.UsesLeft != nil && *g.UsesLeft == 0 && g.UsedAt.Before(before)
 	return usedUp || !g.Expires.IsZero() && g.Expires.Before(before)
 }
+
+// hasEnded says whether a grant allows nothing any more.
+func (g *Grant) hasEnded(at time.Time) bool {
+	return g.UsesLeft != nil && *g.UsesLeft == 0 || !g.Expires.IsZero() && !at.Before(g.Expires)
+}
