@@ -139,6 +139,31 @@ func TestApprovalIsSpentOnce(t *testing.T) {
 	})
 }
 
+// TestTheRecordNamesWhatIsSpent, also where another process has spent the approval that
+// this one has begun with.
+func TestTheRecordNamesWhatIsSpent(t *testing.T) {
+	onBoth(t, func(t *testing.T, one, two *gatewaytest.Gateway) {
+		q := quorumOn(t, one)
+		first, second := q.approve(q.ask("one"), q.anna, q.ben), q.approve(q.ask("one"), q.anna, q.ben)
+		noError(t, two.Store.Follow(t.Context()))
+		q.signs("one")
+		q.status(first, api.ApprovalSpent)
+		a := two.Send(q.ci.Token, "POST", "/v1/keys/"+q.key+"/sign", api.SignRequest{Message: []byte("one"), SigningAlgorithm: api.ECDSASHA256})
+		if a.Status != 200 {
+			t.Fatalf("%s", a.Body)
+		}
+		all := two.Records()
+		if began, ended := all[len(all)-2], all[len(all)-1]; began.Phase != "started" || began.Operation != "Sign" || ended.ApprovalID != second.ApprovalId || began.ApprovalID != second.ApprovalId {
+			t.Errorf("%+v %+v", began, ended)
+		}
+		a = two.Send(q.ci.Token, "POST", "/v1/keys/"+q.key+"/sign", api.SignRequest{Message: []byte("one"), SigningAlgorithm: api.ECDSASHA256})
+		refusal(t, a, 403, api.ApprovalRequired)
+		if text := string(a.Body); !strings.Contains(text, "needs 2 approvals") {
+			t.Error(text)
+		}
+	})
+}
+
 // TestARuleNamesNobodyWhoIsGone: another process has just deleted him.
 func TestARuleNamesNobodyWhoIsGone(t *testing.T) {
 	onBoth(t, func(t *testing.T, one, two *gatewaytest.Gateway) {

@@ -84,41 +84,58 @@ func unspent(cause error) *api.Error {
 		Message: "The gateway cannot reach its database now, where approvals are spent before a signature is made, so nothing was signed. An operator has to look at the database; then try again."}
 }
 
+// elsewhere: another process has just spent the approval that the 'started' record names.
+var elsewhere = api.Errorf(api.ApprovalRequired, "The approval was spent at the same time.")
+
 // spendApproval spends a signature of an approval before it is made, where the key has
-// a rule: durably, and once in all processes. Whatever becomes of the signature after
-// that, a crash too, the approval is spent. A dry run only looks.
+// a rule: durably, and once in all processes, and no other than its 'started' record
+// names. Whatever becomes of the signature after that, a crash too, the approval is
+// spent. A dry run only looks.
 func (s *Service) spendApproval(ctx context.Context, c *Call, in *api.SignRequest, digest string) *api.Error {
 	if s.store.ApprovalRule(c.key.ID) == nil {
 		return nil
 	}
-	spend := func(now store.Approvals) (*store.Approval, *store.ApprovalRule, *api.Error) {
-		c.record.ApprovalID = ""
-		if now.Rule == nil { // taken away meanwhile
-			return nil, nil, nil
+	err := elsewhere
+	for err == elsewhere {
+		c.record.ApprovalID = "" // the first choice is that of the record
+		spend := func(now store.Approvals) (*store.Approval, *store.ApprovalRule, *api.Error) {
+			return s.spend(c, now, in.SigningAlgorithm, digest)
 		}
-		for _, a := range now.Requests {
-			if a.Ended != "" || over(a, s.now()) || !s.isHis(now.Rule, c, a) { // before the digests are looked through
-				continue
-			}
-			place, ok := covers(a, in.SigningAlgorithm, digest, s.now())
-			if ok && approvalStatus(now.Rule, a, s.now()) == api.ApprovalApproved {
-				c.record.ApprovalID = a.ID
-				a = a.Clone()
-				a.Used[place]++
-				return a, now.Rule, nil
-			}
+		if in.DryRun {
+			_, _, err := spend(s.store.Approvals(c.key.ID))
+			return err
 		}
-		return nil, nil, s.needsApproval(c, now, in.SigningAlgorithm, digest)
+		err = s.changeApprovals(ctx, c, spend)
 	}
-	if in.DryRun {
-		_, _, err := spend(s.store.Approvals(c.key.ID))
-		return err
-	}
-	err := s.changeApprovals(ctx, c, spend)
 	if err != nil && errors.Is(err.Cause, store.ErrUnavailable) {
 		return unspent(err.Cause)
 	}
 	return err
+}
+
+// spend spends the approval that the record of the call names, or chooses one for it.
+func (s *Service) spend(c *Call, now store.Approvals, algorithm api.SigningAlgorithm, digest string) (*store.Approval, *store.ApprovalRule, *api.Error) {
+	named := c.record.ApprovalID
+	if now.Rule == nil { // taken away meanwhile
+		c.record.ApprovalID = ""
+		return nil, nil, nil
+	}
+	for _, a := range now.Requests {
+		if named != "" && a.ID != named || a.Ended != "" || over(a, s.now()) || !s.isHis(now.Rule, c, a) { // before the digests are looked through
+			continue
+		}
+		place, ok := covers(a, algorithm, digest, s.now())
+		if ok && approvalStatus(now.Rule, a, s.now()) == api.ApprovalApproved {
+			c.record.ApprovalID = a.ID
+			a = a.Clone()
+			a.Used[place]++
+			return a, now.Rule, nil
+		}
+	}
+	if named != "" {
+		return nil, nil, elsewhere
+	}
+	return nil, nil, s.needsApproval(c, now, algorithm, digest)
 }
 
 // isHis says whether a request is the caller's.
