@@ -271,7 +271,8 @@ func (p *parts) key(op *gateway.Op) string {
 // reason is what lets the administrator perform an operation: the rule of a key is a
 // grant to its approvers.
 func (p *parts) reason(op *gateway.Op) string {
-	if strings.HasPrefix(op.Permission(), "hsmgate:") && op.Permission() != "hsmgate:PutApprovalRule" {
+	switch op.Permission() {
+	case "hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:ListApprovals":
 		return "grant/approval-rule"
 	}
 	return "role/administrator"
