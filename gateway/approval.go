@@ -110,10 +110,22 @@ func covers(a *store.Approval, algorithm api.SigningAlgorithm, digest string, no
 	return 0, false
 }
 
-// stricter says whether all that is approved under rule next is approved under r, too.
+// stricter says whether all that is approved under rule next is approved under r, too,
+// for the same callers: a session that is not named any more would be one with all others
+// of its role, which could then use what it has asked for.
 func stricter(r *store.ApprovalRule, next *store.ApprovalRule) bool {
-	return next != nil && next.Required >= r.Required &&
+	return next != nil && next.Required >= r.Required && slices.Equal(sessionsIn(r), sessionsIn(next)) &&
 		!slices.ContainsFunc(next.Approvers, func(arn string) bool { return !slices.Contains(r.Approvers, arn) })
+}
+
+// sessionsIn are the approvers of a rule that are sessions.
+func sessionsIn(r *store.ApprovalRule) (arns []string) {
+	for _, arn := range r.Approvers {
+		if policy.RoleOf(arn) != "" {
+			arns = append(arns, arn)
+		}
+	}
+	return arns
 }
 
 // ruleHash is what the record of a rule has, and what a change of it is bound to.

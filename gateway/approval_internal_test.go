@@ -60,3 +60,53 @@ func TestAnApprovalThatCannotBeReadIsForNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatGivesWay: as many as have to, the oldest, those first that came to nothing.
+func TestWhatGivesWay(t *testing.T) {
+	t.Parallel()
+	now, rule := time.Now(), &store.ApprovalRule{ApprovalRule: api.ApprovalRule{Approvers: []string{"arn:a"}, Required: 1}}
+	made := func(id string, used map[int]int, ended api.ApprovalStatus) *store.Approval {
+		return &store.Approval{ID: id, Used: used, Ended: string(ended), Document: "x", Asked: &api.ApprovalDocument{
+			Window: &api.ApprovalWindow{Count: 1}, ExpirationDate: api.NewTime(now.Add(time.Hour))}}
+	}
+	all := []*store.Approval{made("spent", map[int]int{0: 1}, ""), made("open", nil, ""), made("cancelled", nil, api.ApprovalCancelled), made("rejected", nil, api.ApprovalRejected)}
+	for n := len(all); n < mostApprovals-1; n++ {
+		all = append(all, made("other", nil, ""))
+	}
+	for _, gone := range []string{"", "cancelled", "rejected", "spent"} {
+		ids, room := givingWay(store.Approvals{Rule: rule, Requests: all}, now)
+		if !room || gone == "" && len(ids) > 0 || gone != "" && !ids[gone] {
+			t.Errorf("%s: %v %v", gone, ids, room)
+		}
+		all = append(all, made("other", nil, ""))
+	}
+	if ids, room := givingWay(store.Approvals{Rule: rule, Requests: all}, now); room || len(ids) != 3 {
+		t.Errorf("%v", ids)
+	}
+}
+
+func TestWhichRulesAreStricter(t *testing.T) {
+	t.Parallel()
+	const session = "arn:aws:sts::111122223333:assumed-role/ops/"
+	rule := func(required int, who ...string) *store.ApprovalRule {
+		return &store.ApprovalRule{ApprovalRule: api.ApprovalRule{Approvers: who, Required: required}}
+	}
+	before := rule(1, session+"a1", session+"c3", "arn:anna", "arn:ben")
+	for _, c := range []struct {
+		next *store.ApprovalRule
+		want bool
+	}{
+		{before, true},
+		{rule(2, before.Approvers...), true},
+		{rule(1, session+"a1", session+"c3", "arn:anna"), true},
+		{rule(1, session+"a1", session+"c3", "arn:anna", "arn:cy"), false},
+		{rule(1, session+"a1", "arn:anna", "arn:ben"), false},
+		{rule(1, "arn:anna"), false},
+		{rule(0, before.Approvers...), false},
+		{nil, false},
+	} {
+		if stricter(before, c.next) != c.want {
+			t.Errorf("%+v: %v", c.next, !c.want)
+		}
+	}
+}

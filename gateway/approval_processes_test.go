@@ -20,7 +20,7 @@ import (
 func TestSessionsOfARoleAreOnePerson(t *testing.T) {
 	t.Parallel()
 	q := newQuorum(t)
-	role := "arn:aws:iam::" + gatewaytest.Account + ":role/ops"
+	role := q.ops()
 	session := func(name string) string { return "arn:aws:sts::" + gatewaytest.Account + ":assumed-role/ops/" + name }
 	as := func(arn, operation string, fill func(in any)) (any, *api.Error) {
 		op, _ := gateway.OpNamed(operation)
@@ -84,6 +84,7 @@ func TestSessionsOfARoleAreOnePerson(t *testing.T) {
 	code("a session of another account", vote(strings.Replace(session("a"), gatewaytest.Account, "999999999999", 1), ask(q.ci.ARN, "x")), api.AccessDenied)
 
 	other := newQuorum(t)
+	other.ops()
 	q.Gateway, q.key, q.ci, q.anna, q.ben = other.Gateway, other.key, other.ci, other.anna, other.ben
 	rule(session("a"), session("b"))
 	r = ask(session("c"), "one")
@@ -92,6 +93,15 @@ func TestSessionsOfARoleAreOnePerson(t *testing.T) {
 	code("another named session", vote(session("b"), r), "")
 	code("the signature of another session", signs(session("b"), "two"), api.ApprovalRequired)
 	code("the signature", signs(session("a"), "two"), "")
+	r = ask(session("a"), "three")
+	code("another named session", vote(session("b"), r), "")
+	out, err := as(q.Admin.ARN, "PutApprovalRule", func(in any) {
+		in.(*api.PutApprovalRuleRequest).ApprovalRule = api.ApprovalRule{Approvers: []string{session("b")}, Required: 1}
+	})
+	if err != nil || out.(*api.ApprovalRequested).ApprovalId == "" {
+		t.Errorf("a rule that makes other sessions one holds at once: %+v %v", out, err)
+	}
+	code("the signature of a session that is not named", signs(session("c"), "three"), api.ApprovalRequired)
 }
 
 // TestApprovalIsSpentOnce by two processes that ask for the signature at the same time.
@@ -125,6 +135,48 @@ func TestApprovalIsSpentOnce(t *testing.T) {
 				t.Error("no signature at all")
 			}
 			q.status(r, api.ApprovalSpent)
+		}
+	})
+}
+
+// TestTheRecordNamesWhatIsSpent, also where another process has spent the approval that
+// this one has begun with.
+func TestTheRecordNamesWhatIsSpent(t *testing.T) {
+	onBoth(t, func(t *testing.T, one, two *gatewaytest.Gateway) {
+		q := quorumOn(t, one)
+		first, second := q.approve(q.ask("one"), q.anna, q.ben), q.approve(q.ask("one"), q.anna, q.ben)
+		noError(t, two.Store.Follow(t.Context()))
+		q.signs("one")
+		q.status(first, api.ApprovalSpent)
+		a := two.Send(q.ci.Token, "POST", "/v1/keys/"+q.key+"/sign", api.SignRequest{Message: []byte("one"), SigningAlgorithm: api.ECDSASHA256})
+		if a.Status != 200 {
+			t.Fatalf("%s", a.Body)
+		}
+		all := two.Records()
+		if began, ended := all[len(all)-2], all[len(all)-1]; began.Phase != "started" || began.Operation != "Sign" || ended.ApprovalID != second.ApprovalId || began.ApprovalID != second.ApprovalId {
+			t.Errorf("%+v %+v", began, ended)
+		}
+		a = two.Send(q.ci.Token, "POST", "/v1/keys/"+q.key+"/sign", api.SignRequest{Message: []byte("one"), SigningAlgorithm: api.ECDSASHA256})
+		refusal(t, a, 403, api.ApprovalRequired)
+		if text := string(a.Body); !strings.Contains(text, "needs 2 approvals") {
+			t.Error(text)
+		}
+	})
+}
+
+// TestARuleNamesNobodyWhoIsGone: another process has just deleted him.
+func TestARuleNamesNobodyWhoIsGone(t *testing.T) {
+	onBoth(t, func(t *testing.T, one, two *gatewaytest.Gateway) {
+		q := quorumOn(t, one)
+		eve := q.Principal("eve", policy.RoleUser)
+		noError(t, two.Store.Follow(t.Context()))
+		noError(t, one.Identities.DeletePrincipal(t.Context(), eve.ARN))
+		for _, required := range []int{1, 2} {
+			a := two.Send(two.Admin.Token, "PUT", "/v1/keys/"+q.key+"/approval-rule", api.ApprovalRule{Approvers: []string{q.anna.ARN, q.ben.ARN, eve.ARN}, Required: required})
+			refusal(t, a, 400, api.InvalidArn)
+		}
+		if n := one.Store.ApprovalCount(); n != 0 {
+			t.Errorf("%d requests", n)
 		}
 	})
 }

@@ -108,11 +108,39 @@ func TestRoundByOnesOwnWeakerRule(t *testing.T) {
 	}
 }
 
+// TestAKeyWithThePolicyOfAWS says what it lacks for a rule, to who may put one elsewhere.
+func TestAKeyWithThePolicyOfAWS(t *testing.T) {
+	t.Parallel()
+	q := newQuorum(t)
+	q.key = q.CreateKey(api.P256, api.SignVerify).KeyId
+	policyOf := func(actions string) {
+		q.Call("PUT", "/v1/keys/"+q.key+"/policy", map[string]any{"Policy": document(`{"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::` + gatewaytest.Account + `:root"}, "Action": ` + actions + `, "Resource": "*"}`)}, nil)
+	}
+	put := func(as gatewaytest.Credentials) gatewaytest.Answer {
+		return q.send(as, "PUT", "/approval-rule", api.ApprovalRule{Required: 1, Approvers: []string{q.anna.ARN}})
+	}
+	policyOf(`"kms:*"`)
+	const hint = "kms:* in the key policy does not mean it"
+	a := put(q.Admin)
+	refusal(t, a, 403, api.AccessDenied)
+	if !strings.Contains(string(a.Body), hint) {
+		t.Errorf("%s", a.Body)
+	}
+	if a := put(q.ci); a.Status != 403 || strings.Contains(string(a.Body), hint) {
+		t.Errorf("a stranger is told of the key policy: %s", a.Body)
+	}
+	policyOf(`["kms:*", "hsmgate:*"]`)
+	if a := put(q.Admin); a.Status != 200 {
+		t.Errorf("%s", a.Body)
+	}
+	refusal(t, q.sign(q.Admin, "one"), 403, api.ApprovalRequired)
+}
+
 // TestRulesThatCannotBe are refused with a reason.
 func TestRulesThatCannotBe(t *testing.T) {
 	t.Parallel()
 	q := newQuorum(t)
-	role, session := "arn:aws:iam::"+gatewaytest.Account+":role/ops", "arn:aws:sts::"+gatewaytest.Account+":assumed-role/ops/anna"
+	role, session := q.ops(), "arn:aws:sts::"+gatewaytest.Account+":assumed-role/ops/anna"
 	for _, c := range []struct {
 		approvers []string
 		required  int

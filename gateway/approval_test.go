@@ -56,6 +56,14 @@ func (q *quorum) rule(required int, who ...gatewaytest.Credentials) (out api.App
 	return out
 }
 
+// ops makes a role, and returns its ARN.
+func (q *quorum) ops() string {
+	q.t.Helper()
+	role, err := q.Identities.CreateRole(q.t.Context(), "ops", policy.RoleUser, nil, q.Now())
+	noError(q.t, err)
+	return role.ARN
+}
+
 func sha(message string) string {
 	sum := sha256.Sum256([]byte(message))
 	return "sha256:" + hex.EncodeToString(sum[:])

@@ -8,7 +8,7 @@ import (
 )
 
 // TestUnrecordedStepsAreTakenBack: without its record no step of an approval counts. But
-// an approval that was spent stays so.
+// an approval that was spent stays so, as does a request that was ended.
 func TestUnrecordedStepsAreTakenBack(t *testing.T) {
 	t.Parallel()
 	q := newQuorum(t)
@@ -36,10 +36,13 @@ func TestUnrecordedStepsAreTakenBack(t *testing.T) {
 	lost("a vote", func() gatewaytest.Answer { return q.vote(q.ben, r) })
 	q.refuses("one")
 	q.approve(r, q.ben)
-	lost("a rejection", func() gatewaytest.Answer { return q.end(q.cy, "/reject", r) })
-	lost("a cancellation", func() gatewaytest.Answer { return q.end(q.ci, "/cancel-approval", r) })
-	q.status(r, api.ApprovalApproved)
 	q.signs("one")
+	for verb, want := range map[string]api.ApprovalStatus{"/reject": api.ApprovalRejected, "/cancel-approval": api.ApprovalCancelled} {
+		r := q.approve(q.ask("ended"), q.anna, q.ben)
+		withoutRecord(t, q.Gateway, func() gatewaytest.Answer { return q.end(q.cy, verb, r) })
+		q.status(r, want)
+		q.refuses("ended")
+	}
 
 	weaker := q.approve(q.rule(1, q.anna), q.anna)
 	lost("the vote that changes a rule", func() gatewaytest.Answer { return q.vote(q.ben, weaker) })

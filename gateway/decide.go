@@ -54,8 +54,17 @@ func (s *Service) decide(c *Call, q question) *api.Error {
 			d = told
 		}
 	}
-	return api.Errorf(api.AccessDenied, "User: %s is not authorized to perform: %s on resource: %s %s",
-		c.Principal.ARN, q.action, q.resource, d.Because())
+	return api.Errorf(api.AccessDenied, "User: %s is not authorized to perform: %s on resource: %s %s%s",
+		c.Principal.ARN, q.action, q.resource, d.Because(), beside(q, d))
+}
+
+// beside tells who is shut out by a key policy as AWS KMS writes it, kms:* for the
+// account, what it lacks.
+func beside(q question, d policy.Decision) string {
+	if q.key == nil || q.key.Policy == nil || !strings.HasPrefix(q.action, "hsmgate:") || d.Reason != policy.NotInResource(q.action) {
+		return ""
+	}
+	return ". kms:* in the key policy does not mean it: let a statement allow hsmgate:*, too"
 }
 
 // request puts a decision together. Where roles alone decide, as on a key without

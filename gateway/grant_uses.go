@@ -19,7 +19,7 @@ func (s *Service) takeUse(ctx context.Context, c *Call) *api.Error {
 	if c.whole != nil {
 		c = c.whole
 	}
-	for !c.free {
+	for c.op.usesKey && !c.free {
 		var ids []string
 		for _, part := range []*Call{c.source, c} {
 			if part != nil && part.counted != "" && (len(ids) == 0 || ids[0] != part.counted) {

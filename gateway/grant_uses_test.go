@@ -109,6 +109,45 @@ func TestUsesAreNotWasted(t *testing.T) {
 	}
 }
 
+// TestAskingForApprovalTakesNoUse: the signature does.
+func TestAskingForApprovalTakesNoUse(t *testing.T) {
+	t.Parallel()
+	q := newQuorum(t)
+	q.ci = q.Principal("job", policy.RoleUser)
+	a := &asked{Gateway: q.Gateway, t: t, user: q.ci}
+	id := a.counted(q.key, 1, "Sign")
+	q.approve(q.ask("one"), q.anna, q.ben)
+	if left := a.usesLeft(q.key, id); left != 1 {
+		t.Errorf("%d uses are left", left)
+	}
+	q.signs("one")
+	refusal(t, q.sign(q.ci, "one"), 403, api.AccessDenied)
+}
+
+// TestTheSameGrantAgain, by its name, is one that allows something: not one that is
+// used up and still listed.
+func TestTheSameGrantAgain(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{})
+	nightly := func() string {
+		return a.grant(a.signing, map[string]any{"GranteePrincipal": a.user.ARN, "Operations": []string{"Sign"}, "Uses": 2, "Name": "nightly"}).GrantId
+	}
+	first := nightly()
+	a.allowed("one use", a.sign(a.user), "grant/"+first)
+	if again := nightly(); again != first {
+		t.Error("a grant with a use left is made again")
+	}
+	a.allowed("the other", a.sign(a.user), "grant/"+first)
+	second := nightly()
+	if second == first || nightly() != second {
+		t.Errorf("%s, then %s", first, second)
+	}
+	a.allowed("with the second", a.sign(a.user), "grant/"+second)
+	if n := len(a.grants("/v1/keys/" + a.signing + "/grants").Grants); n != 2 {
+		t.Errorf("%d grants", n)
+	}
+}
+
 // TestUsesOfEncryption: with secrets, too, and ReEncrypt, which is two uses of the
 // key and one call, costs one.
 func TestUsesOfEncryption(t *testing.T) {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,10 +14,6 @@ import (
 const (
 	approvalLife = 24 * time.Hour      // of a request, unless it asks for another
 	mostApproval = 30 * 24 * time.Hour // and at most
-	// keepApprovals is how long after its end a request can be looked at.
-	keepApprovals = 30 * 24 * time.Hour
-	// openApprovals is how many requests on a key may be open.
-	openApprovals = 1000
 )
 
 // newApproval makes the request of a document.
@@ -42,20 +37,6 @@ func (s *Service) newApproval(c *Call, doc api.ApprovalDocument, life time.Durat
 	return a, nil
 }
 
-// insertApproval opens a request, unless too many are open.
-func (s *Service) insertApproval(c *Call, now store.Approvals, a *store.Approval) (*store.Approval, *store.ApprovalRule, *api.Error) {
-	open := 0
-	for _, o := range now.Requests {
-		if st := approvalStatus(now.Rule, o, s.now()); st == api.ApprovalPending || st == api.ApprovalApproved {
-			open++
-		}
-	}
-	if open >= openApprovals {
-		return nil, nil, api.Errorf(api.LimitExceeded, "%s has %d open requests for approval, the most that a key may have. Cancel some.", c.record.KeyARN, openApprovals)
-	}
-	return a, now.Rule, nil
-}
-
 func requested(a *store.Approval) *api.ApprovalRequested {
 	return &api.ApprovalRequested{ApprovalId: a.ID, Hash: hashOfText(a.Document), ExpirationDate: a.Asked.ExpirationDate}
 }
@@ -68,6 +49,9 @@ func (s *Service) RequestApproval(ctx context.Context, c *Call, in *api.RequestA
 	}
 	a, err := s.newApproval(c, doc, life)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.makeRoom(ctx, c); err != nil {
 		return nil, err
 	}
 	c.record.Digests = len(doc.Digests)
@@ -200,7 +184,7 @@ func (s *Service) approval(r *store.ApprovalRule, a *store.Approval) api.Approva
 	if r != nil {
 		out.Approvers, out.Required = counted(r, a), r.Required
 	}
-	if !slices.Contains([]api.ApprovalStatus{api.ApprovalPending, api.ApprovalApproved}, out.Status) {
+	if !isOpen(out.Status) {
 		out.SignaturesLeft = 0
 	}
 	return out

@@ -4,9 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -83,6 +80,9 @@ func (s *Service) changeRule(ctx context.Context, c *Call, next *store.ApprovalR
 	if next != nil {
 		doc.Rule = &next.ApprovalRule
 	}
+	if err := s.makeRoom(ctx, c); err != nil {
+		return nil, err
+	}
 	var asked *store.Approval
 	var before *store.ApprovalRule
 	err := s.changeApprovals(ctx, c, func(now store.Approvals) (*store.Approval, *store.ApprovalRule, *api.Error) {
@@ -125,7 +125,9 @@ func (s *Service) dropRules(ctx context.Context) {
 			continue
 		}
 		err := s.alone(ctx, k, dropped, func(k *store.Key) error {
-			return s.ofItself(ctx, byItself("DropApprovalRule", k), func() error {
+			c := byItself("DropApprovalRule", k)
+			c.record.PermissionChange = true
+			return s.ofItself(ctx, c, func() error {
 				return s.store.ChangeApprovals(ctx, k.ID, func(now store.Approvals) (*store.Approval, *store.ApprovalRule, error) {
 					if now.Rule != nil && !now.Rule.DroppedAt.IsZero() {
 						return nil, nil, nil
@@ -137,15 +139,5 @@ func (s *Service) dropRules(ctx context.Context) {
 		if err != nil {
 			s.log.Error("an approval rule that an operator has dropped stays", logKey(k.ID, err)...)
 		}
-	}
-}
-
-// forgetApprovals removes the requests whose time has long been over.
-func (s *Service) forgetApprovals(ctx context.Context) {
-	n, err := s.store.RemoveApprovals(ctx, s.now().Add(-keepApprovals))
-	if err != nil {
-		s.log.Error("old requests for approval stay", zap.Error(err))
-	} else if n > 0 {
-		s.log.Info("old requests for approval are removed", zap.Int("requests", n), zap.Duration("after", keepApprovals.Round(time.Hour)))
 	}
 }

@@ -15,12 +15,10 @@ func (s *Service) openRequest(c *Call, now store.Approvals, id string) (*store.A
 		return nil, noApproval(c, id)
 	}
 	c.record.ApprovalID, c.record.Digest = a.ID, hashOfText(a.Document)
-	switch st := approvalStatus(now.Rule, a, s.now()); st {
-	case api.ApprovalPending, api.ApprovalApproved:
-		return a, nil
-	default:
+	if st := approvalStatus(now.Rule, a, s.now()); !isOpen(st) {
 		return nil, api.Errorf(api.Conflict, "The request %s is %s.", id, st)
 	}
+	return a, nil
 }
 
 // approver is whom of the rule the caller is.
@@ -116,6 +114,8 @@ func (s *Service) CancelApproval(ctx context.Context, c *Call, in *api.CancelApp
 	})
 }
 
+// endApproval ends a request. Where its record cannot be kept it stays ended: the record
+// may have reached the disk all the same, and who ended it is not to see it signed.
 func (s *Service) endApproval(ctx context.Context, c *Call, id string, as api.ApprovalStatus, may func(store.Approvals, *store.Approval) *api.Error) (*api.Empty, *api.Error) {
 	err := s.changeApprovals(ctx, c, func(now store.Approvals) (*store.Approval, *store.ApprovalRule, *api.Error) {
 		a, err := s.openRequest(c, now, id)
@@ -132,11 +132,5 @@ func (s *Service) endApproval(ctx context.Context, c *Call, id string, as api.Ap
 	if err != nil {
 		return nil, err
 	}
-	s.undoApproval(c, id, func(now store.Approvals, a *store.Approval) *store.ApprovalRule {
-		if a.Ended == string(as) && a.EndedBy == c.Principal.ARN {
-			a.Ended, a.EndedBy = "", ""
-		}
-		return now.Rule
-	})
 	return &api.Empty{}, nil
 }

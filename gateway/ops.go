@@ -29,6 +29,9 @@ type Op struct {
 	// reads: calls of such operations read memory and use the token, and write
 	// nothing to the store, so they go on for a while when the database is away.
 	reads bool
+	// usesKey: a call of such an operation takes a use of the counted grant that
+	// allows it. RequestApproval, which takes the permission of Sign, is none.
+	usesKey bool
 }
 
 // Ops is the table of operations. Adding one costs its types in api, its method
@@ -38,32 +41,32 @@ var Ops = []*Op{
 	op("EnableKey", "POST", "/v1/keys/{key}/enable", switchable, (*Service).EnableKey).changing(),
 	op("DisableKey", "POST", "/v1/keys/{key}/disable", switchable, (*Service).DisableKey).changing(),
 	op("ScheduleKeyDeletion", "POST", "/v1/keys/{key}/schedule-deletion", deletable, (*Service).ScheduleKeyDeletion).changing(),
-	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias().orAt("/v1/decrypt").reading(),
-	op("ReEncrypt", "POST", "/v1/re-encrypt", usable, (*Service).ReEncrypt).orAlias().as("kms:ReEncryptTo").reading(),
-	op("GenerateDataKey", "POST", "/v1/keys/{key}/generate-data-key", usable, (*Service).GenerateDataKey).orAlias().reading(),
-	op("GenerateDataKeyWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-without-plaintext", usable, (*Service).GenerateDataKeyWithoutPlaintext).orAlias().reading(),
-	op("GenerateDataKeyPair", "POST", "/v1/keys/{key}/generate-data-key-pair", usable, (*Service).GenerateDataKeyPair).orAlias().reading(),
-	op("GenerateDataKeyPairWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-pair-without-plaintext", usable, (*Service).GenerateDataKeyPairWithoutPlaintext).orAlias().reading(),
-	op("GenerateMac", "POST", "/v1/keys/{key}/generate-mac", usable, (*Service).GenerateMac).orAlias().reading(),
-	op("VerifyMac", "POST", "/v1/keys/{key}/verify-mac", usable, (*Service).VerifyMac).orAlias().reading(),
-	op("DeriveSharedSecret", "POST", "/v1/keys/{key}/derive-shared-secret", usable, (*Service).DeriveSharedSecret).orAlias().reading(),
-	op("Encapsulate", "POST", "/v1/keys/{key}/encapsulate", usable, (*Service).Encapsulate).orAlias().reading(),
-	op("Decapsulate", "POST", "/v1/keys/{key}/decapsulate", usable, (*Service).Decapsulate).orAlias().reading(),
+	op("Decrypt", "POST", "/v1/keys/{key}/decrypt", usable, (*Service).Decrypt).orAlias().orAt("/v1/decrypt").using(),
+	op("ReEncrypt", "POST", "/v1/re-encrypt", usable, (*Service).ReEncrypt).orAlias().as("kms:ReEncryptTo").using(),
+	op("GenerateDataKey", "POST", "/v1/keys/{key}/generate-data-key", usable, (*Service).GenerateDataKey).orAlias().using(),
+	op("GenerateDataKeyWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-without-plaintext", usable, (*Service).GenerateDataKeyWithoutPlaintext).orAlias().using(),
+	op("GenerateDataKeyPair", "POST", "/v1/keys/{key}/generate-data-key-pair", usable, (*Service).GenerateDataKeyPair).orAlias().using(),
+	op("GenerateDataKeyPairWithoutPlaintext", "POST", "/v1/keys/{key}/generate-data-key-pair-without-plaintext", usable, (*Service).GenerateDataKeyPairWithoutPlaintext).orAlias().using(),
+	op("GenerateMac", "POST", "/v1/keys/{key}/generate-mac", usable, (*Service).GenerateMac).orAlias().using(),
+	op("VerifyMac", "POST", "/v1/keys/{key}/verify-mac", usable, (*Service).VerifyMac).orAlias().using(),
+	op("DeriveSharedSecret", "POST", "/v1/keys/{key}/derive-shared-secret", usable, (*Service).DeriveSharedSecret).orAlias().using(),
+	op("Encapsulate", "POST", "/v1/keys/{key}/encapsulate", usable, (*Service).Encapsulate).orAlias().using(),
+	op("Decapsulate", "POST", "/v1/keys/{key}/decapsulate", usable, (*Service).Decapsulate).orAlias().using(),
 	op("GenerateRandom", "POST", "/v1/random", anyState, (*Service).GenerateRandom).reading(),
 	op("ListKeys", "GET", "/v1/keys", anyState, (*Service).ListKeys).reading(),
 	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias().reading(),
-	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias().reading(),
-	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias().reading(),
-	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias().reading(),
-	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias().reading(),
+	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias().using(),
+	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias().using(),
+	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias().using(),
+	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias().using(),
 	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion).changing(),
 	op("EnableKeyRotation", "PUT", "/v1/keys/{key}/rotation", rotatable, (*Service).EnableKeyRotation).changing(),
 	op("DisableKeyRotation", "DELETE", "/v1/keys/{key}/rotation", rotatable, (*Service).DisableKeyRotation).changing(),
 	op("GetKeyRotationStatus", "GET", "/v1/keys/{key}/rotation", anyState, (*Service).GetKeyRotationStatus).reading(),
 	op("RotateKeyOnDemand", "POST", "/v1/keys/{key}/rotate", usable, (*Service).RotateKeyOnDemand),
 	op("ListKeyRotations", "GET", "/v1/keys/{key}/rotations", anyState, (*Service).ListKeyRotations).reading(),
-	op("ListPublicKeys", "GET", "/v1/keys/{key}/public-keys", usable, (*Service).ListPublicKeys).orAlias().beyond("kms:GetPublicKey").reading(),
-	op("GetKeyHistory", "GET", "/v1/keys/{key}/history", usable, (*Service).GetKeyHistory).orAlias().beyond("kms:GetPublicKey").reading(),
+	op("ListPublicKeys", "GET", "/v1/keys/{key}/public-keys", usable, (*Service).ListPublicKeys).orAlias().beyond("kms:GetPublicKey").using(),
+	op("GetKeyHistory", "GET", "/v1/keys/{key}/history", usable, (*Service).GetKeyHistory).orAlias().beyond("kms:GetPublicKey").using(),
 	op("CreateAlias", "POST", "/v1/aliases", notPending, (*Service).CreateAlias).changing(),
 	op("UpdateAlias", "PUT", "/v1/aliases/{alias}", notPending, (*Service).UpdateAlias).changing(),
 	op("DeleteAlias", "DELETE", "/v1/aliases/{alias}", anyState, (*Service).DeleteAlias).orAlias().changing(),
@@ -184,6 +187,12 @@ func (op *Op) BeyondKMS() bool { return op.beyondKMS }
 func (op *Op) reading() *Op {
 	op.reads = true
 	return op
+}
+
+// using marks an operation that reads and uses the key.
+func (op *Op) using() *Op {
+	op.usesKey = true
+	return op.reading()
 }
 
 // Permission is what the policy is asked for: kms:Name, and kms:ReEncryptTo for

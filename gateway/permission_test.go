@@ -6,6 +6,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
 // TestPermissionChangesAreMarked: a tag or an alias that a policy asks for changes who
@@ -126,4 +127,40 @@ func (a *asked) marked(want bool, before int) {
 			a.t.Errorf("want permissionChange %v: %+v", want, r)
 		}
 	}
+}
+
+// TestApprovalRulesAreMarked: what makes or changes a rule, when it holds and not when
+// it is asked for.
+func TestApprovalRulesAreMarked(t *testing.T) {
+	t.Parallel()
+	q := newQuorum(t)
+	check := func(what string, want bool, do func()) {
+		t.Helper()
+		before := len(q.Records())
+		do()
+		for _, r := range q.Records()[before:] {
+			if r.PermissionChange != want {
+				t.Errorf("%s: %+v", what, r)
+			}
+		}
+	}
+	if r := q.last(); r.Operation != "PutApprovalRule" || !r.PermissionChange {
+		t.Errorf("the first rule: %+v", r)
+	}
+	var r api.ApprovalRequested
+	check("a stricter rule", true, func() { q.rule(2, q.anna, q.ben) })
+	check("a rule that is asked for", false, func() { r = q.rule(1, q.anna, q.ben) })
+	check("the first vote", false, func() { q.approve(r, q.anna) })
+	check("a vote that is refused", false, func() { refusal(t, q.vote(q.anna, r), 409, api.Conflict) })
+	check("the last vote", true, func() { q.approve(r, q.ben) })
+	check("a signature", false, func() { q.approve(q.ask("one"), q.anna); q.signs("one") })
+	check("a rule that is to go", false, func() { decodeTo(t, q.send(q.Admin, "DELETE", "/approval-rule", nil), &r) })
+	check("a rule that is gone", true, func() { q.approve(r, q.anna) })
+	q.rule(1, q.anna)
+	noError(t, q.Store.ChangeApprovals(t.Context(), q.key, func(now store.Approvals) (*store.Approval, *store.ApprovalRule, error) {
+		dropped := *now.Rule
+		dropped.DroppedAt = q.Now()
+		return nil, &dropped, nil
+	}))
+	check("a rule that is dropped", true, func() { q.Service.Round(t.Context()) })
 }

@@ -115,7 +115,7 @@ func (e *evaluation) decide() Decision {
 		}
 	}
 	if how == notNamed {
-		return deny("no resource-based policy allows the " + e.r.Action + " action")
+		return deny(NotInResource(e.r.Action))
 	}
 	return deny("no identity-based policy allows the " + e.r.Action + " action")
 }

@@ -59,6 +59,11 @@ const (
 	denyInIdentity = "with an explicit deny in an identity-based policy"
 )
 
+// NotInResource is the reason of a denial where the key policy allows nothing of an action.
+func NotInResource(action string) string {
+	return "no resource-based policy allows the " + action + " action"
+}
+
 // userMay reports whether RoleUser allows the request: a use of one of the
 // principal's own keys.
 func userMay(r *Request) bool {

@@ -4,17 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"slices"
-	"time"
 
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
-// RemoveApprovals removes requests for which nobody can ask any more. It says how many.
-func (s *Store) RemoveApprovals(ctx context.Context, expiredBefore time.Time) (removed int, err error) {
-	over := func(a *Approval) bool {
-		at := a.Asked.ExpirationDate
-		return at == nil || at.Before(expiredBefore)
-	}
+// RemoveApprovals removes requests that nobody needs any more. It says how many.
+func (s *Store) RemoveApprovals(ctx context.Context, over func(*Approval) bool) (removed int, err error) {
 	s.mu.RLock()
 	some := slices.ContainsFunc(s.mem.approvals.sorted, over)
 	s.mu.RUnlock()
@@ -43,10 +39,14 @@ func (s *Store) RemoveApprovals(ctx context.Context, expiredBefore time.Time) (r
 }
 
 // forgetApprover takes a principal that is deleted, and the sessions of a role, out of
-// all rules, and removes what it has asked for and approved: another one of its name is
-// not to have that.
+// all rules, removes what it has asked for and approved, and cancels the requests for
+// rules that name it: another one of its name is not to have that.
 func (s *Store) forgetApprover(ctx context.Context, tx *sql.Tx, arn string) (func(*memory), error) {
 	gone := func(other string) bool { return other == arn || policy.RoleOf(other) == arn }
+	voted := func(v Vote) bool { return gone(v.Approver) }
+	asksFor := func(a *Approval) bool {
+		return a.Ended == "" && a.Asked.Rule != nil && slices.ContainsFunc(a.Asked.Rule.Approvers, gone)
+	}
 	rules, changed, removed := map[string]*ApprovalRule{}, []*Approval{}, []string{}
 	for id, all := range s.mem.lines {
 		r := all[0].Rule
@@ -66,9 +66,12 @@ func (s *Store) forgetApprover(ctx context.Context, tx *sql.Tx, arn string) (fun
 		case gone(a.Asked.Requester):
 			removed = append(removed, a.path())
 			_, err = tx.ExecContext(ctx, "DELETE FROM approvals WHERE id = ?", a.ID)
-		case slices.ContainsFunc(a.Votes, func(v Vote) bool { return gone(v.Approver) }):
+		case slices.ContainsFunc(a.Votes, voted) || asksFor(a):
 			left := a.Clone()
-			left.Votes = slices.DeleteFunc(left.Votes, func(v Vote) bool { return gone(v.Approver) })
+			left.Votes = slices.DeleteFunc(left.Votes, voted)
+			if asksFor(a) {
+				left.Ended = string(api.ApprovalCancelled)
+			}
 			changed = append(changed, left)
 			err = saveApproval(ctx, tx, left)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
@@ -72,19 +71,23 @@ func TestApprovals(t *testing.T) {
 	})
 }
 
-// TestOldApprovalsAreRemoved, and those of a text that is no document.
-func TestOldApprovalsAreRemoved(t *testing.T) {
+// TestApprovalsAreRemoved, and no others.
+func TestApprovalsAreRemoved(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		insertKeys(t, s, 1)
-		ok(t, putApproval(t.Context(), s, anApproval("a", "key-000", "arn:r"), nil))
-		n, err := s.RemoveApprovals(t.Context(), t0.Truncate(time.Millisecond))
-		ok(t, err)
-		equal(t, n, 0)
-		n, err = s.RemoveApprovals(t.Context(), t0.Add(time.Second))
-		ok(t, err)
-		equal(t, n, 1)
-		equal(t, s.ApprovalCount(), 0)
-		equal(t, openAgain(t, s).ApprovalCount(), 0)
+		for _, id := range []string{"a", "b"} {
+			ok(t, putApproval(t.Context(), s, anApproval(id, "key-000", "arn:r"), nil))
+		}
+		for name, want := range map[string]int{"none": 0, "a": 1} {
+			n, err := s.RemoveApprovals(t.Context(), func(a *Approval) bool { return a.ID == name })
+			ok(t, err)
+			equal(t, n, want)
+		}
+		for _, s := range []*Store{s, openAgain(t, s)} {
+			equal(t, s.ApprovalCount(), 1)
+			equal(t, s.Approvals("key-000").Requests[0].ID, "b")
+		}
+		likeFile(t, s)
 	})
 }
 
@@ -103,13 +106,17 @@ func TestADeletedPrincipalHasNoPartInApprovals(t *testing.T) {
 				ok(t, s.InsertPrincipal(t.Context(), p))
 				ok(t, putApproval(t.Context(), s, anApproval("asked", "key-000", approver), aRule(2, approver, "arn:b")))
 				ok(t, putApproval(t.Context(), s, voted(anApproval("approved", "key-000", "arn:r"), approver, "arn:b"), s.ApprovalRule("key-000")))
+				next, err := json.Marshal(api.ApprovalDocument{ApprovalId: "rule", KeyId: "key-000", Requester: "arn:r", ExpirationDate: api.NewTime(t0),
+					Rule: &api.ApprovalRule{Approvers: []string{approver, "arn:b"}, Required: 1}})
+				ok(t, err)
+				ok(t, putApproval(t.Context(), s, NewApproval(string(next)), s.ApprovalRule("key-000")))
 				ok(t, s.DeletePrincipal(t.Context(), p.ARN))
 				for _, s := range []*Store{s, openAgain(t, s)} {
 					now := s.Approvals("key-000")
 					if now.Rule.Required != 2 || len(now.Rule.Approvers) != 1 || now.Rule.Approvers[0] != "arn:b" {
 						t.Errorf("%+v", now.Rule)
 					}
-					if len(now.Requests) != 1 || len(now.Requests[0].Votes) != 1 || now.Requests[0].Votes[0].Approver != "arn:b" {
+					if len(now.Requests) != 2 || len(now.Requests[0].Votes) != 1 || now.Requests[0].Votes[0].Approver != "arn:b" || now.Requests[0].Ended != "" || now.Requests[1].Ended != "CANCELLED" {
 						t.Errorf("%+v", now.Requests)
 					}
 				}

@@ -61,3 +61,8 @@ func (g *Grant) ended(before time.Time) bool {
 }
 
 func (g *Grant) usedUp() bool { return g.UsesLeft != nil && *g.UsesLeft == 0 }
+
+// hasEnded says whether a grant allows nothing any more.
+func (g *Grant) hasEnded(at time.Time) bool {
+	return g.usedUp() || !g.Expires.IsZero() && !at.Before(g.Expires)
+}

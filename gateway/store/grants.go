@@ -182,7 +182,7 @@ func (m *memory) sameGrant(g *Grant) *Grant {
 		switch {
 		case o.Region != g.Region || o.KeyID != g.KeyID:
 			return nil
-		case o.usedUp():
+		case o.hasEnded(g.CreatedAt): // it is listed yet, and allows nothing
 		case o.Name == g.Name && o.Grantee == g.Grantee && o.RetiringPrincipal == g.RetiringPrincipal && slices.Equal(o.Operations, g.Operations) &&
 			maps.Equal(o.EncryptionContextEquals, g.EncryptionContextEquals) && maps.Equal(o.EncryptionContextSubset, g.EncryptionContextSubset) &&
 			o.Expires.Equal(g.Expires) && o.Uses == g.Uses:
