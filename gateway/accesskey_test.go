@@ -11,11 +11,53 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
-// TestAccessKeys: an administrator makes, lists, disables and deletes those of a
+// keeps gives the administrator the access keys of other users, which its role does not.
+func keeps(t testing.TB, g *gatewaytest.Gateway) {
+	t.Helper()
+	noError(t, g.Identities.PutPolicy(t.Context(), "access-keys", document(`{"Effect":"Allow","Action":"hsmgate:*AccessKey*","Resource":"arn:aws:iam::*:user/*"}`), g.Now()))
+	noError(t, g.Identities.AttachPolicy(t.Context(), g.Admin.ARN, "access-keys"))
+}
+
+// TestAdministratorIsNobodyElse: a key policy that keeps a key from administrators is not
+// got around by an access key of who may use it, of which nothing is told either; an
+// administrator has his own, and an identity policy gives those of others.
+func TestAdministratorIsNobodyElse(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	builder := g.Principal("builder", policy.RoleUser)
+	key := g.CreateKey(api.P256, api.SignVerify).KeyId
+	g.Call("PUT", "/v1/keys/"+key+"/policy", map[string]any{"Policy": document(`{"Effect":"Allow","Principal":{"AWS":"` + g.Admin.ARN + `"},"NotAction":["kms:Sign","kms:CreateGrant"],"Resource":"*"},
+		{"Effect":"Allow","Principal":{"AWS":"` + builder.ARN + `"},"Action":["kms:Sign","kms:DescribeKey"],"Resource":"*"}`)}, nil)
+	send := func(method, path string, body any) gatewaytest.Answer {
+		return g.Send(g.Admin.Token, method, path, body)
+	}
+	refusal(t, send("POST", "/v1/keys/"+key+"/sign", api.SignRequest{Message: []byte("x"), SigningAlgorithm: api.ECDSASHA256}), 403, api.AccessDenied)
+	of := func(user string) map[string]any {
+		return map[string]any{"UserName": user, "AccessKeyId": builder.AccessKeyID, "Status": "Inactive"}
+	}
+	refusal(t, send("POST", "/v1/access-keys", map[string]any{"UserName": "builder"}), 403, api.AccessDenied)
+	refusal(t, send("GET", "/v1/access-keys?UserName=builder", nil), 403, api.AccessDenied)
+	refusal(t, send("POST", "/v1/access-keys/update", of("builder")), 403, api.AccessDenied)
+	refusal(t, send("POST", "/v1/access-keys/delete", map[string]any{"UserName": "builder", "AccessKeyId": builder.AccessKeyID}), 403, api.AccessDenied)
+	refusal(t, send("POST", "/v1/access-keys/update", of("")), 404, api.NotFound) // his own has another id
+	var own api.CreateAccessKeyResponse
+	g.Call("POST", "/v1/access-keys", nil, &own)
+	if _, p, err := g.Identities.AccessKey(own.AccessKey.AccessKeyId, g.Now()); err != nil || p.ARN != g.Admin.ARN {
+		t.Errorf("%v %v", p, err)
+	}
+	keeps(t, g)
+	g.Call("POST", "/v1/access-keys", map[string]any{"UserName": "builder"}, nil)
+	if r := g.Records(); r[len(r)-1].Reason != "policy/access-keys/1" {
+		t.Errorf("%+v", r[len(r)-1])
+	}
+}
+
+// TestAccessKeys: whom a policy lets makes, lists, disables and deletes those of a
 // user; a policy lets a user manage its own and no others.
 func TestAccessKeys(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
+	keeps(t, g)
 	ci := g.Principal("ci", policy.RoleUser)
 	g.Principal("other", policy.RoleUser)
 	if _, err := g.Identities.CreateRole(t.Context(), "deploy", policy.RoleUser, nil, g.Now()); err != nil {
@@ -89,6 +131,7 @@ func TestAccessKeys(t *testing.T) {
 func TestAccessKeyChangesAreTakenBack(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
+	keeps(t, g)
 	ci := g.Principal("ci", policy.RoleUser)
 	check := func(path string, body map[string]any) {
 		t.Helper()

@@ -113,7 +113,9 @@ func (s *Service) AssumeRoleWithWebIdentity(_ context.Context, c *Call, in *api.
 	}, nil
 }
 
-// AssumeRole makes a session of a role for a principal whom policies let have it.
+// AssumeRole makes a session of a role for a principal whom policies let have it. It
+// and GetSessionToken answer no bearer token, and an access key is none either: who has
+// become a role or a user by them has only the AWS face, so no vote on an approval.
 func (s *Service) AssumeRole(_ context.Context, c *Call, in *api.AssumeRoleRequest) (*api.AssumeRoleResponse, *api.Error) {
 	if err := c.longTerm("AssumeRole"); err != nil {
 		return nil, err

@@ -196,6 +196,7 @@ func newParts(t *testing.T) *parts {
 		Rotation: gateway.Rotation{Overlap: -1}, // so that a key can be rotated twice
 	})
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
+	keeps(t, g)
 	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.waiting = g.CreateKey(api.P256, api.SignVerify).KeyId
@@ -271,8 +272,11 @@ func (p *parts) key(op *gateway.Op) string {
 // reason is what lets the administrator perform an operation: the rule of a key is a
 // grant to its approvers.
 func (p *parts) reason(op *gateway.Op) string {
-	if strings.HasPrefix(op.Permission(), "hsmgate:") && op.Permission() != "hsmgate:PutApprovalRule" {
+	switch op.Permission() {
+	case "hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:ListApprovals":
 		return "grant/approval-rule"
+	case "hsmgate:CreateAccessKey", "hsmgate:ListAccessKeys", "hsmgate:UpdateAccessKey", "hsmgate:DeleteAccessKey": // of another user
+		return "policy/access-keys/1"
 	}
 	return "role/administrator"
 }

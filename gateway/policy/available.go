@@ -11,6 +11,10 @@ var aboutNoKey = setOf("kms:ConnectCustomKeyStore", "kms:CreateCustomKeyStore", 
 	"kms:DescribeCustomKeyStores", "kms:DisconnectCustomKeyStore", "kms:GenerateRandom", "kms:ListAliases", "kms:ListKeys",
 	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics")
 
+// aboutCallers are the actions that are for a user or a role: who may do one for
+// another caller can act as that one.
+var aboutCallers = setOf("sts:*", "hsmgate:*AccessKey*")
+
 // aboutAliases are the actions that are for an alias, too.
 var aboutAliases = setOf("kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias")
 
