@@ -33,12 +33,13 @@ const (
 type workload struct {
 	*gatewaytest.Gateway
 	file string
+	home string // in which aws keeps sessions, by role alone and not by gateway
 }
 
 func newWorkload(t *testing.T) *workload {
 	t.Helper()
 	issuer := identitytest.NewIssuer(t)
-	w := &workload{file: filepath.Join(t.TempDir(), "token")}
+	w := &workload{file: filepath.Join(t.TempDir(), "token"), home: t.TempDir()}
 	w.Gateway = gatewaytest.NewWith(t, gatewaytest.Options{Providers: []identity.Provider{{
 		Name: "ci", Issuer: issuer.URL, Audiences: []string{"hsmgate"}, Rules: []identity.ClaimRule{{Role: "deploy", Claims: map[string]string{"sub": "job-*"}}},
 	}}})
@@ -95,7 +96,8 @@ func TestSessionTokens(t *testing.T) {
 func (w *workload) environment() []string {
 	return []string{"AWS_ROLE_ARN=" + roleARN, "AWS_WEB_IDENTITY_TOKEN_FILE=" + w.file, "AWS_ENDPOINT_URL_STS=" + w.URL, "AWS_ENDPOINT_URL_KMS=" + w.URL,
 		"AWS_REGION=" + gatewaytest.Region, "AWS_DEFAULT_REGION=" + gatewaytest.Region, "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
-		"AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1", "AWS_PAGER=", "NO_PROXY=*"}
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1", "AWS_PAGER=", "NO_PROXY=*",
+		"HOME=" + w.home, "PYENV_ROOT=" + filepath.Join(os.Getenv("HOME"), ".pyenv")} // where a program may be that pyenv starts
 }
 
 // run runs a program in an environment beside which nothing of AWS is set.
