@@ -12,7 +12,7 @@ import (
 )
 
 // keeps gives the administrator the access keys of other users, which its role does not.
-func keeps(t testing.TB, g *gatewaytest.Gateway) {
+func keeps(t *testing.T, g *gatewaytest.Gateway) {
 	t.Helper()
 	noError(t, g.Identities.PutPolicy(t.Context(), "access-keys", document(`{"Effect":"Allow","Action":"hsmgate:*AccessKey*","Resource":"arn:aws:iam::*:user/*"}`), g.Now()))
 	noError(t, g.Identities.AttachPolicy(t.Context(), g.Admin.ARN, "access-keys"))
