@@ -116,7 +116,11 @@ func (l *limiter) call(c *Call, now func() time.Time) *api.Error {
 		return nil
 	}
 	at := now()
-	if err := l.principal.take(policy.Sharer(c.Principal.ARN), at); err != nil {
+	of := policy.Sharer(c.Principal.ARN)
+	if of == "" && c.workload != nil { // proven to be for a role, of which there is no session
+		of = c.workload.sharer
+	}
+	if err := l.principal.take(of, at); err != nil {
 		return err
 	}
 	return l.gateway.take("", at)

@@ -92,6 +92,7 @@ func TestLimitOfARole(t *testing.T) {
 		{"POST", "/v1/sessions", "job", 0}, // the same caller
 		{"POST", "/v1/sessions", "build", 4},
 		{"POST", "/v1/sessions", "gone", 4}, // a rule for a role that is not there
+		{"POST", "/v1/sessions", "lost", 4}, // and for another
 	} {
 		if n := passed(c.method, c.path, c.sub); n != c.want {
 			t.Errorf("%+v: %d pass", c, n)

@@ -32,8 +32,9 @@ type Sessions struct {
 
 // workload is who calls by a proof in place of a credential.
 type workload struct {
-	role  string
-	proof identity.Proof
+	role   string
+	proof  identity.Proof
+	sharer string // of the role's sessions; see policy.Sharer
 }
 
 // Exchange performs AssumeRoleWithWebIdentity for the holder of a token. proven is
@@ -51,7 +52,7 @@ func (s *Service) Exchange(ctx context.Context, c *Call, token string, in *api.A
 	if proof.Session == "" {
 		proof.Session = in.RoleSessionName
 	}
-	c.workload = &workload{role, proof}
+	c.workload = &workload{role, proof, "arn:aws:sts::" + s.names.Account + ":assumed-role/" + role}
 	if c.Principal, cause = s.identities.Assume(role, proof, s.now()); cause != nil {
 		c.Path, c.Principal = in.RoleArn, policy.Principal{IdentityProvider: proof.Provider, IdentitySubject: proof.Subject}
 		return nil, true, s.Reject(ctx, c, AssumeRoleWithWebIdentity.Name, unassumed(c, cause))
