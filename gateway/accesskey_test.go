@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -123,6 +124,36 @@ func TestAccessKeys(t *testing.T) {
 	}
 	if a := change(ci.Token, "delete", "", ""); a.Status != http.StatusOK || usable() {
 		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// TestAccessKeysOfAUser are so many: each costs memory and work at a start.
+func TestAccessKeysOfAUser(t *testing.T) {
+	t.Parallel()
+	for most, options := range map[int]gatewaytest.Options{10: {}, 3: {Quotas: gateway.Quotas{AccessKeysPerUser: 3}}} {
+		g := gatewaytest.NewWith(t, options) // the administrator has one
+		var made api.CreateAccessKeyResponse
+		for range most - 1 {
+			g.Call("POST", "/v1/access-keys", nil, &made)
+		}
+		change := func(path string, status string) {
+			t.Helper()
+			body := map[string]any{"AccessKeyId": made.AccessKey.AccessKeyId}
+			if status != "" {
+				body["Status"] = status
+			}
+			g.Call("POST", "/v1/access-keys/"+path, body, nil)
+		}
+		more := func() gatewaytest.Answer { return g.Send(g.Admin.Token, "POST", "/v1/access-keys", nil) }
+		change("update", "Inactive")
+		before := len(g.Records())
+		refusal(t, more(), 400, api.LimitExceeded)
+		if n := len(g.Records()) - before; n != 1 || len(g.Store.AccessKeys(g.Admin.ARN)) != most {
+			t.Errorf("%d records, %d access keys", n, len(g.Store.AccessKeys(g.Admin.ARN)))
+		}
+		change("delete", "")
+		g.Call("POST", "/v1/access-keys", nil, nil)
+		refusal(t, more(), 400, api.LimitExceeded)
 	}
 }
 

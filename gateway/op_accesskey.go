@@ -40,6 +40,9 @@ func (s *Service) CreateAccessKey(ctx context.Context, c *Call, in *api.CreateAc
 			return nil, api.Errorf(api.Validation, "ValidTo is in the past: an access key is good until a later time, or for ever where it is left out.")
 		}
 	}
+	if err := s.roomForAccessKey(p.ARN); err != nil {
+		return nil, err
+	}
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

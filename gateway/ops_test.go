@@ -193,6 +193,7 @@ func newParts(t *testing.T) *parts {
 	token := hsmtest.NewToken(t)
 	g := gatewaytest.NewWith(t, gatewaytest.Options{
 		Regions: []string{"eu-west-1", "eu-west-2"}, KeyStores: map[string]hsm.Config{"on": token, "off": token},
+		Quotas:   gateway.Quotas{AccessKeysPerUser: 10_000},
 		Rotation: gateway.Rotation{Overlap: -1}, // so that a key can be rotated twice
 	})
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
