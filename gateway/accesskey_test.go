@@ -127,6 +127,38 @@ func TestAccessKeys(t *testing.T) {
 	}
 }
 
+// TestAccessKeysOfOthersChangePermissions, and one's own do not, nor does a look.
+func TestAccessKeysOfOthersChangePermissions(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	keeps(t, g)
+	ci := g.Principal("ci", policy.RoleUser)
+	for user, want := range map[string]bool{"": false, "admin": false, "ci": true} {
+		var made api.CreateAccessKeyResponse
+		before := len(g.Records())
+		g.Call("POST", "/v1/access-keys", map[string]any{"UserName": user}, &made)
+		body := map[string]any{"UserName": user, "AccessKeyId": made.AccessKey.AccessKeyId}
+		g.Call("POST", "/v1/access-keys/delete", body, nil)
+		body["AccessKeyId"], body["Status"] = g.Admin.AccessKeyID, "Active"
+		if want {
+			body["AccessKeyId"] = ci.AccessKeyID
+		}
+		g.Call("POST", "/v1/access-keys/update", body, nil)
+		records := g.Records()[before:]
+		if len(records) != 6 { // each with one of its start
+			t.Errorf("%+v", records)
+		}
+		for _, r := range records {
+			if r.PermissionChange != want {
+				t.Errorf("%q: %s %s says %v", user, r.Operation, r.Phase, r.PermissionChange)
+			}
+		}
+		if g.Call("GET", "/v1/access-keys?UserName="+user, nil, nil); g.Records()[before+6].PermissionChange {
+			t.Error("a look changes permissions")
+		}
+	}
+}
+
 // TestAccessKeysOfAUser are so many: each costs memory and work at a start.
 func TestAccessKeysOfAUser(t *testing.T) {
 	t.Parallel()

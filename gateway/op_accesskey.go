@@ -43,6 +43,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, c *Call, in *api.CreateAc
 	if err := s.roomForAccessKey(p.ARN); err != nil {
 		return nil, err
 	}
+	accessChanges(c, p)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
@@ -113,7 +114,13 @@ func (s *Service) startAccessKey(ctx context.Context, c *Call, name, id string) 
 		return nil, noAccessKey(id)
 	}
 	c.record.AccessKeyID = id
+	accessChanges(c, p)
 	return k, s.recordStart(ctx, c)
+}
+
+// accessChanges marks a call that changes who can act as another user.
+func accessChanges(c *Call, of *store.Principal) {
+	c.record.PermissionChange = of.ARN != c.Principal.ARN
 }
 
 func (s *Service) accessKeyError(c *Call, id string, cause error) *api.Error {
