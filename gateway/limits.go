@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // Limits bound how fast callers may call one daemon. A limit that is left out is
@@ -17,7 +18,7 @@ import (
 type Limits struct {
 	// Gateway bounds all calls together.
 	Gateway Limit `yaml:"gateway"`
-	// Principal bounds the calls of each caller.
+	// Principal bounds the calls of each caller. All sessions of a role are one.
 	Principal Limit `yaml:"principal"`
 	// Key bounds the calls on each key, of those who may make them.
 	Key Limit `yaml:"key"`
@@ -115,7 +116,11 @@ func (l *limiter) call(c *Call, now func() time.Time) *api.Error {
 		return nil
 	}
 	at := now()
-	if err := l.principal.take(c.Principal.ARN, at); err != nil {
+	of := policy.Sharer(c.Principal.ARN)
+	if of == "" && c.workload != nil { // proven to be for a role, of which there is no session
+		of = c.workload.sharer
+	}
+	if err := l.principal.take(of, at); err != nil {
 		return err
 	}
 	return l.gateway.take("", at)

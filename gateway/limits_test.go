@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,6 +12,8 @@ import (
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/identity/identitytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
@@ -56,6 +60,66 @@ func TestLimitOfACaller(t *testing.T) {
 	a.allowed("one more", a.sign(a.user), "policy/may/1")
 	a.throttled("beyond again", a.sign(a.user), "for each caller")
 	refusal(t, a.Send("hsmgate_nobody", "GET", "/v1/keys", nil), 401, api.UnrecognizedClient) // strangers have no bucket
+}
+
+// TestLimitOfARole: its sessions are one caller, whatever their names are, and the tokens
+// of a provider are, too.
+func TestLimitOfARole(t *testing.T) {
+	t.Parallel()
+	issuer := identitytest.NewIssuer(t)
+	a := newAsked(t, gatewaytest.Options{Limits: gateway.Limits{Principal: slow(4)},
+		Providers: []identity.Provider{{Name: "ci", Issuer: issuer.URL, Audiences: []string{"hsmgate"}, Session: "{run}", Rules: []identity.ClaimRule{
+			{Role: "deploy", Claims: map[string]string{"sub": "job"}}, {Role: "build", Claims: map[string]string{"sub": "build"}},
+			{Role: "gone", Claims: map[string]string{"sub": "gone"}}, {Role: "lost", Claims: map[string]string{"sub": "lost"}}}}}})
+	for _, role := range []string{"deploy", "build"} {
+		_, err := a.Identities.CreateRole(t.Context(), role, policy.RoleAdministrator, nil, a.Now())
+		noError(t, err)
+	}
+	passed := func(method, path, sub string) (n int) {
+		for i := range 10 {
+			token := issuer.Token(map[string]any{"iss": issuer.URL, "aud": "hsmgate", "sub": sub, "run": fmt.Sprint(method, i), "iat": a.Now().Unix(), "exp": a.Now().Add(time.Minute).Unix()})
+			if a.Send(token, method, path, nil).Status != http.StatusTooManyRequests {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		method, path, sub string
+		want              int
+	}{
+		{"GET", "/v1/keys", "job", 4},
+		{"POST", "/v1/sessions", "job", 0}, // the same caller
+		{"POST", "/v1/sessions", "build", 4},
+		{"POST", "/v1/sessions", "gone", 4}, // a rule for a role that is not there
+		{"POST", "/v1/sessions", "lost", 4}, // and for another
+	} {
+		if n := passed(c.method, c.path, c.sub); n != c.want {
+			t.Errorf("%+v: %d pass", c, n)
+		}
+	}
+}
+
+// TestStrangersTakeNothing: who proves nothing that a rule knows takes none of the calls
+// of the others.
+func TestStrangersTakeNothing(t *testing.T) {
+	t.Parallel()
+	issuer := identitytest.NewIssuer(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Limits: gateway.Limits{Gateway: slow(3)}, Providers: []identity.Provider{{
+		Name: "ci", Issuer: issuer.URL, Audiences: []string{"hsmgate"}, Rules: []identity.ClaimRule{{Role: "deploy", Claims: map[string]string{"sub": "job"}}}}}})
+	stranger := issuer.Token(map[string]any{"iss": issuer.URL, "aud": "hsmgate", "sub": "stranger", "iat": g.Now().Unix(), "exp": g.Now().Add(time.Minute).Unix()})
+	for _, token := range []string{stranger, "a.b.c", "x"} {
+		for range 4 {
+			if a := g.Send(token, "POST", "/v1/sessions", nil); a.Status != http.StatusForbidden && a.Status != http.StatusUnauthorized {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+			refusal(t, g.Send(token, "GET", "/v1/keys", nil), 401, api.UnrecognizedClient)
+		}
+	}
+	for range 3 {
+		g.Call("GET", "/v1/keys", nil, nil)
+	}
+	refusal(t, g.Send(g.Admin.Token, "GET", "/v1/keys", nil), 429, api.Throttling)
 }
 
 // TestLimitOfAKey: only who may use the key takes from its bucket, and nobody else

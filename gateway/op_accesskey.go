@@ -40,6 +40,10 @@ func (s *Service) CreateAccessKey(ctx context.Context, c *Call, in *api.CreateAc
 			return nil, api.Errorf(api.Validation, "ValidTo is in the past: an access key is good until a later time, or for ever where it is left out.")
 		}
 	}
+	if err := s.roomForAccessKey(p.ARN); err != nil {
+		return nil, err
+	}
+	accessChanges(c, p)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}
@@ -114,7 +118,13 @@ func (s *Service) startAccessKey(ctx context.Context, c *Call, name, id string) 
 		return noAccessKey(id)
 	}
 	c.record.AccessKeyID = id
+	accessChanges(c, p)
 	return s.recordStart(ctx, c)
+}
+
+// accessChanges marks a call that changes who can act as another user.
+func accessChanges(c *Call, of *store.Principal) {
+	c.record.PermissionChange = of.ARN != c.Principal.ARN
 }
 
 func (s *Service) accessKeyError(c *Call, id string, cause error) *api.Error {

@@ -32,8 +32,9 @@ type Sessions struct {
 
 // workload is who calls by a proof in place of a credential.
 type workload struct {
-	role  string
-	proof identity.Proof
+	role   string
+	proof  identity.Proof
+	sharer string // of the role's sessions; see policy.Sharer
 }
 
 // Exchange performs AssumeRoleWithWebIdentity for the holder of a token. proven is
@@ -51,7 +52,7 @@ func (s *Service) Exchange(ctx context.Context, c *Call, token string, in *api.A
 	if proof.Session == "" {
 		proof.Session = in.RoleSessionName
 	}
-	c.workload = &workload{role, proof}
+	c.workload = &workload{role, proof, "arn:aws:sts::" + s.names.Account + ":assumed-role/" + role}
 	if c.Principal, cause = s.identities.Assume(role, proof, s.now()); cause != nil {
 		c.Path, c.Principal = in.RoleArn, policy.Principal{IdentityProvider: proof.Provider, IdentitySubject: proof.Subject}
 		return nil, true, s.Reject(ctx, c, AssumeRoleWithWebIdentity.Name, unassumed(c, cause))
@@ -113,7 +114,9 @@ func (s *Service) AssumeRoleWithWebIdentity(_ context.Context, c *Call, in *api.
 	}, nil
 }
 
-// AssumeRole makes a session of a role for a principal whom policies let have it.
+// AssumeRole makes a session of a role for a principal whom policies let have it. It
+// and GetSessionToken answer no bearer token, and an access key is none either: who has
+// become a role or a user by them has only the AWS face, so no vote on an approval.
 func (s *Service) AssumeRole(_ context.Context, c *Call, in *api.AssumeRoleRequest) (*api.AssumeRoleResponse, *api.Error) {
 	if err := c.longTerm("AssumeRole"); err != nil {
 		return nil, err

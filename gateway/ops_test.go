@@ -193,9 +193,11 @@ func newParts(t *testing.T) *parts {
 	token := hsmtest.NewToken(t)
 	g := gatewaytest.NewWith(t, gatewaytest.Options{
 		Regions: []string{"eu-west-1", "eu-west-2"}, KeyStores: map[string]hsm.Config{"on": token, "off": token},
+		Quotas:   gateway.Quotas{AccessKeysPerUser: 10_000},
 		Rotation: gateway.Rotation{Overlap: -1}, // so that a key can be rotated twice
 	})
 	p := &parts{g: g, user: g.Principal("nobody", policy.RoleUser)}
+	keeps(t, g)
 	p.signing = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.spare = g.CreateKey(api.P256, api.SignVerify).KeyId
 	p.waiting = g.CreateKey(api.P256, api.SignVerify).KeyId
@@ -274,6 +276,8 @@ func (p *parts) reason(op *gateway.Op) string {
 	switch op.Permission() {
 	case "hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:ListApprovals":
 		return "grant/approval-rule"
+	case "hsmgate:CreateAccessKey", "hsmgate:ListAccessKeys", "hsmgate:UpdateAccessKey", "hsmgate:DeleteAccessKey": // of another user
+		return "policy/access-keys/1"
 	}
 	return "role/administrator"
 }

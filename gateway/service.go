@@ -186,7 +186,7 @@ func (c *Call) undoBy(s *Service, change func(context.Context) error) {
 func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *api.Error) (any, *api.Error) {
 	start := time.Now()
 	c.op = op
-	ctx = hsm.WithCaller(ctx, c.Principal.ARN) // callers take turns at the token
+	ctx = hsm.WithCaller(ctx, policy.Sharer(c.Principal.ARN)) // callers take turns at the token
 	defer func() {
 		if c.unlock != nil {
 			c.unlock()

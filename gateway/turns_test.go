@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -10,20 +11,37 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 // TestCallersTakeTurns at the token: one with forty connections does not have
-// another one's call wait for forty.
+// another one's call wait for forty. All sessions of a role are one, whose names cost
+// nothing.
 func TestCallersTakeTurns(t *testing.T) {
 	t.Parallel()
-	const greedy = 40
 	token := hsmtest.NewToken(t)
 	token.MaxSessions, token.WaitTimeout = 1, time.Minute
 	g := gatewaytest.NewOn(t, token)
 	key := g.CreateKey(api.RSA4096, api.SignVerify).KeyId // slow, so that the token is what callers wait for
-	crowd, modest := g.Principal("crowd", policy.RoleUser, key), g.Principal("modest", policy.RoleUser, key)
+	modest, crowd := g.Principal("modest", policy.RoleUser, key), g.Principal("crowd", policy.RoleUser, key)
+	t.Run("a user", func(t *testing.T) { takeTurns(t, g, key, modest.Token, func(int) string { return crowd.Token }) })
+	_, err := g.Identities.CreateRole(t.Context(), "jobs", policy.RoleUser, []string{key}, g.Now())
+	noError(t, err)
+	var jobs []string
+	for i := range greedy {
+		s, err := g.Identities.NewRoleSession("jobs", identity.Proof{Session: fmt.Sprint("job-", i)}, "", time.Hour, g.Now())
+		noError(t, err)
+		jobs = append(jobs, s.Bearer)
+	}
+	t.Run("sessions of a role", func(t *testing.T) { takeTurns(t, g, key, modest.Token, func(i int) string { return jobs[i] }) })
+}
+
+const greedy = 40
+
+// takeTurns has a crowd sign, and looks how many of it come before a call of somebody else.
+func takeTurns(t *testing.T, g *gatewaytest.Gateway, key, modest string, crowd func(i int) string) {
 	sign := func(token string) {
 		if a := g.Send(token, "POST", "/v1/keys/"+key+"/sign", map[string]any{"Message": []byte("m"), "SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256"}); a.Status != http.StatusOK {
 			t.Errorf("%d %s", a.Status, a.Body)
@@ -31,10 +49,10 @@ func TestCallersTakeTurns(t *testing.T) {
 	}
 	var stop atomic.Bool
 	var all sync.WaitGroup
-	for range greedy {
+	for i := range greedy {
 		all.Go(func() {
 			for !stop.Load() {
-				sign(crowd.Token)
+				sign(crowd(i))
 			}
 		})
 	}
@@ -46,7 +64,7 @@ func TestCallersTakeTurns(t *testing.T) {
 	}
 	var turns, line []uint64
 	for range 5 {
-		turns, line = append(turns, passed(modest.Token)), append(line, passed(crowd.Token))
+		turns, line = append(turns, passed(modest)), append(line, passed(crowd(0)))
 	}
 	stop.Store(true)
 	all.Wait()

@@ -9,7 +9,8 @@ import (
 type callerKey struct{}
 
 // WithCaller names on whose behalf calls are made with this context. While calls wait for a session, callers take turns, so that one with a
-// hundred calls does not have another one's single call wait for a hundred. Calls without a name are those of one caller.
+// hundred calls does not have another one's single call wait for a hundred. Calls without a name are those of one caller. Names are to be those of callers that somebody made: who
+// makes names for nothing takes a turn for each, and a full queue has room for no name more than it has places.
 func WithCaller(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, callerKey{}, name)
 }

@@ -107,7 +107,7 @@ type Config struct {
 	// cores.
 	GOMAXPROCS int `yaml:"gomaxprocs"`
 	// Quotas bound what callers may make. A quota that is left out is that of
-	// AWS KMS.
+	// AWS KMS where it has one.
 	Quotas gateway.Quotas `yaml:"quotas"`
 	// Limits bound how fast callers may call this daemon. Over a limit a call is
 	// answered with ThrottlingException (429 on REST, with Retry-After) and

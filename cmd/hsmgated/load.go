@@ -157,8 +157,8 @@ func (c *Config) check() error {
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")
 	}
-	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey, q.GrantsPerKey, q.PolicyBytes) < 0 {
-		wrong("quotas: none is negative; 0 is the quota of AWS KMS")
+	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey, q.GrantsPerKey, q.AccessKeysPerUser, q.PolicyBytes) < 0 {
+		wrong("quotas: none is negative; 0 is the default")
 	}
 	if c.Quotas.PolicyBytes > policy.MaxKeyPolicy {
 		wrong("quotas.policy_bytes: %d is more than %d, the most that a key policy may have", c.Quotas.PolicyBytes, policy.MaxKeyPolicy)

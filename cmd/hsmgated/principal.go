@@ -74,9 +74,10 @@ func newPrincipalCreate(k kind) *cobra.Command {
 	var keys []string
 	c := &cobra.Command{
 		Use: "create NAME", Short: "Make a " + k.name, Args: exactlyOne("a name"),
-		Long: "Makes a " + k.name + ` and prints its ARN. An administrator may do everything. A user may describe
-and use the keys named by --key (ids or aliases; an alias is resolved now). What else it may do, identity
-policies, key policies and grants say.`,
+		Long: "Makes a " + k.name + ` and prints its ARN. An administrator may do everything but become somebody
+else: assume a role, or manage another one's access keys. A user may describe and use the keys named by
+--key (ids or aliases; an alias is resolved now). What else they may do, identity policies, key policies
+and grants say.`,
 		Example: "  hsmgated " + k.name + " create --state ./var --role user --key alias/release ci",
 		RunE: i.with(func(ctx context.Context, args []string) error {
 			if !policy.Role(role).Valid() {

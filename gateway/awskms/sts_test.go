@@ -199,6 +199,7 @@ func TestSigned(t *testing.T) {
 		t.Errorf("%d %s", who.status, who.body)
 	}
 	c.refused(c.sts(got.signer(), "GetSessionToken"), 403, "AccessDenied", "Cannot call GetSessionToken with session credentials")
+	c.mayAssume(c.Admin.ARN, "*")
 	c.refused(c.sts(got.signer(), "AssumeRole", "RoleArn", roleARN, "RoleSessionName", "run-7"), 403, "AccessDenied", "Cannot call AssumeRole with session credentials")
 	if err := c.Identities.DisableAccessKey(t.Context(), c.Admin.AccessKeyID); err != nil {
 		t.Fatal(err)
@@ -216,13 +217,8 @@ func TestAssumeRole(t *testing.T) {
 		return c.sts(by, "AssumeRole", "RoleArn", arn, "RoleSessionName", "run-7")
 	}
 	c.refused(assume(by, roleARN), 403, "AccessDenied", "User: "+ci.ARN+" is not authorized to perform: sts:AssumeRole on resource: "+roleARN+" because no identity-based policy allows the sts:AssumeRole action")
-	text := `{"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "` + roleARN + `"}}`
-	if err := c.Identities.PutPolicy(t.Context(), "assume", text, c.Now()); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Identities.AttachPolicy(t.Context(), ci.ARN, "assume"); err != nil {
-		t.Fatal(err)
-	}
+	c.refused(assume(c.admin(), roleARN), 403, "AccessDenied", "User: "+c.Admin.ARN+" is not authorized to perform: sts:AssumeRole") // an administrator is nobody else
+	c.mayAssume(ci.ARN, roleARN)
 	var r reply
 	records := c.newRecords(func() { r = assume(by, roleARN) })
 	if r.Assumed.ARN != sessionARN || len(records) != 1 || records[0].Principal != ci.ARN || records[0].Resource != roleARN || records[0].AccessKeyID != r.Assumed.credentials.ID {
@@ -231,10 +227,56 @@ func TestAssumeRole(t *testing.T) {
 	c.mayList(r.Assumed.signer())
 	other := strings.Replace(roleARN, "deploy", "other", 1)
 	c.refused(assume(by, other), 403, "AccessDenied", "User: "+ci.ARN+" is not authorized")
+	c.mayAssume(c.Admin.ARN, "arn:aws:iam::"+gatewaytest.Account+":role/*")
 	c.refused(assume(c.admin(), other), 403, "AccessDenied", "There is no role "+other)
 	c.refused(assume(c.admin(), strings.Replace(roleARN, gatewaytest.Account, "999999999999", 1)), 403, "AccessDenied", "User: "+c.Admin.ARN+" is not authorized")
 	if err := c.Identities.DeleteAccessKey(t.Context(), ci.AccessKeyID); err != nil {
 		t.Fatal(err)
 	}
 	c.mayNotList(r.Assumed.signer(), "UnrecognizedClientException")
+}
+
+// mayAssume gives a principal roles.
+func (c *cloud) mayAssume(arn, roles string) {
+	c.t.Helper()
+	name := "assume-" + arn[strings.LastIndexByte(arn, '/')+1:]
+	text := `{"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "` + roles + `"}}`
+	if err := c.Identities.PutPolicy(c.t.Context(), name, text, c.Now()); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.Identities.AttachPolicy(c.t.Context(), arn, name); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestNoBearerOfAnotherCaller: who has an access key of somebody, or a role by AssumeRole,
+// has no bearer token of it, so none of what REST alone has: no vote on an approval.
+func TestNoBearerOfAnotherCaller(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t, gateway.Sessions{})
+	c.mayAssume(c.Admin.ARN, roleARN)
+	assumed := c.sts(c.admin(), "AssumeRole", "RoleArn", roleARN, "RoleSessionName", "run-7")
+	own := c.sts(c.admin(), "GetSessionToken")
+	if assumed.status != http.StatusOK || own.status != http.StatusOK {
+		t.Fatalf("%s %s", assumed.body, own.body)
+	}
+	for _, r := range []reply{assumed, own} {
+		if strings.Contains(r.body, "hsmgate_") || strings.Contains(r.body, "Bearer") {
+			t.Errorf("a signed call is given a bearer token: %s", r.body)
+		}
+		of := r.Assumed.credentials
+		if of.ID == "" {
+			of = r.Token
+		}
+		c.mayList(of.signer())
+		for _, token := range []string{of.Session, "hsmgate_session_" + of.Session, of.ID, of.Secret, of.ID + "_" + of.Secret} {
+			if a := c.Send(token, "GET", "/v1/keys", nil); a.Status != http.StatusUnauthorized {
+				t.Errorf("REST takes %.24s… of a signed session: %d", token, a.Status)
+			}
+		}
+	}
+	vote, found := gateway.OpNamed("ApproveRequest")
+	if !found || !vote.BeyondKMS() {
+		t.Error("the AWS face has votes")
+	}
 }

@@ -58,33 +58,6 @@ type ClaimRule struct {
 	Claims map[string]string `yaml:"claims"`
 }
 
-// preset is what is known of a kind of provider.
-type preset struct {
-	issuer, session string
-	tags            map[string]string
-	// tenants are the claims that say whose the caller is, where everybody may have
-	// tokens of the issuer: each rule has to bind one of them.
-	tenants []string
-}
-
-var presets = map[string]preset{
-	"": {session: "{sub}"},
-	"github": {
-		issuer: "https://token.actions.githubusercontent.com", session: "{repository}@{run_id}",
-		tags:    map[string]string{"repository": "repository", "repository_owner": "repository_owner"},
-		tenants: []string{"sub", "repository", "repository_id", "repository_owner", "repository_owner_id"},
-	},
-	"gitlab": {
-		issuer: "https://gitlab.com", session: "{project_path}@{job_id}",
-		tags:    map[string]string{"project_path": "project_path", "namespace_path": "namespace_path"},
-		tenants: []string{"sub", "project_path", "project_id", "namespace_path", "namespace_id"},
-	},
-	"kubernetes": {
-		issuer: "https://kubernetes.default.svc.cluster.local", session: "{kubernetes.io/namespace}@{kubernetes.io/serviceaccount/name}",
-		tags: map[string]string{"namespace": "kubernetes.io/namespace", "serviceaccount": "kubernetes.io/serviceaccount/name"},
-	},
-}
-
 // Pinned algorithms: none and those of shared secrets are not among them.
 var algorithms = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
@@ -174,7 +147,7 @@ func (c Provider) compile() (p *provider, problems []error) {
 			wrong("tags: %q: %q is not a tag with the claim that its value is of", name, claim)
 		}
 	}
-	return p, append(problems, p.compileRules(pre.tenants)...)
+	return p, append(problems, p.compileRules(pre)...)
 }
 
 // with fills in what is not set.
@@ -194,7 +167,7 @@ func (c Provider) with(pre preset) Provider {
 	return c
 }
 
-func (p *provider) compileRules(tenants []string) (problems []error) {
+func (p *provider) compileRules(pre preset) (problems []error) {
 	if len(p.Rules) == 0 {
 		problems = append(problems, errors.New("rules: without any, no token has a role"))
 	}
@@ -204,25 +177,19 @@ func (p *provider) compileRules(tenants []string) (problems []error) {
 		for name, value := range r.Claims {
 			made.claims[name] = policy.NewLike(value)
 			bare = bare && value == "*"
-			bound = bound || slices.Contains(tenants, name) && bindsTenant(value)
+			bound = bound || pre.bindsTenant(name, value)
 		}
 		switch {
 		case !validName.MatchString(r.Role):
 			problems = append(problems, fmt.Errorf("rules: number %d: role %q is not the name of a role", i+1, r.Role))
 		case bare:
 			problems = append(problems, fmt.Errorf("rules: number %d: claims: at least one with a value is needed, or every token of the issuer has the role", i+1))
-		case len(tenants) > 0 && !bound:
-			problems = append(problems, fmt.Errorf("rules: number %d: claims: everybody may have a token of this issuer: one of %s is needed, with no wildcard before its first /", i+1, strings.Join(tenants, ", ")))
+		case len(pre.tenants) > 0 && !bound:
+			problems = append(problems, fmt.Errorf("rules: number %d: claims: everybody may have a token of this issuer: one of %s is needed, with no wildcard before its first /, and a sub begins with %s<owner>/", i+1, strings.Join(pre.tenants, ", "), pre.subject))
 		}
 		p.rules = append(p.rules, made)
 	}
 	return problems
-}
-
-// bindsTenant: "example*" would also be the neighbour example-two.
-func bindsTenant(value string) bool {
-	owner, _, _ := strings.Cut(value, "/")
-	return owner != "" && !strings.ContainsAny(owner, "*?")
 }
 
 func joined(list []jose.SignatureAlgorithm) string {

@@ -59,6 +59,41 @@ func TestCheckProviders(t *testing.T) {
 }
 
 // TestRules: the first rule that fits holds, whatever a later one says.
+// TestRuleBindsTenant: a repository may choose what its sub is put together of, so that a
+// rule for a sub counts where it begins with whose it is.
+func TestRuleBindsTenant(t *testing.T) {
+	for _, c := range []struct {
+		preset, claim, value string
+		want                 bool
+	}{
+		{"github", "sub", "repo:example/app:ref:refs/tags/*", true},
+		{"github", "sub", "repo:example/*", true},
+		{"github", "sub", "environment:release", false},
+		{"github", "sub", "environment:release/x", false},
+		{"github", "sub", "ref:refs/heads/main", false},
+		{"github", "sub", "repo:example", false},
+		{"github", "sub", "repo:/app", false},
+		{"github", "sub", "repo:*/app", false},
+		{"github", "sub", "repo:example*/app", false},
+		{"github", "sub", "repo:environment:release/x", false},
+		{"github", "sub", "repo?example/app", false},
+		{"github", "sub", "project_path:example/app:ref", false},
+		{"github", "repository_owner", "example", true},
+		{"github", "repository_id", "4711", true},
+		{"github", "environment", "example/app", false},
+		{"gitlab", "sub", "project_path:example/app:ref_type:tag:ref:*", true},
+		{"gitlab", "sub", "project_path:example*:ref", false},
+		{"gitlab", "sub", "repo:example/app", false},
+		{"gitlab", "project_path", "example/app", true},
+	} {
+		p := Provider{Name: "ci", Preset: c.preset, Audiences: []string{"hsmgate"}, Rules: []ClaimRule{{Role: "release", Claims: map[string]string{c.claim: c.value}}}}
+		err := CheckProviders([]Provider{p})
+		if (err == nil) != c.want || err != nil && !strings.Contains(err.Error(), "and a sub begins with "+presets[c.preset].subject+"<owner>/") {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestRules(t *testing.T) {
 	t.Parallel()
 	rule := func(role string, claims ...string) claimRule {

@@ -111,12 +111,27 @@ func (i *Identities) newSession(p policy.Principal, ttl time.Duration, now time.
 		return nil, fmt.Errorf("identity: %w", err)
 	}
 	if len(text) > maxStatement {
-		return nil, fmt.Errorf("identity: %w: claims and tags of a session: they take %d bytes of at most %d", ErrInvalid, len(text), maxStatement)
+		return nil, fmt.Errorf("identity: %w: claims and tags of a session: they take %d bytes of at most %d%s", ErrInvalid, len(text), maxStatement, says.longest())
 	}
 	s.SecretAccessKey = i.sessions.secretOf(s.AccessKeyID)
 	s.SessionToken = base64.StdEncoding.EncodeToString(i.sessions.sealed(text, forSigning))
 	s.Bearer = sessionPrefix + base64.RawURLEncoding.EncodeToString(i.sessions.sealed(text, forBearer))
 	return s, nil
+}
+
+// longest names the claim that takes most of a session, and what to do about it. It is
+// not left out: a policy that is put later may ask for it.
+func (s *statement) longest() string {
+	name, most := "", 0
+	for claim, values := range s.Claims {
+		if n := len(strings.Join(values, "")); n > most || n == most && claim < name {
+			name, most = claim, n
+		}
+	}
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf(", the claim %.64q most of them: have the provider leave it out, or send the token itself with each call on REST", name)
 }
 
 // TemporaryKey is AccessKey for a temporary access key with its session token.

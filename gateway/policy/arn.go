@@ -100,6 +100,16 @@ func RoleOf(session string) string {
 	return "arn:" + part(session, partPartition) + ":iam::" + accountOf(session) + ":role/" + name
 }
 
+// Sharer is what callers are told apart by where they share something, such as turns and
+// limits: one for all sessions of a role, whose names cost nothing to make, and else the
+// ARN itself. It is a part of the ARN, so that it costs no allocation.
+func Sharer(arn string) string {
+	if strings.HasPrefix(part(arn, partResource), "assumed-role/") {
+		return arn[:strings.LastIndexByte(arn, '/')]
+	}
+	return arn
+}
+
 // IsPrincipal says whether s is the ARN of one principal, as a grant names it: a
 // root, user, role, assumed-role session or federated user.
 func IsPrincipal(s string) bool {

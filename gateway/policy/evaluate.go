@@ -161,7 +161,9 @@ func (e *evaluation) grant(counted bool) string {
 func (e *evaluation) identity() string {
 	switch e.r.Principal.Role {
 	case RoleAdministrator:
-		return statementAdministrator
+		if e.administratorMay() {
+			return statementAdministrator
+		}
 	case RoleUser:
 		if userMay(e.r) {
 			return statementUser

@@ -88,10 +88,13 @@ func (e *evaluation) found(c *condition) string {
 }
 
 func (e *evaluation) explainRole() Step {
-	step := Step{Statement: statementAdministrator, Effect: "Allow", Applies: true, Why: "it is for every action on every key"}
-	if e.r.Principal.Role == RoleUser {
+	step := Step{Statement: statementAdministrator, Effect: "Allow", Applies: e.administratorMay(), Why: "it is for every action on every key"}
+	switch {
+	case e.r.Principal.Role == RoleUser:
 		step.Statement, step.Applies = statementUser, userMay(e.r)
 		step.Why = "it is for uses of the principal's own keys"
+	case !step.Applies:
+		step.Why = "it is not for becoming another caller: an identity policy has to allow " + e.r.Action
 	}
 	return step
 }

@@ -50,9 +50,12 @@ func (g generator) statement(key bool) string {
 		m = append(m, g.principal(deny))
 	}
 	not := pick(g, "", "", "", "Not")
-	m = append(m, fmt.Sprintf(`"%sAction":%s`, not, quote(g.some("*", "kms:*", "kms:S*", "kms:Sign", "kms:sign", "kms:?erify", "kms:Decrypt", "hsmgate:*"))))
-	not = pick(g, "", "", "", "Not")
-	m = append(m, fmt.Sprintf(`"%sResource":%s`, not, quote(g.some("*", "*", keyARN, "arn:aws:kms:*:*:key/*", "arn:*:k?s:eu-*:111122223333:*",
+	m = append(m, fmt.Sprintf(`"%sAction":%s`, not, quote(g.some("*", "kms:*", "kms:S*", "kms:Sign", "kms:sign", "kms:?erify", "kms:Decrypt", "hsmgate:*", "*AccessKey", "sts:*"))))
+	others := "arn:aws:iam::*:" + pick(g, "user/*", "role/deploy")
+	if not = pick(g, "", "", "", "Not"); key { // whose policy is never about callers
+		others = "*"
+	}
+	m = append(m, fmt.Sprintf(`"%sResource":%s`, not, quote(g.some("*", pick(g, "*", others), keyARN, "arn:aws:kms:*:*:key/*", "arn:*:k?s:eu-*:111122223333:*",
 		"arn:aws:kms:*:*:alias/*", "arn:aws:kms:*:111122223333:key/${aws:PrincipalTag/team}", "arn:aws:kms:*:*:key/${aws:PrincipalTag/team, '1234abcd-12ab-34cd-56ef-1234567890ab'}"))))
 	if g.IntN(3) > 0 {
 		m = append(m, `"Condition":`+g.conditions())
@@ -164,14 +167,26 @@ func (g generator) values() values {
 	return v
 }
 
+// byAccount is a key policy that leaves all to identity policies, as it is where there is
+// no key.
+const byAccount = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"*","Resource":"*"}}`
+
 // compareBoth decides one generated request with both evaluators.
 func compareBoth(t *testing.T, a, b uint64) (allowed bool) {
 	g := generator{rand.New(rand.NewPCG(a, b))}
 	key, identity := g.document(true), g.document(false)
-	n := &naive{caller: pick(g, alice, alice, "arn:aws:iam::"+account+":user/bob"), action: pick(g, "kms:Sign", "kms:Verify", "kms:Decrypt", "hsmgate:SignBatch"),
-		resource: keyARN, values: g.values()}
+	n := &naive{caller: pick(g, alice, alice, "arn:aws:iam::"+account+":user/bob"), action: pick(g, "kms:Sign", "kms:Verify", "kms:Decrypt", "hsmgate:SignBatch", "hsmgate:CreateAccessKey", "sts:AssumeRole"),
+		resource: keyARN, administrator: g.IntN(4) == 0, values: g.values()}
+	if n.others() {
+		n.resource, key = pick(g, alice, "arn:aws:iam::"+account+":user/bob", "arn:aws:iam::"+account+":role/deploy"), byAccount
+	}
 	r := with(t, request(n.caller, n.action), n.values)
-	r.KeyPolicy = must(t, key, policy.KeyPolicy)
+	if r.KeyPolicy = must(t, key, policy.KeyPolicy); n.administrator {
+		r.Principal.Role = policy.RoleAdministrator
+	}
+	if n.others() {
+		r.KeyPolicy, r.KeyID, r.ResourceARN = nil, "", n.resource
+	}
 	r.Principal.Policies = []policy.Attached{attach(t, "p", identity)}
 	d := policy.Evaluate(r)
 	if want := n.allowed(t, key, identity); d.Allowed != want {

@@ -11,7 +11,7 @@ import (
 type Warning struct {
 	Line, Column int    // from 1, the column in bytes
 	Statement    string // the Sid, or the number from 1
-	Code         string // everybody, everything, never, always, absent, nothing, repeated: for tools
+	Code         string // everybody, everything, others, never, always, absent, nothing, repeated: for tools
 	Text         string
 }
 
@@ -30,7 +30,7 @@ func Lint(text []byte, kind Kind) (*Document, []Warning, error) {
 	l := &linter{parser: p}
 	nodes := statementNodes(root)
 	for i := range d.statements {
-		l.s, l.n = &d.statements[i], nodes[i]
+		l.d, l.s, l.n = d, &d.statements[i], nodes[i]
 		l.statement()
 		l.repeated(d, nodes[:i])
 	}
@@ -86,6 +86,7 @@ func (l *linter) element(names ...string) *node {
 // linter looks at one statement after the other.
 type linter struct {
 	*parser
+	d     *Document
 	s     *statement
 	n     *node
 	found []Warning
@@ -108,6 +109,7 @@ func (l *linter) statement() {
 	}
 	if !l.s.deny {
 		l.tooMuch(effective)
+		l.others(effective)
 	}
 	l.places()
 	l.conditions(effective)
@@ -142,28 +144,6 @@ func (l *linter) named(yield func(at *node, i int) bool) {
 				return
 			}
 		}
-	}
-}
-
-var everyKMSAction = setOf("kms:*")
-
-// tooMuch warns of an Allow for everybody, and of one that lets the same principal
-// manage keys and use them.
-func (l *linter) tooMuch(effective actionSet) {
-	if len(l.s.conditions) > 0 {
-		return
-	}
-	who, someone := l.element("Principal"), l.kind == IdentityPolicy
-	for _, p := range l.s.principals {
-		if p.any {
-			l.warn(who, "everybody", "the statement allows everybody, without a condition: the principals by name, or a Condition, would be better")
-			return
-		}
-		someone = someone || p.account == ""
-	}
-	if someone && everyKMSAction.without(effective).empty() {
-		l.warn(l.element("Action", "NotAction"), "everything",
-			"whom it is for may manage keys and use them, and change this policy: the actions by name, or a Condition, would be better")
 	}
 }
 

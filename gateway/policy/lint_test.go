@@ -10,6 +10,8 @@ import (
 
 const root = `"Principal":{"AWS":"arn:aws:iam::` + account + `:root"}`
 
+const everything = "everything whom it is for may manage keys and use them, and change this policy: the actions by name, or a Condition, would be better"
+
 // TestLint: each warning with the statement that deserves it, and next to it the
 // statement that does not. Identity policies are those without a principal.
 func TestLint(t *testing.T) {
@@ -25,13 +27,25 @@ func TestLint(t *testing.T) {
 
 		{`"Effect":"Allow","Principal":{"AWS":"` + alice + `"},"Action":"kms:*","Resource":"*"`, "everything whom it is for may manage keys and use them"},
 		{`"Effect":"Allow","Principal":{"AWS":"` + alice + `"},"Action":["kms:[A-M]*","*"],"Resource":"*"`, "refused"},
-		{`"Effect":"Allow","Action":"*","Resource":"*"`, "everything"},
-		{`"Effect":"Allow","NotAction":"hsmgate:*","Resource":"*"`, "everything"},
+		{`"Effect":"Allow","Action":"*","Resource":"*"`, everything + "\nothers"},
+		{`"Effect":"Allow","NotAction":"hsmgate:*","Resource":"*"`, everything + "\nothers whom it is for may act as every other user or role, by sts:AssumeRole"},
+		{`"Effect":"Allow","NotAction":["hsmgate:*","sts:*"],"Resource":"*"`, "everything"},
 		{`"Effect":"Allow","Action":"*","Resource":"*","Condition":{"DateLessThan":{"aws:CurrentTime":"2030-01-01"}}`, ""},
 		{`"Effect":"Allow","Principal":{"AWS":"` + alice + `"},"NotAction":"kms:Sign","Resource":"*"`, ""},
 		{`"Effect":"Allow",` + root + `,"Action":"kms:*","Resource":"*"`, ""},
 		{`"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"kms:*","Resource":"*"`, ""},
 		{`"Effect":"Deny","Action":"*","Resource":"*"`, ""},
+
+		{`"Effect":"Allow","Action":"hsmgate:*","Resource":"*"`, "others whom it is for may act as every other user or role, by hsmgate:CreateAccessKey"},
+		{`"Effect":"Allow","Action":"sts:AssumeRole","Resource":["arn:aws:iam::*:role/a","*"]`, "others"},
+		{`"Effect":"Allow","Action":"hsmgate:UpdateAccessKey","NotResource":"arn:aws:kms:*:*:key/a"`, "others"},
+		{`"Effect":"Allow","Action":"hsmgate:*AccessKey*","NotResource":"arn:aws:iam::*:user/a"`, ""},
+		{`"Effect":"Allow","Action":["sts:AssumeRole","hsmgate:*AccessKey*"],"Resource":["arn:aws:iam::*:role/a","arn:aws:iam::*:user/${aws:username}"]`, ""},
+		{`"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`, ""},
+		{`"Effect":"Allow","Action":"hsmgate:*","Resource":"*"},{"Effect":"Deny","Action":"hsmgate:*AccessKey*","Resource":"*"`, ""},
+		{`"Effect":"Allow","Action":"hsmgate:*","Resource":"*"},{"Effect":"Deny","Action":"hsmgate:CreateAccessKey","Resource":"*"`, "others whom it is for may act as every other user or role, by hsmgate:DeleteAccessKey"},
+		{`"Effect":"Deny","Action":"sts:AssumeRole","Resource":"*"`, ""},
+		{`"Effect":"Allow",` + root + `,"Action":"hsmgate:*","Resource":"*"`, ""},
 
 		{`"Effect":"Allow","Action":"kms:Decrypt","Resource":"*","Condition":{"StringEquals":{"kms:SigningAlgorithm":"ECDSA_SHA_256"}}`,
 			"never no request for kms:Decrypt has kms:SigningAlgorithm: the condition never holds"},
@@ -103,7 +117,7 @@ func TestLint(t *testing.T) {
 		if err != nil {
 			got = "refused"
 		}
-		if (c.want == "") != (got == "") || !strings.HasPrefix(got, c.want) || strings.Count(got, "\n") > 1 {
+		if (c.want == "") != (got == "") || !strings.HasPrefix(got, c.want) || strings.Count(got, "\n") > 1+strings.Count(c.want, "\n") {
 			t.Errorf("%s\ngot  %q\nwant %q", c.statement, got, c.want)
 		}
 	}

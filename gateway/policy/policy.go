@@ -15,7 +15,8 @@ type Role string
 
 const (
 	// RoleAdministrator may perform every kms: and hsmgate: action on
-	// every key and on the service itself.
+	// every key and on the service itself, and manage its own access keys. It may
+	// not become another caller: see administratorMay.
 	RoleAdministrator Role = "administrator"
 	// RoleUser may describe and use the keys named in Principal.Keys, and
 	// nothing else: no management of keys and no service-level action.
@@ -62,6 +63,22 @@ const (
 // NotInResource is the reason of a denial where the key policy allows nothing of an action.
 func NotInResource(action string) string {
 	return "no resource-based policy allows the " + action + " action"
+}
+
+// administratorMay reports whether RoleAdministrator allows the request. Access keys of
+// other users and sessions of roles would give it what these are given, also where a
+// key policy keeps a key from administrators: only identity policies give those.
+func (e *evaluation) administratorMay() bool {
+	return !e.actsAsOthers() || e.resource == e.r.Principal.ARN
+}
+
+// actsAsOthers reports whether an action is about callers: who may do it for another one
+// can act as that one.
+func (e *evaluation) actsAsOthers() bool {
+	if e.action >= 0 {
+		return aboutCallers.has(e.action)
+	}
+	return strings.HasPrefix(e.actionLower, "sts:") || strings.Contains(e.actionLower, "accesskey")
 }
 
 // userMay reports whether RoleUser allows the request: a use of one of the

@@ -182,3 +182,22 @@ func BenchmarkEvaluate(b *testing.B) {
 		})
 	}
 }
+
+// TestSharer: all sessions of a role are one, and a user with such a name is none of them.
+func TestSharer(t *testing.T) {
+	for arn, want := range map[string]string{
+		"arn:aws:sts::111122223333:assumed-role/deploy/one":      "arn:aws:sts::111122223333:assumed-role/deploy",
+		"arn:aws:sts::111122223333:assumed-role/deploy-2/one":    "arn:aws:sts::111122223333:assumed-role/deploy-2",
+		"arn:aws:iam::111122223333:user/assumed-role/deploy/one": "arn:aws:iam::111122223333:user/assumed-role/deploy/one",
+		"arn:aws:iam::111122223333:user/one":                     "arn:aws:iam::111122223333:user/one",
+		"arn:aws:sts::111122223333:assumed-role/":                "arn:aws:sts::111122223333:assumed-role",
+		"": "",
+	} {
+		if got := policy.Sharer(arn); got != want {
+			t.Errorf("%s: %s, want %s", arn, got, want)
+		}
+		if n := testing.AllocsPerRun(10, func() { policy.Sharer(arn) }); n != 0 {
+			t.Errorf("%s costs %v allocations", arn, n)
+		}
+	}
+}

@@ -45,6 +45,8 @@ func newWorkload(t *testing.T) *workload {
 	}}})
 	_, err := w.Identities.CreateRole(t.Context(), "deploy", policy.RoleAdministrator, nil, w.Now())
 	ok(t, err)
+	ok(t, w.Identities.PutPolicy(t.Context(), "assume", `{"Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "`+roleARN+`"}}`, w.Now()))
+	ok(t, w.Identities.AttachPolicy(t.Context(), w.Admin.ARN, "assume"))
 	token := issuer.Token(map[string]any{"iss": issuer.URL, "sub": "job-7", "aud": "hsmgate", "iat": w.Now().Unix(), "exp": w.Now().Add(time.Hour).Unix()})
 	ok(t, os.WriteFile(w.file, []byte(token), 0o600))
 	return w
