@@ -44,15 +44,16 @@ its approvers need.`,
 		}),
 	}
 	flags := c.Flags()
+	f.signatures = 1
 	flags.StringVar(&f.key, "key", "", "key id, ARN or alias")
 	flags.StringVar(&f.algorithm, "algorithm", "", "signing algorithm (default: the key's first)")
 	flags.StringVar(&f.reason, "reason", "", "what the approvers are to know")
 	flags.StringArrayVar(&f.digests, "digest", nil, "digest to sign, such as sha256:<hex>; may be repeated")
-	flags.IntVar(&f.signatures, "signatures", 1, "how many signatures over each")
+	flags.Var((*countFlag)(&f.signatures), "signatures", "how many signatures over each")
 	flags.DurationVar(&f.validFor, "valid-for", 24*time.Hour, "how long the request and its approval are good")
 	flags.StringVar(&f.from, "from", "", "when the window opens, in RFC 3339 (default: now)")
 	flags.StringVar(&f.until, "until", "", "when the window closes, in RFC 3339")
-	flags.IntVar(&f.count, "count", 0, "how many signatures in the window")
+	flags.Var((*countFlag)(&f.count), "count", "how many signatures in the window")
 	return c
 }
 

@@ -39,7 +39,8 @@ approvers, whose id and hash are printed; it holds with the last approval.`,
 	}
 	f := c.Flags()
 	f.StringArrayVar(&in.Approvers, "approver", nil, "ARN of a user or a role that may approve; may be repeated")
-	f.IntVar(&in.Required, "required", 1, "how many of them have to")
+	in.Required = 1
+	f.Var((*countFlag)(&in.Required), "required", "how many of them have to")
 	f.StringVar(&in.Reason, "reason", "", "for the approvers of the present rule")
 	return c
 }

@@ -71,7 +71,7 @@ uses the key and that nothing else allows; DescribeKey is none. ` + aliasCosts,
 	f.Var(&subset, "context-subset", "pair that the encryption context of each call has to contain; may be repeated")
 	f.StringVar(&in.Name, "name", "", "makes the same command give the same grant")
 	f.StringVar(&expires, "expires", "", "when the grant ends: a time such as 2030-01-31T12:00:00Z, or from now on such as 24h (default: never)")
-	f.IntVar(&uses, "uses", 0, "how many calls the grant allows (default: any number)")
+	f.Var((*countFlag)(&uses), "uses", "how many calls the grant allows (default: any number)")
 	return c
 }
 
