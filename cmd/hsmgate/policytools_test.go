@@ -140,6 +140,8 @@ func TestTruthTable(t *testing.T) {
 		{"unknown condition key of the table", "with: {aws:SoureIp: 192.0.2.1}\n" + head + good, exitOther, `unknown condition key "aws:SoureIp": aws:SourceIp would be right`},
 		{"key that the action has not", head + strings.Replace(good, "kms:SigningAlgorithm", "kms:MacAlgorithm", 1), exitOther, "no request for kms:Sign has kms:MacAlgorithm"},
 		{"key that is missing", head + strings.Replace(good, "with: {kms:SigningAlgorithm: ECDSA_SHA_256}, ", "", 1), exitOther, "a policy asks for kms:SigningAlgorithm, which every request for kms:Sign has"},
+		{"claims of a user", head + strings.Replace(good, "with: {", `with: {"hsmgate:Claim/repository": acme/app, `, 1), exitOther, "principal ci has claims, which come with a token, and who has one is a session of a role: an arn such as arn:aws:sts::000000000000:assumed-role/ci/x would be right"},
+		{"claims of a session", strings.Replace(head, "ci: {}", `ci: {arn: "arn:aws:sts::000000000000:assumed-role/ci/x"}`, 1) + strings.Replace(strings.Replace(good, "with: {", `with: {"hsmgate:Claim/repository": acme/app, `, 1), "allow, by: key-policy/Sign", "deny", 1), 0, "1 cases hold"},
 		{"wrong value", head + strings.Replace(good, "with: {", "with: {aws:SourceIp: x, ", 1), exitOther, `aws:SourceIp has "x": an address would be right`},
 		{"expect", head + strings.Replace(good, "allow", "yes", 1), exitOther, `expect is "yes": allow or deny would be right`},
 		{"no name", head + strings.Replace(good, "name: a, ", "", 1), exitOther, "it has no name"},
