@@ -47,7 +47,7 @@ func judgeRefusal(e *api.Error) (int, string) {
 	case api.NotFound:
 		return exitNotFound, "list what there is with 'hsmgate key list' and 'hsmgate alias list'"
 	case api.UnrecognizedClient, api.MissingAuthentication:
-		return exitDenied, "check HSMGATE_TOKEN (or what is used in its place) and HSMGATE_URL; the gateway's log says what is wrong with a token of an identity provider"
+		return exitDenied, "a credential that was just issued is accepted within about a second: try again; else check HSMGATE_TOKEN (or what is used in its place) and HSMGATE_URL; the gateway's log says what is wrong with a token of an identity provider"
 	case api.ExpiredToken:
 		return exitDenied, "ask an administrator for a new token ('hsmgated credential issue')"
 	case api.ApprovalRequired:
