@@ -34,7 +34,7 @@ approvers, whose id and hash are printed; it holds with the last approval.`,
 			if err != nil {
 				return err
 			}
-			return a.ruleChange(out)
+			return a.ruleChange(args[0], out)
 		}),
 	}
 	f := c.Flags()
@@ -46,10 +46,11 @@ approvers, whose id and hash are printed; it holds with the last approval.`,
 }
 
 // ruleChange prints what has become of a change of a rule.
-func (a *app) ruleChange(out *api.ApprovalRequested) error {
+func (a *app) ruleChange(key string, out *api.ApprovalRequested) error {
 	if out.ApprovalId == "" {
 		return a.print(out, func(io.Writer) {})
 	}
+	hint("nothing has changed yet: the present approvers have to 'hsmgate approval approve %s %s --hash %s'", key, out.ApprovalId, out.Hash)
 	return a.print(out, line(out.ApprovalId+"  "+out.Hash))
 }
 
@@ -83,7 +84,7 @@ func newApprovalRuleDelete(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.ruleChange(out)
+			return a.ruleChange(args[0], out)
 		}),
 	}
 }
