@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -57,6 +58,8 @@ its approvers need.`,
 	return c
 }
 
+var digestForm = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|(sha512|mu):[0-9a-f]{128})$`)
+
 // request is what the flags ask for, without the files.
 func (f *approvalFlags) request(files []string) (*api.RequestApprovalRequest, error) {
 	if err := required(f.key, "key"); err != nil {
@@ -70,10 +73,19 @@ func (f *approvalFlags) request(files []string) (*api.RequestApprovalRequest, er
 	if (f.until != "") == (len(files)+len(f.digests) > 0) {
 		return nil, usagef("name files or digests, or a window with --until and --count")
 	}
+	if f.until != "" && f.count == 0 {
+		return nil, usagef("--count is missing: how many signatures until then?")
+	}
 	if f.until == "" {
+		if f.validFor < time.Minute || f.validFor > 30*24*time.Hour {
+			return nil, usagef("--valid-for is 1m to 720h, not %s", f.validFor)
+		}
 		seconds := int(f.validFor / time.Second)
 		in.SignaturesPerDigest, in.ValidForSeconds = &f.signatures, &seconds
 		for _, d := range f.digests {
+			if !digestForm.MatchString(d) {
+				return nil, usagef("--digest is sha256:, sha384:, sha512: or mu: and as many hex digits as it has, in lower case, not %q", d)
+			}
 			in.Digests = append(in.Digests, api.DigestToSign{Digest: d})
 		}
 		return in, nil
