@@ -375,3 +375,16 @@ func TestUseIsGoneWithoutARecord(t *testing.T) {
 	a.allowed("the last", a.sign(a.user), "grant/"+id)
 	a.denied("no more", a.sign(a.user), fmt.Sprintf("not authorized to perform: %s", "kms:Sign"))
 }
+
+// TestGrantRecord: the record of a new grant says what it allows, and until when.
+func TestGrantRecord(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{})
+	at := a.Now().Add(time.Hour).Truncate(time.Second)
+	a.grant(a.sealing, map[string]any{"GranteePrincipal": a.user.ARN, "Operations": []string{"Encrypt", "Decrypt"}, "Uses": 3, "ExpiresAt": at.Unix()})
+	records := a.Records()
+	r := records[len(records)-1]
+	if r.Operation != "CreateGrant" || r.GrantOperations != "Decrypt,Encrypt" || r.GrantUses != 3 || r.GrantExpires != at.UTC().Format(time.RFC3339) {
+		t.Errorf("%+v", r)
+	}
+}
