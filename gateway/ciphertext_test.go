@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,8 @@ func TestCiphertextFormat(t *testing.T) {
 	}{
 		{someKey, 12, "01" + "1234abcd12ab34cd56ef1234567890ab" + "00000102" + "0c" + "0a0a0a0a0a0a0a0a0a0a0a0a"},
 		{someMRK, 16, "02" + "1234abcd12ab34cd56ef1234567890ab" + "00000102" + "10" + "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"},
+		{someKey, 28, "01" + "1234abcd12ab34cd56ef1234567890ab" + "00000102" + "1c" + strings.Repeat("0a", 28)},
+		{someMRK, 28, "02" + "1234abcd12ab34cd56ef1234567890ab" + "00000102" + "1c" + strings.Repeat("0a", 28)},
 	} {
 		e := &envelope{keyID: c.key, version: 258, iv: bytes.Repeat([]byte{10}, c.iv), sealed: sealed}
 		b := e.encode()
@@ -73,8 +76,10 @@ func TestContextForm(t *testing.T) {
 // FuzzCiphertext: any bytes are refused or read in the one way that writes them.
 func FuzzCiphertext(f *testing.F) {
 	for _, key := range []string{someKey, someMRK} {
-		e := &envelope{keyID: key, version: 1, iv: make([]byte, 12), sealed: make([]byte, 20)}
-		f.Add(e.encode())
+		for _, size := range []int{12, 16, 28} {
+			e := &envelope{keyID: key, version: 1, iv: make([]byte, size), sealed: make([]byte, 20)}
+			f.Add(e.encode())
+		}
 	}
 	f.Add([]byte{1})
 	f.Add(bytes.Repeat([]byte{2}, 60))

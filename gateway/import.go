@@ -151,6 +151,9 @@ func waiting(k *store.Key) (store.Version, bool) {
 // versionOf finds the version of a key that has the material of an object.
 func (s *Service) versionOf(ctx context.Context, token *hsm.Token, k *store.Key, object []byte, made hsm.Imported) (store.Version, bool, error) {
 	for _, v := range k.Versions {
+		if !hsm.SameForm(v.Check, made.Check) {
+			continue
+		}
 		same := made.Public != nil && bytes.Equal(v.PublicKey, made.Public)
 		if made.Public == nil {
 			var err error
@@ -172,7 +175,7 @@ func (s *Service) importFailure(c *Call, cause error) *api.Error {
 	var out *api.Error
 	switch {
 	case errors.Is(cause, hsm.ErrUnsupported) && e != nil:
-		out = api.Errorf(api.UnsupportedOperation, "The token does not import this: %s. What to do: %s (import.allow_in_memory in the settings of the gateway).", e.Detail, e.Advice)
+		out = api.Errorf(api.UnsupportedOperation, "The token does not import this: %s. What to do: %s. Imports through memory are import.allow_in_memory in the settings of the gateway.", e.Detail, e.Advice)
 	case errors.Is(cause, hsm.ErrInvalid) && e != nil:
 		out = api.Errorf(api.IncorrectKeyMaterial, "The key material is not what the key takes: %s.", e.Detail)
 	case errors.Is(cause, hsm.ErrBadCiphertext):

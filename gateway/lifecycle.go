@@ -192,11 +192,10 @@ func (s *Service) spaced(what, keyID, failed string, try func() error) {
 	delete(s.retries, what)
 }
 
-// maxRetry is the longest time between two attempts to destroy an object.
+// maxRetry is the longest time between two attempts.
 const maxRetry = time.Hour
 
-// retry spaces the attempts to destroy what the token keeps, since each
-// leaves two records.
+// retry spaces attempts, since each leaves two records.
 type retry struct {
 	next time.Time
 	wait time.Duration

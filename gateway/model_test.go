@@ -189,14 +189,26 @@ func TestModelValues(t *testing.T) {
 	}
 }
 
-// TestModelErrors: each has its status, outcome and title.
+// TestModelErrors: each has its status, outcome and title, and is answered
+// somewhere or known not to be.
 func TestModelErrors(t *testing.T) {
 	t.Parallel()
 	m := readModel(t)
-	codes := api.Codes()
+	codes, used := api.Codes(), answered(t)
 	for _, name := range m.Errors {
 		if !slices.Contains(codes, api.Code(name)) {
 			t.Errorf("api has no code %s", name)
+		}
+		switch listed := unanswered[name] != ""; {
+		case listed && used[name]:
+			t.Errorf("%s is answered: take it out of the list", name)
+		case !listed && !used[name]:
+			t.Errorf("%s is answered nowhere, and not listed with a reason", name)
+		}
+	}
+	for name := range unanswered {
+		if !slices.Contains(m.Errors, name) {
+			t.Errorf("%s is listed, and no error of AWS KMS", name)
 		}
 	}
 	for name, op := range m.Operations {

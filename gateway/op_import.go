@@ -165,9 +165,7 @@ func (i *importing) run(ctx context.Context) (store.Version, *api.Error) {
 		s.discard(i.token, i.object) // the note may be written all the same
 		return store.Version{}, s.importError(i.c, cause)
 	}
-	i.made, cause = i.token.Import(ctx, i.wrapping, hsm.WrapAlgorithm(i.params.Algorithm), i.in.EncryptedKeyMaterial,
-		hsm.KeySpec(k.Spec), hsmUse(api.KeySpec(k.Spec), api.KeyUsage(k.Usage)), i.object, k.ID, s.imports.AllowInMemory)
-	if cause != nil {
+	if cause = i.bring(ctx); cause != nil {
 		s.discard(i.token, i.object)
 		return store.Version{}, s.importFailure(i.c, cause)
 	}

@@ -10,7 +10,7 @@ import (
 
 // GenerateMac computes an HMAC in the token.
 func (s *Service) GenerateMac(ctx context.Context, c *Call, in *api.GenerateMacRequest) (*api.GenerateMacResponse, *api.Error) {
-	if err := s.prepareMac(c, in.MacAlgorithm); err != nil {
+	if err := s.prepareMac(c, in.MacAlgorithm, in.Message); err != nil {
 		return nil, err
 	}
 	v, err := s.current(c)
@@ -37,7 +37,7 @@ func (s *Service) GenerateMac(ctx context.Context, c *Call, in *api.GenerateMacR
 // VerifyMac computes an HMAC again in the token and compares it. A bad one is an
 // error, as in AWS KMS: false is never answered.
 func (s *Service) VerifyMac(ctx context.Context, c *Call, in *api.VerifyMacRequest) (*api.VerifyMacResponse, *api.Error) {
-	if err := s.prepareMac(c, in.MacAlgorithm); err != nil {
+	if err := s.prepareMac(c, in.MacAlgorithm, in.Message); err != nil {
 		return nil, err
 	}
 	versions, err := s.candidates(c, in.KeyVersion)
@@ -75,13 +75,16 @@ func (s *Service) VerifyMac(ctx context.Context, c *Call, in *api.VerifyMacReque
 }
 
 // prepareMac checks what both have in common.
-func (s *Service) prepareMac(c *Call, a api.MacAlgorithm) *api.Error {
+func (s *Service) prepareMac(c *Call, a api.MacAlgorithm, message []byte) *api.Error {
 	c.record.Algorithm = string(a)
 	if err := s.checkUsage(c, c.key, api.GenerateVerifyMac); err != nil {
 		return err
 	}
 	if macAlgorithms[api.KeySpec(c.key.Spec)] != a {
 		return incompatible(string(a), c.key.Spec)
+	}
+	if hsm.ReservedForKeys(hsm.KeySpec(c.key.Spec), message) {
+		return api.Errorf(api.Validation, "Message begins like what the gateway derives the keys of symmetric ciphertexts from: no HMAC_256 key computes a MAC of that. Put something else in front.")
 	}
 	return nil
 }

@@ -136,9 +136,9 @@ func (s *Service) rotateDue(ctx context.Context) {
 		}
 		switch now := s.now(); {
 		case !k.NextRotation.IsZero() && !k.NextRotation.Add(-s.overlap(k)).After(now):
-			s.rotateByItself(ctx, k, s.dueFrom(k), s.following(k))
+			s.rotateSpaced(ctx, k, s.dueFrom(k), s.following(k))
 		case s.worn(k):
-			s.rotateByItself(ctx, k, now, k.NextRotation)
+			s.rotateSpaced(ctx, k, now, k.NextRotation)
 		}
 	}
 }
@@ -177,15 +177,24 @@ func (s *Service) announced(k *store.Key) *store.Version {
 	return nil
 }
 
-func (s *Service) rotateByItself(ctx context.Context, k *store.Key, from, next time.Time) {
+// rotateSpaced lets time pass after a rotation that failed, since each leaves two
+// records and the token may refuse all of them.
+func (s *Service) rotateSpaced(ctx context.Context, k *store.Key, from, next time.Time) {
+	s.spaced("rotation of "+k.ID, k.ID, "a key could not be rotated", func() error {
+		if err := s.rotateByItself(ctx, k, from, next); err != nil {
+			return err
+		}
+		return nil
+	})
+}
+
+func (s *Service) rotateByItself(ctx context.Context, k *store.Key, from, next time.Time) *api.Error {
 	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "RotateKey"}, key: k}
 	c.record.KeyID, c.record.KeyARN, c.record.Resource = k.ID, s.arn(k), s.arn(k)
 	start := time.Now()
 	_, err := s.rotate(ctx, c, api.Automatic, from, next)
 	if err != nil && err.Code == api.Conflict { // another process does it
-		return
+		return nil
 	}
-	if err = s.finish(ctx, c, start, err); err != nil {
-		s.log.Error("a key could not be rotated", logKey(k.ID, err)...)
-	}
+	return s.finish(ctx, c, start, err)
 }

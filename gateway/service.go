@@ -86,7 +86,7 @@ type Service struct {
 	asking       singleflight.Group  // of Ready
 	regions      []string            // that are served, the home region first
 	keyStores    map[string]*keyStore
-	retries      map[string]retry // id of a key or an object -> when to try again to destroy it; of Start and Run alone
+	retries      map[string]retry // what is to be done -> when to try again; of Start and Run alone
 
 	followers     sync.WaitGroup // those who open and close key stores
 	stopFollowing context.CancelFunc

@@ -17,7 +17,7 @@ type Ability struct {
 	Name   string `json:"name"` // a key spec, a signing or an encryption algorithm in the words of the KMS API: "RSA_2048", "RSASSA_PSS_SHA_256"
 	State  State  `json:"state"`
 	Detail string `json:"detail,omitempty"` // how it works, or what the token answered
-	Advice string `json:"advice,omitempty"` // what to do where it is missing
+	Advice string `json:"advice,omitempty"` // what to do where it is missing, or works in a way to know of
 }
 
 // Abilities says what the self-test found, in a fixed order: key specs, signing algorithms, encryption algorithms, MACs, ECDH

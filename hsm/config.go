@@ -43,7 +43,8 @@ type Config struct {
 	GCMIV string `yaml:"gcm_iv"`
 	// WithoutGCM says what becomes of symmetric keys on a token that has no AES-GCM of its own: "refuse" makes none; "derive" makes them as keys for
 	// HMAC-SHA-256, which derive a key for each message in the token, and AES-GCM is computed with that in this process. Keys that were made so go on
-	// under either. Default refuse.
+	// under either, and imported material comes back into them; under "refuse" they get no new version, so that their rotation fails until "derive" is
+	// set again or the token has AES-GCM. Default refuse.
 	WithoutGCM string `yaml:"without_gcm"`
 	// OmitAttributes names template attributes that this module refuses, for example CKA_ALLOWED_MECHANISMS.
 	OmitAttributes []string `yaml:"omit_attributes"`

@@ -115,3 +115,6 @@ func ParsePrivate(der []byte) (crypto.PublicKey, error) {
 	k.clear()
 	return k.pub, nil
 }
+
+// ForgetTests has the next token tested anew.
+func ForgetTests() { selfTests.Clear() }

@@ -32,11 +32,19 @@ type Imported struct {
 // that can be wrong with wrapped, ErrUnsupported, ErrUnprotected, and those of Generate. On an error nothing is left in the token.
 func (t *Token) Import(ctx context.Context, wrapping *Key, how WrapAlgorithm, wrapped []byte, spec KeySpec, use Use, id []byte, label string,
 	allowMemory bool) (Imported, error) {
+	return t.ImportAgain(ctx, wrapping, how, wrapped, spec, use, id, label, allowMemory, nil)
+}
+
+// ImportAgain is Import of material that was here before and whose check value was this, nil of a key pair. It is kept in the token as it was then,
+// whatever Config.WithoutGCM says by now, so that it undoes what it did. Whether it is the same material, SameSecret tells.
+func (t *Token) ImportAgain(ctx context.Context, wrapping *Key, how WrapAlgorithm, wrapped []byte, spec KeySpec, use Use, id []byte, label string,
+	allowMemory bool, check []byte) (Imported, error) {
 	pub, err := importable(wrapping, how, spec)
 	if err != nil {
 		return Imported{}, err
 	}
-	if err := t.Supports(spec, use); err != nil {
+	kept, use, err := t.kept(spec, use, check)
+	if err != nil {
 		return Imported{}, withOp("import", err)
 	}
 	if !wellFormed(pub, how, wrapped) {
@@ -50,9 +58,8 @@ func (t *Token) Import(ctx context.Context, wrapping *Key, how WrapAlgorithm, wr
 	if err != nil {
 		return Imported{}, withOp("import", err)
 	}
-	spec, use = t.stored(spec, use)
-	i := &importer{t: t, key: b.handle, pub: pub, how: how, hash: wrapHash[how], wrapped: bytes.Clone(wrapped), memory: allowMemory,
-		m: template{spec: spec, use: use, id: bytes.Clone(id), label: label, token: true, omit: t.omitted(), foreign: true, keyType: t.secretType(spec)}}
+	i := &importer{t: t, key: b.handle, pub: pub, how: how, hash: wrapHash[how], wrapped: bytes.Clone(wrapped), memory: allowMemory, spec: spec,
+		m: template{spec: kept, use: use, id: bytes.Clone(id), label: label, token: true, omit: t.omitted(), foreign: true, keyType: t.secretType(kept)}}
 	err = t.create(ctx, id, label, func(now *generation, s *session) error {
 		if now != g {
 			return t.unavailable("import") // the handle of the wrapping key is of another life
@@ -121,6 +128,7 @@ type importer struct {
 	hash    crypto.Hash
 	wrapped []byte
 	memory  bool
+	spec    KeySpec // as the caller calls it; m has what it is kept as
 	m       template
 	out     Imported
 }
@@ -153,7 +161,7 @@ func (i *importer) run() (err error) {
 		if lost != nil {
 			return lost
 		}
-		return &Error{Kind: ErrUnsupported, Op: "import", Detail: fmt.Sprintf("%s by %s: %v", i.m.spec, i.how, err), Advice: advice}
+		return &Error{Kind: ErrUnsupported, Op: "import", Detail: fmt.Sprintf("%s by %s: %v", i.spec, i.how, err), Advice: advice}
 	}
 	if err := i.s.clear(i.m.id); err != nil {
 		return err
@@ -206,7 +214,7 @@ func (i *importer) finishSecret(h pkcs11.ObjectHandle, seen bool) error {
 	case ulong(size) == 0 && !seen: // SoftHSM: nobody would know whether the material has the right length
 		return cannot("it does not tell how long a secret is that it unwrapped")
 	case ulong(size) != 0 && int(ulong(size)) != secretKinds[i.m.spec].size:
-		return i.invalid("the material has %d bytes; %s takes %d", ulong(size), i.m.spec, secretKinds[i.m.spec].size)
+		return i.invalid("the material has %d bytes; %s takes %d", ulong(size), i.spec, secretKinds[i.m.spec].size)
 	}
 	e, err := i.s.lookUp(i.m.id)
 	if err != nil {

@@ -183,7 +183,7 @@ func (i *importer) refuse(w way, failed error) error {
 // wanted says what the material has to be.
 func (i *importer) wanted() string {
 	if kind := secretKinds[i.m.spec]; kind != nil {
-		return fmt.Sprintf("the material is no key of %d bytes, which %s takes", kind.size, i.m.spec)
+		return fmt.Sprintf("the material is no key of %d bytes, which %s takes", kind.size, i.spec)
 	}
 	return fmt.Sprintf("the material is not the PKCS#8 DER of a private key of type %s", i.m.spec)
 }

@@ -23,7 +23,7 @@ func (i *importer) instead() (string, error) {
 		}
 	}
 	if len(able) == 0 {
-		return "allow imports through this process's memory: this token imports a key of type " + string(i.m.spec) + " by itself by no algorithm", nil
+		return "allow imports through this process's memory: this token imports a key of type " + string(i.spec) + " by itself by no algorithm", nil
 	}
 	return "wrap it by " + strings.Join(able, " or ") + ", which this token unwraps inside, or allow imports through this process's memory", nil
 }

@@ -27,7 +27,7 @@ func (i *importer) outside() error {
 	defer clear(material)
 	if kind := secretKinds[i.m.spec]; kind != nil {
 		if len(material) != kind.size {
-			return i.invalid("the material has %d bytes; %s takes %d", len(material), i.m.spec, kind.size)
+			return i.invalid("the material has %d bytes; %s takes %d", len(material), i.spec, kind.size)
 		}
 		return i.put(pkcs11.NewAttribute(pkcs11.CKA_VALUE, material))
 	}

@@ -39,10 +39,13 @@ func (t *Token) VerifyMAC(ctx context.Context, s *Secret, message, mac []byte) e
 
 // notMAC refuses a key and a message that no caller may compute a MAC with.
 func notMAC(op string, s *Secret, message []byte) error {
-	if s.kind.use == UseMAC && !s.derives && len(message) <= maxInput {
-		return nil
+	switch {
+	case s.kind.use != UseMAC || s.derives || len(message) > maxInput:
+		return &Error{Kind: ErrInvalid, Op: op, Detail: fmt.Sprintf("takes a key for HMAC and at most %d bytes", maxInput)}
+	case ReservedForKeys(s.spec, message):
+		return &Error{Kind: ErrInvalid, Op: op, Detail: "the message begins like what keys of messages are derived from"}
 	}
-	return &Error{Kind: ErrInvalid, Op: op, Detail: fmt.Sprintf("takes a key for HMAC and at most %d bytes", maxInput)}
+	return nil
 }
 
 func (t *Token) mac(ctx context.Context, op string, s *Secret, message []byte) ([]byte, error) {

@@ -33,7 +33,7 @@ func NewSecret(id []byte, spec KeySpec, check []byte) (*Secret, error) {
 		return bad(fmt.Sprintf("%q is no key spec of a secret key", string(spec)))
 	case len(id) == 0:
 		return bad("the CKA_ID is empty")
-	case spec == Symmetric && len(check) == secretKinds[HMAC256].size:
+	case spec == Symmetric && derived(check):
 		return newDerived(id, check), nil
 	case kind.hash != 0 && len(check) != kind.hash.Size():
 		return bad(fmt.Sprintf("the check value has %d bytes; %s has %d", len(check), spec, kind.hash.Size()))

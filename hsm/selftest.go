@@ -23,6 +23,7 @@ type selfTest struct {
 	types     map[KeySpec]uint // the CKA_KEY_TYPE of secret keys
 	gcmNoIV   bool
 	derives   bool // symmetric keys are kept as keys for HMAC
+	gcm       Ability
 	agreeForm int32
 }
 
@@ -64,8 +65,11 @@ func (t *Token) selfTest(g *generation) error {
 	t.oaep.sha1.Store(tests.raw[crypto.SHA1])
 	t.oaep.sha256.Store(tests.raw[crypto.SHA256])
 	for _, a := range tests.list {
-		if a.State != Yes {
-			t.log.Info("self-test: not offered on this token, the rest is", zap.String("name", a.Name), zap.String("state", string(a.State)), zap.String("detail", a.Detail))
+		switch fields := []zap.Field{zap.String("name", a.Name), zap.String("state", string(a.State)), zap.String("detail", a.Detail)}; {
+		case a.State != Yes:
+			t.log.Info("self-test: not offered on this token, the rest is", fields...)
+		case a.Advice != "":
+			t.log.Warn("self-test: offered on this token in a way to know of", append(fields, zap.String("advice", a.Advice))...)
 		}
 	}
 	return nil
@@ -107,6 +111,9 @@ type trial struct {
 	types  map[KeySpec]uint
 	made   map[bool]bool // the token made some session key: a secret one, a pair
 
+	gcm     Ability // of AES-GCM in the token, whatever is made of it
+	noGCM   bool    // it refused the mechanism itself
+	advice  string  // on AES-GCM that fails in another way
 	derives bool
 }
 

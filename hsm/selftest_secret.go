@@ -19,7 +19,7 @@ func (r *trial) secrets(s *session) error {
 			return err
 		}
 	}
-	r.deriving()
+	r.deriving(s)
 	for _, spec := range []KeySpec{NISTP256, NISTP384, NISTP521} {
 		if err := r.agreement(s, spec); err != nil {
 			return err
@@ -61,7 +61,11 @@ func (r *trial) secret(s *session, spec KeySpec) error {
 		}
 	}
 	if why != "" {
-		r.set(string(spec), No, why, adviceSpec)
+		advice := adviceSpec
+		if kind.use == UseCipher && r.advice != "" {
+			advice = r.advice
+		}
+		r.set(string(spec), No, why, advice)
 	}
 	if kind.hash != 0 {
 		a := r.get(string(spec))
@@ -115,11 +119,11 @@ func (r *trial) seals(s *session, key uint, _ KeySpec, value []byte) (why string
 	text, aad := bytes.Repeat([]byte{0xA5}, 100), []byte(checkText)
 	iv, ct, err := r.seal(s, key, text, aad)
 	if err != nil {
-		return notSealed(err)
+		return r.notSealed(err)
 	}
 	again, _, err := r.seal(s, key, text, aad)
 	if err != nil {
-		return notSealed(err)
+		return r.notSealed(err)
 	}
 	if bytes.Equal(iv, again) {
 		return "AES-GCM: the token does not make a new IV each time", nil
@@ -141,14 +145,19 @@ func (r *trial) seals(s *session, key uint, _ KeySpec, value []byte) (why string
 }
 
 // notSealed says why the token did not encrypt; err where it is gone.
-func notSealed(cause error) (why string, err error) {
+func (r *trial) notSealed(cause error) (why string, err error) {
 	e := asError(callError("self-test", cause))
+	r.noGCM = e.RV == pkcs11.CKR_MECHANISM_INVALID
 	switch c := classify(e.RV); {
 	case c == classLost || c == classSession:
 		return "", pkcs11.Error(e.RV)
 	case c != classOK:
+		if e.RV == pkcs11.CKR_MECHANISM_PARAM_INVALID && r.t.cfg.GCMIV == ivRandom {
+			r.advice = "set gcm_iv: token, where the HSM makes the IV itself"
+		}
 		return "the token answers " + rvName(e.RV) + " to AES-GCM", nil
 	}
+	r.advice = e.Advice
 	return "AES-GCM: " + e.Detail, nil
 }
 

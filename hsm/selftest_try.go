@@ -119,7 +119,7 @@ func (s *session) tryDecrypt(key uint, m *mechanism, ct []byte) ([]byte, uint) {
 // result orders what was found and fills in what could not be tried.
 func (r *trial) result() *selfTest {
 	out := &selfTest{byName: map[string]Ability{}, absent: r.absent, shown: r.shown, raw: r.raw, noAllowed: r.t.noAllowed.Load(),
-		types: r.types, gcmNoIV: r.t.gcmNoIV.Load(), derives: r.derives, agreeForm: r.t.agreeForm.Load()}
+		types: r.types, gcmNoIV: r.t.gcmNoIV.Load(), derives: r.derives, gcm: r.gcm, agreeForm: r.t.agreeForm.Load()}
 	add := func(name string, spec KeySpec) {
 		a, ok := r.found[name]
 		if !ok { // its key could not be made

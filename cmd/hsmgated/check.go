@@ -205,7 +205,7 @@ func (f *findings) token(ctx context.Context, t *hsm.Token, module string) {
 			continue
 		}
 		state := stateOK
-		if a.State != hsm.Yes {
+		if a.State != hsm.Yes || a.Advice != "" {
 			state = stateNote
 		}
 		detail := string(a.State)

@@ -11,7 +11,7 @@ typedef struct { ul type; void *value; ul len; } attr;
 typedef struct { ul type; void *param; ul len; } mech;
 typedef struct { unsigned char *iv; ul ivlen, ivbits; unsigned char *aad; ul aadlen, tagbits; } gcm;
 typedef struct { unsigned char major, minor; void *fn[68]; } list;
-enum { GET_TOKEN_INFO = 6, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, SIGN_INIT = 42, SIGN = 43,
+enum { GET_TOKEN_INFO = 6, GET_MECHANISM_INFO = 8, OPEN_SESSION = 12, GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE = 24, FIND_INIT = 26, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, SIGN_INIT = 42, SIGN = 43,
 	GENERATE = 58, GENERATE_PAIR = 59, CREATE = 20, SET_ATTRIBUTE = 25, UNWRAP = 61, DERIVE = 62, RANDOM = 64 };
 enum { CKA_TOKEN = 1, CKA_VALUE = 0x11, CKA_SENSITIVE = 0x103, CKA_DECRYPT = 0x105, CKA_WRAP = 0x106, CKA_VALUE_LEN = 0x161, CKA_EXTRACTABLE = 0x162, CKA_ALLOWED_MECHANISMS = 0x40000600 };
 
@@ -140,6 +140,12 @@ static ul sign_init(ul s, void *m, ul h) {
 // With "no-gcm" the token has no AES-GCM.
 static int no_gcm(mech *m) { return m->type == 0x1087 && fault("no-gcm"); }
 
+// With "gcm-unlisted" it fails and is not in the list of mechanisms either.
+static ul mechanism_info(ul slot, ul type, void *info) {
+	ul (*next)(ul, ul, void *) = real->fn[GET_MECHANISM_INFO];
+	return type == 0x1087 && fault("gcm-unlisted") ? 0x70 : next(slot, type, info);
+}
+
 static ul decrypt_init(ul s, void *m, ul h) {
 	ul other, rv = swapped(s, h, &other);
 	if (no_gcm(m)) return 0x70; // CKR_MECHANISM_INVALID
@@ -157,6 +163,7 @@ static ul encrypt_init(ul s, mech *m, ul h) {
 	gcm *p = m->param;
 	if (rv) return rv;
 	if (no_gcm(m)) return 0x70;
+	if (m->type == 0x1087 && (fault("gcm-fails") || fault("gcm-unlisted"))) return 6; // CKR_FUNCTION_FAILED
 	appends = 0;
 	((ul (*)(ul, unsigned char *, ul))real->fn[RANDOM])(s, made_iv, sizeof made_iv);
 	if (fault("writes-iv")) {
@@ -294,6 +301,7 @@ ul C_GetFunctionList(list **out) {
 		mine.fn[GET_ATTRIBUTE] = get_attribute;
 		mine.fn[SIGN] = sign;
 		mine.fn[GET_TOKEN_INFO] = token_info;
+		mine.fn[GET_MECHANISM_INFO] = mechanism_info;
 		memcpy(inner, mine.fn, sizeof inner);
 #define PUT(i) mine.fn[i] = step_##i;
 		STEPS(PUT)

@@ -8,11 +8,16 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
 
 // foreign writes and reads symmetric ciphertexts by docs/ciphertext.md alone, for
@@ -117,6 +122,65 @@ func TestCiphertextsAreAsDocumented(t *testing.T) {
 		b.refused(t, "an IV of another length", "Decrypt", "", api.DecryptRequest{CiphertextBlob: f.seal(t, ivSize, []byte("m"), nil)}, api.InvalidCiphertext)
 	}
 	b.refused(t, "nothing inside", "Decrypt", "", api.DecryptRequest{CiphertextBlob: f.seal(t, 12, nil, nil)}, api.InvalidCiphertext)
+}
+
+// derived is the key of one message by docs/ciphertext.md: NIST SP 800-108, computed by OpenSSL.
+func (f foreign) derived(t *testing.T, nonce []byte) foreign {
+	t.Helper()
+	f.material = hsmtest.OpenSSL(t, nil, "kdf", "-keylen", "32", "-binary", "-kdfopt", "mac:HMAC", "-kdfopt", "digest:SHA256", "-kdfopt", "mode:counter",
+		"-kdfopt", "hexkey:"+hex.EncodeToString(f.material), "-kdfopt", "salt:hsmgate: key of one message, AES-256-GCM",
+		"-kdfopt", "hexinfo:"+hex.EncodeToString(nonce), "KBKDF")
+	return f
+}
+
+// TestDerivedCiphertextsAreAsDocumented: the same of a token without AES-GCM, where each message has a key of its own.
+func TestDerivedCiphertextsAreAsDocumented(t *testing.T) {
+	if !hsmtest.Alone(t) {
+		return
+	}
+	dir := t.TempDir()
+	library, fault := filepath.Join(dir, "fault.so"), filepath.Join(dir, "fault")
+	out, err := exec.Command("cc", "-shared", "-fPIC", "-O1", "-o", library, "../../hsm/testdata/fault.c", "-ldl").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	must(t, os.WriteFile(fault, []byte("no-gcm"), 0o600))
+	t.Setenv("HSM_FAULT_FILE", fault) // C sees it: the module is loaded afterwards
+	t.Setenv("HSM_FAULT_MODULE", hsmtest.SoftHSM(t))
+	token := hsmtest.TokenIn(t, library)
+	token.WithoutGCM = "derive"
+	b := newBenchWith(t, gatewaytest.Options{Token: token})
+	material := make([]byte, 32)
+	rand.Read(material)
+	f := foreign{material, b.imported(t, api.Symmetric, api.EncryptDecrypt, material), 1}
+	for _, context := range []map[string]string{nil, {"b": "", "": "b", "ä": "ö", "aa": "1", "a": "22"}} {
+		for _, size := range []int{1, 16, 4096} {
+			plaintext := bytes.Repeat([]byte{byte(size)}, size)
+			var made api.EncryptResponse
+			b.do(t, "Encrypt", f.keyID, api.EncryptRequest{Plaintext: plaintext, EncryptionContext: context}, &made)
+			theirs := made.CiphertextBlob
+			if theirs[21] != 28 {
+				t.Fatalf("an IV of %d bytes", theirs[21])
+			}
+			nonce := theirs[22:38]
+			short := append(append(bytes.Clone(theirs[:21]), 12), theirs[38:]...) // the same without the nonce
+			if got := f.derived(t, nonce).open(t, short, context); !bytes.Equal(got, plaintext) {
+				t.Error("what is derived elsewhere decrypts something else")
+			}
+			nonce = bytes.Repeat([]byte{byte(size)}, 16)
+			short = f.derived(t, nonce).seal(t, 12, plaintext, context)
+			ours := append(append(append(bytes.Clone(short[:21]), 28), nonce...), short[22:]...)
+			for _, face := range faces {
+				r := b.ask(t, face, "Decrypt", "", api.DecryptRequest{CiphertextBlob: ours, EncryptionContext: context})
+				if want := `"Plaintext":"` + base64Of(plaintext); r.status != 200 || !strings.Contains(string(r.body), want) {
+					t.Errorf("%s: %d %.200s", face, r.status, r.body)
+				}
+			}
+			for _, ivSize := range []int{12, 16} { // those of keys that encrypt in the token
+				b.refused(t, "a short IV", "Decrypt", "", api.DecryptRequest{CiphertextBlob: f.seal(t, ivSize, plaintext, context), EncryptionContext: context}, api.InvalidCiphertext)
+			}
+		}
+	}
 }
 
 // TestChangedCiphertexts: cut at every byte and changed in every byte, with the

@@ -36,8 +36,13 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	// SoftHSM unwraps no secrets by itself, nor anything by SHA-256.
-	g := gatewaytest.NewWith(t, gatewaytest.Options{Imports: gateway.Imports{AllowInMemory: true}})
+	return newBenchWith(t, gatewaytest.Options{})
+}
+
+func newBenchWith(t *testing.T, o gatewaytest.Options) *bench {
+	t.Helper()
+	o.Imports = gateway.Imports{AllowInMemory: true} // SoftHSM unwraps no secrets by itself, nor anything by SHA-256
+	g := gatewaytest.NewWith(t, o)
 	log, err := os.Open(g.AuditPath)
 	must(t, err)
 	t.Cleanup(func() { log.Close() })
