@@ -87,6 +87,7 @@ func TestRoundByARuleOfBefore(t *testing.T) {
 	if out := q.rule(3, q.anna, q.ben, q.cy); out.ApprovalId != "" { // stricter: at once
 		t.Errorf("%+v", out)
 	}
+	q.status(old, api.ApprovalCancelled)
 	a := q.vote(q.ben, old)
 	refusal(t, a, 409, api.Conflict)
 	if !strings.Contains(string(a.Body), "has changed since") || q.required() != 3 {

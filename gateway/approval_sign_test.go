@@ -104,8 +104,10 @@ func TestApprovalOfAWindow(t *testing.T) {
 	q.Advance(2 * time.Hour)
 	q.signs("a")
 	q.signs("a")
-	q.refuses("b")
 	q.status(first, api.ApprovalSpent)
+	if text := string(q.refuses("b").Body); !strings.Contains(text, first.ApprovalId+" has 2 and is SPENT") {
+		t.Error(text)
+	}
 	q.approve(q.request(api.RequestApprovalRequest{Window: &api.ApprovalWindow{NotAfter: at(1), Count: 9}}), q.anna, q.ben)
 	q.signs("c")
 	q.Advance(2 * time.Hour)

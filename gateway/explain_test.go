@@ -96,6 +96,8 @@ func TestExplainCircumstances(t *testing.T) {
 		{`{"DateLessThan":{"aws:CurrentTime":"2020-01-01"}}`, map[string]any{"Time": 1500000000}, nil},
 		{`{"StringEquals":{"aws:PrincipalTag/team":"red"}}`, map[string]any{"PrincipalTags": map[string]string{"team": "red"}}, map[string]any{"PrincipalTags": map[string]string{"team": "blue"}}},
 		{`{"StringEquals":{"hsmgate:Claim/repository":"acme/app"}}`, map[string]any{"Claims": map[string]any{"repository": []string{"acme/app"}}}, map[string]any{"Claims": map[string]any{"repository": []string{"x"}}}},
+		{`{"StringEquals":{"hsmgate:CertificateSubject":"CN=b"}}`, map[string]any{"CertificateSubject": "CN=b"}, map[string]any{"CertificateSubject": "CN=c"}},
+		{`{"ForAnyValue:StringEquals":{"hsmgate:CertificateSAN":"dns:b"}}`, map[string]any{"CertificateSANs": []string{"dns:a", "dns:b"}}, map[string]any{"CertificateSANs": []string{"dns:c"}}},
 		{`{"StringEquals":{"kms:SigningAlgorithm":"ECDSA_SHA_256"}}`, nil, map[string]any{"Request": map[string]any{"SigningAlgorithm": "ECDSA_SHA_384"}}}, // the first of the key
 		{`{"StringEquals":{"kms:MessageType":"DIGEST"}}`, map[string]any{"Request": map[string]any{"MessageType": "DIGEST"}}, nil},
 		{`{"StringEquals":{"kms:RequestAlias":"alias/s"}}`, map[string]any{"KeyId": "alias/s"}, nil},
@@ -133,6 +135,11 @@ func TestExplainStates(t *testing.T) {
 	if out := explain(t, a.Gateway, in); !out.Allowed || !strings.Contains(out.Message, "is not found") {
 		t.Errorf("%+v", out)
 	}
+	in["Principal"] = "other"
+	if out := explain(t, a.Gateway, in); out.Allowed || !strings.HasPrefix(out.Message, "There is no key alias/none. AccessDeniedException: User: ") {
+		t.Errorf("%+v", out)
+	}
+	in["Principal"] = "admin"
 	in["Action"], in["KeyId"] = "kms:EnableKey", "alias/s" // which takes no alias
 	if out := explain(t, a.Gateway, in); !out.Allowed || out.Message != "" || !strings.HasSuffix(last(t, out).Resource, a.signing) {
 		t.Errorf("%+v", out)
@@ -254,5 +261,37 @@ func TestDryRunExplains(t *testing.T) {
 	})
 	if err == nil || err.Message != plain {
 		t.Error(err)
+	}
+}
+
+// TestExplainAsks: what is explained is a call that could be, and a name is one that there is.
+func TestExplainAsks(t *testing.T) {
+	t.Parallel()
+	q := newQuorum(t)
+	_, err := q.Identities.CreateRole(t.Context(), "deploy", policy.RoleUser, nil, q.Now())
+	noError(t, err)
+	for _, c := range []struct {
+		principal, action string
+		status            int
+		says              string
+	}{
+		{"ci", "kms:Sign", 400, "kms:Sign is about a key. Name it with KeyId."},
+		{"ci", "kms:Decrypt", 400, "kms:Decrypt is about a key."},
+		{"deploy", "kms:ListKeys", 404, "There is no user deploy, but a role: arn:aws:iam::" + gatewaytest.Account + ":role/deploy."},
+		{"nobody", "kms:ListKeys", 404, "There is no principal arn:aws:iam::" + gatewaytest.Account + ":user/nobody."},
+		{"ci", "kms:ListAliases", 200, "is not authorized"},
+	} {
+		a := q.Send(q.Admin.Token, "POST", "/v1/explain-access", map[string]any{"Principal": c.principal, "Action": c.action})
+		if a.Status != c.status || !strings.Contains(string(a.Body), c.says) {
+			t.Errorf("%s %s: %d %s", c.principal, c.action, a.Status, a.Body)
+		}
+	}
+	in := map[string]any{"Principal": "ci", "Action": "kms:Sign", "KeyId": q.key}
+	if out := explain(t, q.Gateway, in); !out.Allowed || !strings.Contains(out.Message, "needs 2 approvals") {
+		t.Errorf("with a rule: %+v", out)
+	}
+	in["Action"] = "kms:Verify"
+	if out := explain(t, q.Gateway, in); !out.Allowed || out.Message != "" {
+		t.Errorf("Verify with a rule: %+v", out)
 	}
 }

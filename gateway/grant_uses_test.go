@@ -431,3 +431,16 @@ func TestNamedGrantIsMadeAnew(t *testing.T) {
 	next := nightly()
 	a.allowed("the next night", a.sign(a.user), "grant/"+next)
 }
+
+// TestGrantRecord: the record of a new grant says what it allows, and until when.
+func TestGrantRecord(t *testing.T) {
+	t.Parallel()
+	a := newAsked(t, gatewaytest.Options{})
+	at := a.Now().Add(time.Hour).Truncate(time.Second)
+	a.grant(a.sealing, map[string]any{"GranteePrincipal": a.user.ARN, "Operations": []string{"Encrypt", "Decrypt"}, "Uses": 3, "ExpiresAt": at.Unix()})
+	records := a.Records()
+	r := records[len(records)-1]
+	if r.Operation != "CreateGrant" || r.GrantOperations != "Decrypt,Encrypt" || r.GrantUses != 3 || r.GrantExpires != at.UTC().Format(time.RFC3339) {
+		t.Errorf("%+v", r)
+	}
+}

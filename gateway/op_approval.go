@@ -178,8 +178,11 @@ func noApproval(c *Call, id string) *api.Error {
 func (s *Service) approval(r *store.ApprovalRule, a *store.Approval) api.Approval {
 	out := api.Approval{
 		ApprovalId: a.ID, Hash: hashOfText(a.Document), Status: approvalStatus(r, a, s.now()), Requester: a.Asked.Requester,
-		Digests: len(a.Asked.Digests), Window: a.Asked.Window != nil, RuleChange: changesRule(a), Approvers: []string{},
+		Digests: len(a.Asked.Digests), Window: a.Asked.Window != nil, RuleChange: changesRule(a), Reason: a.Asked.Reason, Approvers: []string{},
 		SignaturesLeft: signaturesLeft(a), EndedBy: a.EndedBy, CreationDate: a.Asked.CreationDate, ExpirationDate: a.Asked.ExpirationDate,
+	}
+	if out.Status == api.ApprovalPending && out.RuleChange && a.Asked.Replaces != ruleHash(r) {
+		out.Status = api.ApprovalCancelled // by who made the rule another one
 	}
 	if r != nil {
 		out.Approvers, out.Required = counted(r, a), r.Required

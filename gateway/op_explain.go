@@ -31,12 +31,10 @@ func (s *Service) ExplainAccess(_ context.Context, c *Call, in *api.ExplainAcces
 	}
 	err = s.authorize(call, request)
 	c.record.Resource, c.record.KeyID, c.record.KeyARN = call.record.Resource, call.record.KeyID, call.record.KeyARN
-	switch {
-	case len(out.Decisions) == 0 && err != nil: // it would be refused before anything is decided
+	if len(out.Decisions) == 0 && err != nil { // it would be refused before anything is decided
 		return nil, err
-	case err != nil:
-		out.Message = err.Error()
 	}
+	out.Message = s.outcome(call, in, err)
 	return out, nil
 }
 
@@ -59,12 +57,18 @@ func (s *Service) imagined(c *Call, in *api.ExplainAccessRequest) (*Call, any, *
 	if in.Claims != nil {
 		who.Claims = in.Claims
 	}
+	if in.CertificateSubject != "" || in.CertificateSANs != nil {
+		who.CertificateSubject, who.CertificateSANs = in.CertificateSubject, in.CertificateSANs
+	}
 	call := &Call{RequestID: c.RequestID, Face: c.Face, Region: c.Region, Principal: who, SourceAddress: orDefault(in.SourceAddress, c.SourceAddress),
 		UserAgent: c.UserAgent, Secure: c.Secure, op: op}
 	if in.Time != nil {
 		call.at = in.Time.Time
 	}
 	request, err := s.imaginedRequest(call, in)
+	if err == nil {
+		err = keyMissing(in.Action, request)
+	}
 	return call, request, err
 }
 
@@ -150,7 +154,7 @@ func (s *Service) principalNamed(name string) (policy.Principal, *api.Error) {
 		p, err = s.identities.Assume(role, identity.Proof{Session: arn[strings.LastIndexByte(arn, '/')+1:]}, s.now())
 	}
 	if err != nil {
-		return p, api.Errorf(api.NotFound, "There is no principal %s.", arn)
+		return p, s.noPrincipal(name, arn)
 	}
 	return p, nil
 }

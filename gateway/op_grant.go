@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -137,6 +138,14 @@ func (s *Service) owners(arns ...string) (owners []string) {
 	return owners
 }
 
+// recordGrant says in the record what a new grant allows.
+func (c *Call) recordGrant(g *store.Grant) {
+	c.record.GrantOperations, c.record.GrantUses = strings.Join(g.Operations, ","), int(g.Uses)
+	if !g.Expires.IsZero() {
+		c.record.GrantExpires = g.Expires.UTC().Format(time.RFC3339)
+	}
+}
+
 // CreateGrant lets a principal use a key. The same again, under the same name,
 // gives the same grant.
 func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantRequest) (*api.CreateGrantResponse, *api.Error) {
@@ -148,6 +157,7 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, in *api.CreateGrantR
 		return nil, dryRun()
 	}
 	c.record.GrantID, c.record.Grantee, c.record.PermissionChange = g.ID, g.Grantee, true
+	c.recordGrant(g)
 	if err := s.recordStart(ctx, c); err != nil {
 		return nil, err
 	}

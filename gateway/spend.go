@@ -151,7 +151,7 @@ func (s *Service) needsApproval(c *Call, now store.Approvals, algorithm api.Sign
 			continue
 		}
 		named := slices.ContainsFunc(a.Asked.Digests, func(d api.DigestToSign) bool { return d.Digest == digest })
-		if st := approvalStatus(now.Rule, a, s.now()); named || a.Asked.Window != nil && isOpen(st) {
+		if st := approvalStatus(now.Rule, a, s.now()); named || a.Asked.Window != nil && (isOpen(st) || st == api.ApprovalSpent) {
 			return api.Errorf(api.ApprovalRequired, "Signing %s with %s and %s needs %d approvals. Request %s has %d and is %s%s.", digest, c.record.KeyARN, algorithm,
 				now.Rule.Required, a.ID, len(counted(now.Rule, a)), st, unopened(a, st, named))
 		}

@@ -66,7 +66,7 @@ func newApprovalList(a *app) *cobra.Command {
 	var status string
 	c := &cobra.Command{
 		Use: "list KEY", Short: "List the requests on a key, the oldest first", Args: exactly("a key"),
-		Long:    "Lists requests, one a line: ID, STATUS, approvals, expiry, REQUESTER.",
+		Long:    "Lists requests, one a line: ID, STATUS, approvals, what it is for, expiry, REQUESTER, REASON.",
 		Example: "  hsmgate approval list alias/release --status PENDING",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 			all := []api.Approval{}
@@ -82,7 +82,7 @@ func newApprovalList(a *app) *cobra.Command {
 			}
 			return a.print(map[string]any{"Approvals": all}, func(w io.Writer) {
 				for _, r := range all {
-					fmt.Fprintf(w, "%s\t%s\t%d of %d\t%s\t%s\n", r.ApprovalId, r.Status, len(r.Approvers), r.Required, day(r.ExpirationDate), r.Requester)
+					fmt.Fprintf(w, "%s\t%s\t%d of %d\t%s\t%s\t%s\t%s\n", r.ApprovalId, r.Status, len(r.Approvers), r.Required, askedFor(&r), day(r.ExpirationDate), r.Requester, quoted(r.Reason))
 				}
 			})
 		}),
@@ -113,6 +113,25 @@ func newApprovalShow(a *app) *cobra.Command {
 			return a.print(out, func(w io.Writer) { showApproval(w, out, &doc) })
 		}),
 	}
+}
+
+// askedFor says in short what a request is for.
+func askedFor(r *api.Approval) string {
+	switch {
+	case r.RuleChange:
+		return "rule change"
+	case r.Window:
+		return "window"
+	}
+	return fmt.Sprintf("%d digest(s)", r.Digests)
+}
+
+// quoted is what somebody else wrote, so that it cannot hide anything on a terminal.
+func quoted(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return fmt.Sprintf("%q", text)
 }
 
 // showApproval writes a request for a person. What others wrote is quoted, so that it

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,17 +45,20 @@ its approvers need.`,
 		}),
 	}
 	flags := c.Flags()
+	f.signatures = 1
 	flags.StringVar(&f.key, "key", "", "key id, ARN or alias")
 	flags.StringVar(&f.algorithm, "algorithm", "", "signing algorithm (default: the key's first)")
 	flags.StringVar(&f.reason, "reason", "", "what the approvers are to know")
 	flags.StringArrayVar(&f.digests, "digest", nil, "digest to sign, such as sha256:<hex>; may be repeated")
-	flags.IntVar(&f.signatures, "signatures", 1, "how many signatures over each")
+	flags.Var((*countFlag)(&f.signatures), "signatures", "how many signatures over each")
 	flags.DurationVar(&f.validFor, "valid-for", 24*time.Hour, "how long the request and its approval are good")
 	flags.StringVar(&f.from, "from", "", "when the window opens, in RFC 3339 (default: now)")
 	flags.StringVar(&f.until, "until", "", "when the window closes, in RFC 3339")
-	flags.IntVar(&f.count, "count", 0, "how many signatures in the window")
+	flags.Var((*countFlag)(&f.count), "count", "how many signatures in the window")
 	return c
 }
+
+var digestForm = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|(sha512|mu):[0-9a-f]{128})$`)
 
 // request is what the flags ask for, without the files.
 func (f *approvalFlags) request(files []string) (*api.RequestApprovalRequest, error) {
@@ -69,10 +73,19 @@ func (f *approvalFlags) request(files []string) (*api.RequestApprovalRequest, er
 	if (f.until != "") == (len(files)+len(f.digests) > 0) {
 		return nil, usagef("name files or digests, or a window with --until and --count")
 	}
+	if f.until != "" && f.count == 0 {
+		return nil, usagef("--count is missing: how many signatures until then?")
+	}
 	if f.until == "" {
+		if f.validFor < time.Minute || f.validFor > 30*24*time.Hour {
+			return nil, usagef("--valid-for is 1m to 720h, not %s", f.validFor)
+		}
 		seconds := int(f.validFor / time.Second)
 		in.SignaturesPerDigest, in.ValidForSeconds = &f.signatures, &seconds
 		for _, d := range f.digests {
+			if !digestForm.MatchString(d) {
+				return nil, usagef("--digest is sha256:, sha384:, sha512: or mu: and as many hex digits as it has, in lower case, not %q", d)
+			}
 			in.Digests = append(in.Digests, api.DigestToSign{Digest: d})
 		}
 		return in, nil

@@ -34,21 +34,23 @@ approvers, whose id and hash are printed; it holds with the last approval.`,
 			if err != nil {
 				return err
 			}
-			return a.ruleChange(out)
+			return a.ruleChange(args[0], out)
 		}),
 	}
 	f := c.Flags()
 	f.StringArrayVar(&in.Approvers, "approver", nil, "ARN of a user or a role that may approve; may be repeated")
-	f.IntVar(&in.Required, "required", 1, "how many of them have to")
+	in.Required = 1
+	f.Var((*countFlag)(&in.Required), "required", "how many of them have to")
 	f.StringVar(&in.Reason, "reason", "", "for the approvers of the present rule")
 	return c
 }
 
 // ruleChange prints what has become of a change of a rule.
-func (a *app) ruleChange(out *api.ApprovalRequested) error {
+func (a *app) ruleChange(key string, out *api.ApprovalRequested) error {
 	if out.ApprovalId == "" {
 		return a.print(out, func(io.Writer) {})
 	}
+	hint("nothing has changed yet: the present approvers have to 'hsmgate approval approve %s %s --hash %s'", key, out.ApprovalId, out.Hash)
 	return a.print(out, line(out.ApprovalId+"  "+out.Hash))
 }
 
@@ -82,7 +84,7 @@ func newApprovalRuleDelete(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.ruleChange(out)
+			return a.ruleChange(args[0], out)
 		}),
 	}
 }

@@ -18,8 +18,12 @@ var (
 	keyUsages  = []api.KeyUsage{api.SignVerify, api.EncryptDecrypt, api.GenerateVerifyMac, api.KeyAgreement, api.EncapsulateDecapsulate}
 	signatures = []api.SigningAlgorithm{api.PSSSHA256, api.PSSSHA384, api.PSSSHA512, api.PKCS1SHA256, api.PKCS1SHA384, api.PKCS1SHA512,
 		api.ECDSASHA256, api.ECDSASHA384, api.ECDSASHA512, api.Ed25519SHA512, api.Ed25519PHSHA512, api.MLDSASHAKE256}
-	ciphers = []api.EncryptionAlgorithm{api.SymmetricDefault, api.OAEPSHA1, api.OAEPSHA256}
-	macs    = []api.MacAlgorithm{api.HMACSHA224, api.HMACSHA256, api.HMACSHA384, api.HMACSHA512}
+	ciphers   = []api.EncryptionAlgorithm{api.SymmetricDefault, api.OAEPSHA1, api.OAEPSHA256}
+	grantable = []api.GrantOperation{api.GrantDecrypt, api.GrantEncrypt, api.GrantGenerateDataKey, api.GrantGenerateDataKeyWithoutPlaintext,
+		api.GrantReEncryptFrom, api.GrantReEncryptTo, api.GrantSign, api.GrantVerify, api.GrantGetPublicKey, api.GrantCreateGrant,
+		api.GrantRetireGrant, api.GrantDescribeKey, api.GrantGenerateDataKeyPair, api.GrantGenerateDataKeyPairWithoutPlaintext,
+		api.GrantGenerateMac, api.GrantVerifyMac, api.GrantDeriveSharedSecret, api.GrantEncapsulate, api.GrantDecapsulate}
+	macs = []api.MacAlgorithm{api.HMACSHA224, api.HMACSHA256, api.HMACSHA384, api.HMACSHA512}
 )
 
 // usageOf is the usage of a key spec unless another is asked for.

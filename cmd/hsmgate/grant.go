@@ -11,6 +11,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 func newGrant(a *app) *cobra.Command {
@@ -38,6 +39,16 @@ uses the key and that nothing else allows; DescribeKey is none. ` + aliasCosts,
 			if err := required(strings.Join(operations, ","), "operation"); err != nil {
 				return err
 			}
+			if !policy.IsPrincipal(in.GranteePrincipal) {
+				return usagef("--to is an ARN such as arn:aws:iam::000000000000:user/ci, not %q", in.GranteePrincipal)
+			}
+			for _, o := range operations {
+				named, err := oneOf("operation", o, grantable)
+				if err != nil {
+					return err
+				}
+				in.Operations = append(in.Operations, named)
+			}
 			at, err := momentOf("expires", expires)
 			if err != nil {
 				return err
@@ -50,9 +61,6 @@ uses the key and that nothing else allows; DescribeKey is none. ` + aliasCosts,
 				return err
 			}
 			in.KeyTarget = target(id)
-			for _, o := range operations {
-				in.Operations = append(in.Operations, api.GrantOperation(o))
-			}
 			if len(equals.pairs)+len(subset.pairs) > 0 {
 				in.Constraints = &api.GrantConstraints{EncryptionContextEquals: equals.pairs, EncryptionContextSubset: subset.pairs}
 			}
@@ -71,7 +79,7 @@ uses the key and that nothing else allows; DescribeKey is none. ` + aliasCosts,
 	f.Var(&subset, "context-subset", "pair that the encryption context of each call has to contain; may be repeated")
 	f.StringVar(&in.Name, "name", "", "makes the same command give the same grant")
 	f.StringVar(&expires, "expires", "", "when the grant ends: a time such as 2030-01-31T12:00:00Z, or from now on such as 24h (default: never)")
-	f.IntVar(&uses, "uses", 0, "how many calls the grant allows (default: any number)")
+	f.Var((*countFlag)(&uses), "uses", "how many calls the grant allows (default: any number)")
 	return c
 }
 
@@ -93,7 +101,7 @@ func newGrantList(a *app) *cobra.Command {
 	var retirable string
 	c := &cobra.Command{
 		Use: "list [KEY]", Short: "List the grants on a key, or those that somebody may retire", Args: atMostOne,
-		Long:    "Lists grants, one a line: ID, GRANTEE, OPERATIONS, KEY, ENDS. " + aliasCosts,
+		Long:    "Lists grants, one a line: ID, GRANTEE, OPERATIONS, KEY, ENDS, CONTEXT that calls need, NAME. " + aliasCosts,
 		Example: "  hsmgate grant list alias/release\n  hsmgate grant list --retirable-by arn:aws:iam::000000000000:user/ci",
 		RunE: a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 			if (len(args) == 1) == (retirable != "") {
@@ -117,7 +125,7 @@ func newGrantList(a *app) *cobra.Command {
 			}
 			return a.print(map[string]any{"Grants": all}, func(w io.Writer) {
 				for _, g := range all {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g.GrantId, g.GranteePrincipal, joined(g.Operations), g.KeyId, ends(&g))
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.GrantId, g.GranteePrincipal, joined(g.Operations), g.KeyId, ends(&g, time.Now()), needs(g.Constraints), orDash(g.Name))
 				}
 			})
 		}),
@@ -141,11 +149,33 @@ func allGrants(page func(marker string) (*api.ListGrantsResponse, error)) ([]api
 	}
 }
 
-// ends says when a grant ends by itself.
-func ends(g *api.GrantListEntry) string {
+// needs is the encryption context that a grant asks for.
+func needs(c *api.GrantConstraints) string {
+	switch {
+	case c != nil && len(c.EncryptionContextEquals) > 0:
+		return "equals " + (&contextFlag{c.EncryptionContextEquals}).String()
+	case c != nil && len(c.EncryptionContextSubset) > 0:
+		return "subset " + (&contextFlag{c.EncryptionContextSubset}).String()
+	}
+	return "-"
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// ends says when a grant ends by itself, or that it has.
+func ends(g *api.GrantListEntry, now time.Time) string {
 	var all []string
 	if g.ExpiresAt != nil {
-		all = append(all, g.ExpiresAt.UTC().Format(time.RFC3339))
+		at := g.ExpiresAt.UTC().Format(time.RFC3339)
+		if !now.Before(g.ExpiresAt.Time) {
+			at = "ended " + at
+		}
+		all = append(all, at)
 	}
 	if g.Uses != nil && g.UsesLeft != nil {
 		all = append(all, fmt.Sprintf("%d of %d uses left", *g.UsesLeft, *g.Uses))

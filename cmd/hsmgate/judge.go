@@ -45,9 +45,9 @@ func judgeRefusal(e *api.Error) (int, string) {
 	case api.KMSInvalidSignature, api.KMSInvalidMac:
 		return exitNo, ""
 	case api.NotFound:
-		return exitNotFound, "list what there is with 'hsmgate key list' and 'hsmgate alias list'"
+		return exitNotFound, missingHint(e.Message)
 	case api.UnrecognizedClient, api.MissingAuthentication:
-		return exitDenied, "check HSMGATE_TOKEN (or what is used in its place) and HSMGATE_URL; the gateway's log says what is wrong with a token of an identity provider"
+		return exitDenied, "a credential that was just issued is accepted within about a second: try again; else check HSMGATE_TOKEN (or what is used in its place) and HSMGATE_URL; the gateway's log says what is wrong with a token of an identity provider"
 	case api.ExpiredToken:
 		return exitDenied, "ask an administrator for a new token ('hsmgated credential issue')"
 	case api.ApprovalRequired:
@@ -67,6 +67,27 @@ func judgeRefusal(e *api.Error) (int, string) {
 		return exitDenied, ""
 	}
 	return exitOther, ""
+}
+
+// missing is where to look for what is not there, by how the gateway says so.
+var missing = []struct{ said, hint string }{
+	{"There is no principal", "list them on the gateway's machine: 'hsmgated principal list' and 'hsmgated role list'"},
+	{"There is no user", "list them on the gateway's machine: 'hsmgated principal list' and 'hsmgated role list'"},
+	{"no request for approval", "list them with 'hsmgate approval list KEY'"},
+	{"no approval rule", "give it one with 'hsmgate approval rule put'"},
+	{"Grant ID", "list them with 'hsmgate grant list KEY'"},
+	{"Key '", "list what there is with 'hsmgate key list' and 'hsmgate alias list'"},
+	{"Alias ", "list what there is with 'hsmgate key list' and 'hsmgate alias list'"},
+	{"Invalid ", "list what there is with 'hsmgate key list' and 'hsmgate alias list'"},
+}
+
+func missingHint(message string) string {
+	for _, m := range missing {
+		if strings.Contains(message, m.said) {
+			return m.hint
+		}
+	}
+	return ""
 }
 
 var keyARN = regexp.MustCompile(`:key/([A-Za-z0-9-]+)`)

@@ -86,6 +86,11 @@ func warn(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "hsmgate: warning: "+format+"\n", args...)
 }
 
+// hint says on standard error what to do next.
+func hint(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "hsmgate: hint: "+format+"\n", args...)
+}
+
 // output says in which form a command answers.
 type output struct {
 	format string // text, json

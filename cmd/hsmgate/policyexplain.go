@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ type explainFlags struct {
 	address, at            string
 	context, tags          contextFlag
 	params, claims         []string
+	subject                string
+	sans                   []string
 }
 
 func newPolicyExplain(a *app) *cobra.Command {
@@ -47,12 +50,12 @@ Exit code 1: the call would be refused.`,
 				return err
 			}
 			if !out.Allowed || out.Message != "" {
-				return &noError{fmt.Errorf("the call would be refused: %s", out.Message)}
+				return &noError{fmt.Errorf("the call would be refused; its answer: %s", out.Message)}
 			}
 			return nil
 		}),
 	}
-	c.Flags().StringVar(&f.principal, "principal", "", "ARN of who would call, or the name of a user")
+	c.Flags().StringVar(&f.principal, "principal", "", "ARN of who would call, such as that of a role, or the name of a user")
 	c.Flags().StringVar(&f.action, "action", "", "what would be asked for, such as kms:Sign")
 	c.Flags().StringVar(&f.key, "key", "", "id, ARN, alias or alias ARN of the key")
 	c.Flags().Var(&f.context, "context", "a pair of the encryption context; may be repeated")
@@ -60,6 +63,8 @@ Exit code 1: the call would be refused.`,
 	c.Flags().StringVar(&f.address, "source-ip", "", "address that the call would come from")
 	c.Flags().StringVar(&f.at, "time", "", "when it would come, such as 2026-01-31T12:00:00Z")
 	c.Flags().StringArrayVar(&f.claims, "claim", nil, "NAME=VALUE: a claim of the principal's token; may be repeated")
+	c.Flags().StringVar(&f.subject, "certificate-subject", "", "subject of the caller's client certificate, such as CN=builder-7,O=Example")
+	c.Flags().StringArrayVar(&f.sans, "certificate-san", nil, "a subject alternative name of it, such as dns:builder-7.example.com; may be repeated")
 	c.Flags().Var(&f.tags, "tag", "a tag of the principal, in place of its own; may be repeated")
 	return c
 }
@@ -68,10 +73,11 @@ func (f *explainFlags) request() (*api.ExplainAccessRequest, error) {
 	if err := required(f.principal, "principal"); err != nil {
 		return nil, err
 	}
-	if err := required(f.action, "action"); err != nil {
+	if err := f.checkAction(); err != nil {
 		return nil, err
 	}
-	in := &api.ExplainAccessRequest{Principal: f.principal, Action: f.action, KeyId: f.key, SourceAddress: f.address, PrincipalTags: f.tags.pairs}
+	in := &api.ExplainAccessRequest{Principal: f.principal, Action: f.action, KeyId: f.key, SourceAddress: f.address, PrincipalTags: f.tags.pairs,
+		CertificateSubject: f.subject, CertificateSANs: f.sans}
 	for _, text := range f.params {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok || name == "" {
@@ -97,6 +103,20 @@ func (f *explainFlags) request() (*api.ExplainAccessRequest, error) {
 		in.Time = api.NewTime(at)
 	}
 	return in, nil
+}
+
+// checkAction refuses what is no action, or lacks its key.
+func (f *explainFlags) checkAction() error {
+	if err := required(f.action, "action"); err != nil {
+		return err
+	}
+	if !slices.Contains(policy.Actions(), f.action) {
+		return usagef("--action is one such as kms:Sign, in that spelling, not %q", f.action)
+	}
+	if f.key == "" && len(f.params) == 0 && !policy.AboutNoKey(f.action) {
+		return usagef("%s is about a key: --key is missing", f.action)
+	}
+	return nil
 }
 
 func put[V any](m *map[string]V, name string, value V) {

@@ -40,11 +40,11 @@ func (a *app) policyTest(files []string) error {
 	for _, name := range files {
 		t, err := readTable(name)
 		if err != nil {
-			return err
+			return &usageError{err}
 		}
 		n, failures, err := t.run()
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return &usageError{fmt.Errorf("%s: %w", name, err)}
 		}
 		if failures == nil {
 			failures = []failure{}

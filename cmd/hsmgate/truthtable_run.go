@@ -105,6 +105,9 @@ func (t *truthTable) request(c tableCase, who, action string) (r policy.Request,
 			}
 		}
 	}
+	if len(r.Principal.Claims) > 0 && policy.RoleOf(r.Principal.ARN) == "" {
+		return r, fmt.Errorf("principal %s has claims, which come with a token, and who has one is a session of a role: an arn such as arn:aws:sts::%s:assumed-role/%s/x would be right", who, t.Account, who)
+	}
 	if missing := r.Missing(); len(missing) > 0 {
 		return r, fmt.Errorf("a policy asks for %s, which every request for %s has: put a value in with, or in the key", strings.Join(missing, ", "), action)
 	}

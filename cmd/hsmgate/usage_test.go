@@ -15,7 +15,11 @@ func TestUsage(t *testing.T) {
 		"key rotation --every 100 --off k", "grant list a b", "grant retire a b --grant g", "key move-primary k",
 		"re-encrypt f", "re-encrypt --key k --from-algorithm x f", "data-key-pair --key k", "data-key-pair --key k --spec x --encrypted f",
 		"secret derive -o f p", "approval request f", "approval request --key k", "approval request --key k --until x --count 1", "approval request --key k --until 2030-01-01T00:00:00Z f",
-		"approval approve k i", "approval rule put k", "approval show k", "secret encapsulate --key k -o f", "secret decapsulate --key k -o f a b",
+		"grant create k --to arn:aws:iam::000000000000:user/x --operation Sign --uses 0", "grant create k --to arn:aws:iam::000000000000:user/x --operation Sign --uses -2",
+		"approval request --key k --until 2030-01-01T00:00:00Z", "approval request --key k --digest foo", "approval request --key k --valid-for 3s usage_test.go",
+		"approval rule put k --required 0 --approver arn:aws:iam::000000000000:user/x", "grant create k --to builder --operation Sign",
+		"grant create k --to arn:aws:iam::000000000000:user/x --operation Decrpt", "policy test ../../docs/examples/auditor/auditor.json",
+		"policy explain --principal p --action Sign --key k", "policy explain --principal p --action kms:Sign", "approval approve k i", "approval rule put k", "approval show k", "secret encapsulate --key k -o f", "secret decapsulate --key k -o f a b",
 	} {
 		root := newRoot()
 		root.SetArgs(strings.Fields(args))

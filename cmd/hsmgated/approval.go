@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,9 @@ recorded that in its audit log, as DropApprovalRule, which takes about a minute.
 				dropped.DroppedAt = time.Now()
 				return nil, &dropped, nil
 			})
+			if errors.Is(err, store.ErrNotFound) && strings.ContainsAny(args[0], ":/") {
+				return &hintedError{fmt.Errorf("%s is no id of a key", args[0]), "it takes the id of a key, as 'hsmgate key describe " + args[0] + "' shows it"}
+			}
 			if errors.Is(err, store.ErrNotFound) {
 				return fmt.Errorf("there is no key %s with an approval rule", args[0])
 			}

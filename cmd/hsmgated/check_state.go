@@ -76,6 +76,7 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 		f.failed("database", err)
 	}
 	f.credentials(c, s)
+	f.roles(c, s)
 	names := []string{gateway.DefaultToken}
 	for _, k := range c.KeyStores {
 		names = append(names, k.Name)

@@ -75,6 +75,9 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if err := trust(d.identities, c, log); err != nil {
 		return nil, err
 	}
+	for _, name := range missingRoles(c, d.store) {
+		log.Warn(noSuchRole(name), zap.String("do", "hsmgated role create "+name))
+	}
 	if d.audit, err = openAudit(c, log); err != nil {
 		return nil, err
 	}

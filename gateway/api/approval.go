@@ -116,6 +116,7 @@ type Approval struct {
 	Digests        int      `json:",omitempty"` // how many the document has
 	Window         bool     `json:",omitempty"`
 	RuleChange     bool     `json:",omitempty"`
+	Reason         string   `json:",omitempty"`
 	Approvers      []string // who have approved and are among the approvers now
 	Required       int      // how many the key's rule demands now
 	SignaturesLeft int

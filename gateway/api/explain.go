@@ -14,6 +14,9 @@ type ExplainAccessRequest struct {
 	Time          *Time               `json:",omitempty"` // when; now if absent
 	PrincipalTags map[string]string   `json:",omitempty"` // of the principal, in place of its own of the same names
 	Claims        map[string][]string `json:",omitempty"` // of the principal's token
+
+	CertificateSubject string   `json:",omitempty"` // of the caller's client certificate, as CN=builder-7,O=Example
+	CertificateSANs    []string `json:",omitempty"` // its subject alternative names, as dns:builder-7.example.com
 }
 
 // Check names what is malformed.

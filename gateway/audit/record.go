@@ -39,6 +39,11 @@ type Record struct {
 	GrantID string `json:"grantId,omitempty"` // of a grant that is made, retired, revoked or removed after its end
 	Grantee string `json:"grantee,omitempty"` // of that grant
 
+	// Of a grant that is made.
+	GrantOperations string `json:"grantOperations,omitempty"` // with commas between them
+	GrantExpires    string `json:"grantExpires,omitempty"`    // RFC 3339
+	GrantUses       int    `json:"grantUses,omitempty"`
+
 	PermissionChange bool   `json:"permissionChange,omitempty"` // whether the call changes who may use a key
 	Provider         string `json:"provider,omitempty"`         // who vouches for the caller: an OIDC provider by its name, or "certificate"
 	Subject          string `json:"subject,omitempty"`          // for whom: sub of the token, or subject of the certificate
@@ -98,6 +103,9 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendInt(b, `,"digests":`, int64(r.Digests))
 	b = appendText(b, `,"grantId":"`, r.GrantID)
 	b = appendText(b, `,"grantee":"`, r.Grantee)
+	b = appendText(b, `,"grantOperations":"`, r.GrantOperations)
+	b = appendText(b, `,"grantExpires":"`, r.GrantExpires)
+	b = appendInt(b, `,"grantUses":`, int64(r.GrantUses))
 	if r.PermissionChange {
 		b = append(b, `,"permissionChange":true`...)
 	}
