@@ -256,14 +256,14 @@ func TestTruthTableOfCallers(t *testing.T) {
 		{"action: sts:AssumeRole, role: deploy, expect: allow, by: policy/callers/Deploy", 0, "1 cases hold"},
 		{"action: sts:AssumeRole, role: other, expect: deny, by: default", 0, "1 cases hold"},
 		{"action: sts:AssumeRole, role: other, expect: allow", exitNo, "line 4: a: ci sts:AssumeRole other"},
-		{"action: sts:AssumeRole, expect: deny", exitOther, "sts:AssumeRole is about a role: its name is missing"},
-		{"action: sts:AssumeRole, role: deploy, key: '*', expect: deny", exitOther, "sts:AssumeRole is about a role, and nothing else"},
-		{"action: sts:AssumeRole, user: ci, expect: deny", exitOther, "sts:AssumeRole is about a role, and nothing else"},
+		{"action: sts:AssumeRole, expect: deny", exitUsage, "sts:AssumeRole is about a role: its name is missing"},
+		{"action: sts:AssumeRole, role: deploy, key: '*', expect: deny", exitUsage, "sts:AssumeRole is about a role, and nothing else"},
+		{"action: sts:AssumeRole, user: ci, expect: deny", exitUsage, "sts:AssumeRole is about a role, and nothing else"},
 		{"action: hsmgate:CreateAccessKey, expect: allow, by: policy/callers/Own", 0, "1 cases hold"},
 		{"action: [hsmgate:CreateAccessKey, hsmgate:DeleteAccessKey], user: ci, expect: allow, by: policy/callers/Own", 0, "2 cases hold"},
 		{"action: hsmgate:CreateAccessKey, user: other, expect: deny", 0, "1 cases hold"},
-		{"action: hsmgate:CreateAccessKey, role: ci, expect: deny", exitOther, "hsmgate:CreateAccessKey is about a user, and nothing else"},
-		{"action: kms:ListKeys, user: ci, expect: deny", exitOther, "kms:ListKeys is about no role or user"},
+		{"action: hsmgate:CreateAccessKey, role: ci, expect: deny", exitUsage, "hsmgate:CreateAccessKey is about a user, and nothing else"},
+		{"action: kms:ListKeys, user: ci, expect: deny", exitUsage, "kms:ListKeys is about no role or user"},
 	} {
 		table := "principals:\n  ci: {policies: [callers.json]}\ncases:\n  - {name: a, principal: ci, " + c.member + "}\n"
 		folder := t.TempDir()

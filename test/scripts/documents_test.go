@@ -27,14 +27,16 @@ var documented = map[string]string{
 
 // reader are the commands of a document as they are typed: one that is refused, since the
 // daemon sees a second later what hsmgated has changed, is typed again.
-const reader = `hsmgate() {
+const reader = `again() {
   tries=0
-  until command hsmgate "$@" 2>hsmgate.err; do
+  until command "$@" 2>said; do
     code=$? tries=$((tries + 1))
-    case $code-$tries in 3-120 | 4-120 | 6-120 | [!346]-*) cat hsmgate.err >&2; return $code ;; esac
+    case $code-$tries in 3-120 | 4-120 | 6-120 | 25?-120 | [!346]-* | [!2]??-*) cat said >&2; return $code ;; esac
     sleep 0.5
   done
 }
+hsmgate() { again hsmgate "$@"; }
+aws() { again aws "$@"; }
 . ./var/admin.env
 `
 
