@@ -112,6 +112,7 @@ func TestWhatIsTakenBackIsNotStale(t *testing.T) {
 	}
 	a.denied("a second use", a.sign(a.user), "kms:Sign")
 
+	a.attach(a.Admin, "access-keys", statement("Allow", "", "hsmgate:*AccessKey"))
 	key := map[string]string{"UserName": "user", "AccessKeyId": a.user.AccessKeyID, "Status": "Inactive"}
 	disabled := "UPDATE access_keys SET disabled = 1 WHERE id = '" + a.user.AccessKeyID + "'"
 	withoutRecord(t, a.Gateway, admin("POST", "/v1/access-keys/update", key), disabled)
