@@ -109,7 +109,7 @@ func TestApprovalIsSpentOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, one, two *gatewaytest.Gateway) {
 		q := quorumOn(t, one)
 		const rounds, callers = 4, 4
-		until(t, "the other process knows the key", func() bool { _, ok := two.Store.Key(home, q.key); return ok })
+		until(t, "the other process knows the rule", func() bool { return two.Store.ApprovalRule(q.key) != nil }) // until then it signs without
 		for round := range rounds {
 			message := strings.Repeat("x", round+1)
 			r := q.approve(q.ask(message), q.anna, q.ben)
