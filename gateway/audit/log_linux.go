@@ -10,6 +10,7 @@ import (
 
 // Log is an open log. Its methods may be called from many goroutines.
 type Log struct {
+	path  string
 	opts  Options
 	disk  *disk
 	queue chan *entry
@@ -41,6 +42,7 @@ type Log struct {
 	begun   time.Time
 	watch   *time.Timer
 	shown   Stats
+	news    chan struct{} // closed when there are records that nobody who waits has seen; nil if nobody waits
 	stalled atomic.Bool
 	refused atomic.Uint64
 
@@ -89,7 +91,7 @@ func (e *entry) answer(o outcome) bool {
 }
 
 func newLog(d *disk, o Options) *Log {
-	l := &Log{opts: o, disk: d, queue: make(chan *entry, o.Queue), quit: make(chan struct{}), done: make(chan struct{}), headFile: &headFile{disk: d}}
+	l := &Log{path: d.path, opts: o, disk: d, queue: make(chan *entry, o.Queue), quit: make(chan struct{}), done: make(chan struct{}), headFile: &headFile{disk: d}}
 	l.watch = time.AfterFunc(time.Hour, l.stall)
 	l.watch.Stop()
 	return l

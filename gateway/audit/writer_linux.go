@@ -175,6 +175,7 @@ func (l *Log) end(err error) {
 	if err == nil && len(l.places) > 0 {
 		l.shown.Batches++
 		l.shown.Appended += uint64(len(l.places))
+		l.tell()
 	}
 	l.mu.Unlock()
 	if err == nil {
