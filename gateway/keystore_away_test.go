@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/hsm"
