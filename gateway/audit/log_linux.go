@@ -20,6 +20,7 @@ type Log struct {
 
 	// The writer's own.
 	headFile *headFile
+	base     walker // the place in the chain where the file begins
 	seq      uint64 // of the last durable record
 	sum      hash   // of its line
 	size     int64  // of the file up to it

@@ -39,7 +39,7 @@ func checkFile(t testing.TB, path string, want []Receipt) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := walk(bytes.NewReader(b)); err != nil {
+	if err := new(walker).walk(bytes.NewReader(b)); err != nil {
 		t.Fatal(err)
 	}
 	lines := bytes.Split(b, []byte("\n"))

@@ -181,9 +181,10 @@ func (l *Log) takeOver() error {
 
 // wholeIn is nil if f begins with every durable record, unchanged: the chain through it ends at the last hash.
 func (l *Log) wholeIn(f *os.File) error {
-	seq, sum, err := walk(io.NewSectionReader(f, 0, l.size))
-	if err == nil && (seq != l.seq || sum != l.sum) {
-		err = fmt.Errorf("it ends with record %s and should end with %s", Receipt{seq, sum.String()}, l.last())
+	w := l.base
+	err := w.walk(io.NewSectionReader(f, 0, l.size))
+	if err == nil && (w.seq != l.seq || w.sum != l.sum) {
+		err = fmt.Errorf("it ends with record %s and should end with %s", Receipt{w.seq, w.sum.String()}, l.last())
 	}
 	if err != nil {
 		return l.refusal("its content is not the log's", err, "put a copy of the log back that is whole up to record "+fmt.Sprint(l.seq))
