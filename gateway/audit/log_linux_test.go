@@ -11,6 +11,9 @@ import (
 
 func open(t testing.TB, path string, o Options) *Log {
 	t.Helper()
+	if o.SegmentAge == 0 {
+		o.SegmentAge = -1 // the records of samples are old
+	}
 	l, err := Open(path, o)
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ const diskAdvice = "free or repair the log's disk; writing goes on by itself the
 // ready is nil if a batch may be written now: the file is where and as the writer left it. A broken log is
 // mended first, if it is time for an attempt and it can be.
 func (l *Log) ready() error {
-	if l.broken == nil && !l.headLost {
+	if l.broken == nil && !l.headLost && l.keeper.lost.Load() == nil {
 		err := l.inPlace(l.size)
 		if err != nil {
 			l.breaks(err)
@@ -128,6 +128,16 @@ func (l *Log) rescue(name string) error {
 
 // mend brings the file back to the last durable record, or says why it cannot.
 func (l *Log) mend() error {
+	if l.keeper.lost.Load() != nil {
+		if err := l.keeper.check(); err != nil {
+			return err
+		}
+	}
+	if l.next != nil {
+		if err := l.settleTurn(); err != nil {
+			return err
+		}
+	}
 	here, err := l.disk.here()
 	if err != nil {
 		return l.refusal("it cannot be examined", err, diskAdvice)
@@ -220,7 +230,7 @@ func (l *Log) cutBack() error {
 }
 
 func (l *Log) rewriteLast() error {
-	if l.seq == 0 {
+	if l.size == 0 {
 		return nil
 	}
 	b := make([]byte, min(l.size, maxLine))

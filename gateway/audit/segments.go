@@ -34,6 +34,9 @@ type Segment struct {
 	Active     bool      `json:"active,omitempty"` // it is being written
 	From       time.Time `json:"from"`             // time of the first and the last record
 	To         time.Time `json:"to"`
+
+	prev, sum hash // what the first record calls prev, and the hash of the last one
+	info      os.FileInfo
 }
 
 func segmentName(first, last uint64) string {
@@ -134,7 +137,7 @@ func listOnce(path string) (layout, error) {
 		if err != nil {
 			return l, err
 		}
-		s.File, s.Size = filepath.Join(dir, e.Name()), info.Size()
+		s.File, s.Size, s.info = filepath.Join(dir, e.Name()), info.Size(), info
 		if n := len(l.closed); n > 0 && l.closed[n-1].First == s.First && l.closed[n-1].Last == s.Last {
 			continue // both forms are there: the original counts until it goes
 		}
@@ -143,19 +146,12 @@ func listOnce(path string) (layout, error) {
 	return l.withoutActive(path), nil
 }
 
-// withoutActive leaves out a name that the active file has already, because it is about to be closed or because that
-// was not finished.
+// withoutActive leaves out names that the active file has besides its own, because it is about to be closed or because
+// that was not finished. It looks at the active file after the folder: what is not active any more is closed.
 func (l layout) withoutActive(path string) layout {
 	active, err := os.Stat(path)
-	if err != nil {
-		return l
+	if err == nil {
+		l.closed = slices.DeleteFunc(l.closed, func(s Segment) bool { return os.SameFile(s.info, active) })
 	}
-	l.closed = slices.DeleteFunc(l.closed, func(s Segment) bool {
-		if s.Compressed || s.Size != active.Size() {
-			return false
-		}
-		info, err := os.Stat(s.File)
-		return err == nil && os.SameFile(info, active)
-	})
 	return l
 }
