@@ -116,7 +116,12 @@ func listOnce(path string) (layout, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return layout{}, err
 	}
-	l := layout{cut: cut.Last}
+	return listBehind(path, cut.Last)
+}
+
+// listBehind lists the closed segments that hold more than what retention has removed.
+func listBehind(path string, cut Receipt) (layout, error) {
+	l := layout{cut: cut}
 	dir := SegmentsPath(path)
 	entries, err := os.ReadDir(dir) // sorted by name, which is the order of the records
 	if errors.Is(err, fs.ErrNotExist) {
