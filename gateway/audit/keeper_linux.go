@@ -70,9 +70,7 @@ func (k *keeper) round(ctx context.Context) {
 	if !k.opts.Uncompressed {
 		k.told(keepCompression, ignore(k.compress(ctx), context.Canceled))
 	}
-	if k.opts.Retention > 0 {
-		k.told(keepRetention, k.retain(time.Now()))
-	}
+	k.told(keepRetention, k.retain(time.Now()))
 }
 
 // closed takes over a segment that the writer has closed.

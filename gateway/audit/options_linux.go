@@ -33,7 +33,8 @@ type Options struct {
 	// Seal gives the text that the log's key has signed for the last record that retention is about to remove. Nothing is
 	// removed without one, or if it gives an error. The text is kept (ReadCut).
 	Seal func(last Receipt) ([]byte, error)
-	// Check is how often the closed segments are looked for, and retention is thought of. Default 10 s.
+	// Check is how often the closed segments are looked for, retention is thought of, and what failed of this is tried
+	// again. Default 10 s.
 	Check time.Duration
 	// OnTrouble, if set, is called when something that the log can go on without begins to fail, or fails for another
 	// reason ("rotation", "closed segments", "compression", "retention"), and with nil when it works again. It must not

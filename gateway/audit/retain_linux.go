@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -17,7 +18,7 @@ const (
 // retain removes the closed segments whose last record is older than the setting allows. Before anything goes, the cut
 // is durable: it names the last record that goes and holds what the log's key has signed for it.
 func (k *keeper) retain(now time.Time) error {
-	if err := k.removeCut(); err != nil { // a crash has left some
+	if err := k.removeCut(); err != nil || k.opts.Retention <= 0 { // a crash has left some
 		return err
 	}
 	last, err := k.expired(now.Add(-k.opts.Retention))
@@ -64,35 +65,34 @@ func (k *keeper) writeCut(c Cut) error {
 	})
 }
 
-// removeCut removes the segments that the cut says are removed. A crash leaves some, which nobody reads any more.
+// removeCut removes the segments that the cut says are removed, the oldest first. A crash leaves some, which nobody
+// reads any more.
 func (k *keeper) removeCut() error {
 	cut, err := ReadCut(k.path)
 	if err != nil {
 		return ignore(err, fs.ErrNotExist)
 	}
-	entries, err := os.ReadDir(SegmentsPath(k.path))
+	l, err := listBehind(k.path, Receipt{Hash: cut.Last.Hash})
 	if err != nil {
 		return err
 	}
-	for _, s := range k.segments() {
-		if s.Last <= cut.Last.Seq {
-			k.replace(s.First)
-		}
+	old := slices.DeleteFunc(l.closed, func(s Segment) bool { return s.Last > cut.Last.Seq })
+	if len(old) == 0 {
+		return nil
 	}
-	gone := false
-	for _, e := range entries {
-		s, ok := parseSegmentName(e.Name())
-		if !ok || s.Last > cut.Last.Seq {
-			continue
-		}
-		gone = true
-		err := k.opts.do(stepRemove, 0, func(int) error { return os.Remove(SegmentsPath(k.path) + "/" + e.Name()) })
-		if err != nil {
+	// A cut that is another log's, or an old one, must not remove anything.
+	last := old[len(old)-1]
+	if err := last.readEnds(); err != nil {
+		return err
+	}
+	if (Receipt{last.Last, last.sum.String()}) != cut.Last {
+		return fmt.Errorf("%s names record %s, which is not the last one of %s: nothing is removed", CutPath(k.path), cut.Last, last.File)
+	}
+	for _, s := range old {
+		k.replace(s.First) // first, so that it is not missed
+		if err := k.opts.do(stepRemove, 0, func(int) error { return os.Remove(s.File) }); err != nil {
 			return err
 		}
-	}
-	if !gone {
-		return nil
 	}
 	return syncDir(SegmentsPath(k.path))
 }

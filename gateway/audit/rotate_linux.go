@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// rotateAgain is when a rotation that failed is tried again. The log goes on in its file until then.
-const rotateAgain = time.Minute
-
 func (l *Log) rotateIfDue() {
 	if l.due() {
 		l.rotate()
@@ -44,10 +41,8 @@ func (l *Log) rotate() {
 	err := l.ready()
 	if err == nil {
 		if err = l.turn(); err != nil {
-			l.nextTurn = time.Now().Add(rotateAgain)
-			if l.opts.SegmentAge > 0 {
-				l.age.Reset(rotateAgain)
-			}
+			l.nextTurn = time.Now().Add(l.opts.Check) // the log goes on in its file until then
+			l.age.Reset(l.opts.Check)
 		}
 		l.keeper.told(keepRotation, err)
 	}
@@ -64,7 +59,7 @@ func (l *Log) turn() error {
 	next, err := l.disk.begin(dir)
 	if err != nil {
 		if next != nil {
-			_ = next.f.Close() // it is empty
+			err = both(err, l.unturn(next))
 		}
 		return err
 	}
