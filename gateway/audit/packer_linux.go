@@ -19,20 +19,26 @@ type packer struct {
 	first  uint64 // of its records
 	offset int64
 	buf    []byte
-	all    io.Writer // of every line with its newline
+	all    interface { // SHA-256
+		io.Writer
+		Sum([]byte) []byte
+	} // of every line with its newline
+}
+
+func newPacker(out io.Writer) *packer {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frameBytes))
+	if err != nil {
+		panic(err) // only for options that there are not
+	}
+	return &packer{out: out, zstd: encoder, all: sha256.New()}
 }
 
 // pack compresses the lines of in, which is the segment with the given records, and gives the SHA-256 of what it has
 // read. It follows the chain through them, so that what is not a segment is never taken for one.
 func pack(in io.Reader, first, last uint64, out io.Writer) (hash, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(frameBytes))
-	if err != nil {
-		return hash{}, err
-	}
-	all := sha256.New()
-	p := &packer{out: out, zstd: encoder, all: all}
-	err = both(p.run(in, first, last), encoder.Close())
-	return hash(all.Sum(nil)), err
+	p := newPacker(out)
+	err := both(p.run(in, first, last), p.zstd.Close())
+	return hash(p.all.Sum(nil)), err
 }
 
 func (p *packer) run(in io.Reader, first, last uint64) error {

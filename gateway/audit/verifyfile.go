@@ -187,7 +187,7 @@ func (f *files) spot(s Segment, first, last uint64, detail string) {
 
 // withoutIndex reads what there is of a compressed segment up to the first byte that zstd cannot read.
 func (f *files) withoutIndex(s Segment, file *os.File) (*part, error) {
-	d, err := zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20), zstd.IgnoreChecksum(true))
+	d, err := zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 	if err != nil {
 		return nil, both(err, file.Close())
 	}
