@@ -30,7 +30,7 @@ func tamperLog(t testing.TB) (path string, receipts []Receipt) {
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
-				for range tampered / 20 {
+				for range tampered/20 - 1 {
 					i := n.Add(1)
 					r := &Record{Time: sample(int(i)).Time, Operation: "Sign", Principal: "user:ci", KeyID: "4f0c", Outcome: "allowed", LatencyMicros: i}
 					receipt, err := l.Append(context.Background(), r)
@@ -48,6 +48,9 @@ func tamperLog(t testing.TB) (path string, receipts []Receipt) {
 		}
 		must(t, l.Close())
 	}
+	l := open(t, path, Options{SegmentSize: -1})
+	copy(receipts[n.Load():], add(t, l, int(n.Load()), tampered-int(n.Load())))
+	must(t, l.Close())
 	// What the last run has compressed of the run before is plain again: half of the segments.
 	for i, s := range segmentsOf(t, path) {
 		if s.Compressed && i%2 == 0 {
@@ -88,11 +91,17 @@ func linesOf(t testing.TB, s Segment) []byte {
 	return b
 }
 
+func TestALogIsTamperedWith(t *testing.T) {
+	path, receipts := tamperLog(t)
+	t.Run("every byte", func(t *testing.T) { changeEveryByte(t, path, receipts) })
+	t.Run("some bytes, and the whole log verified", func(t *testing.T) { changeSomeBytes(t, path, receipts) })
+	t.Run("records and files", func(t *testing.T) { changeRecordsAndFiles(t, path, receipts) })
+}
+
 // Every byte of every file of a log is changed in turn. For each the segment is verified with the one behind it, from the
 // last record of the one before it on: what is found does not depend on more. A compressed one is verified by VerifyFile
 // in a small log of its own, the lines of another by the same judge in memory.
-func TestEveryByteOfALogIsChanged(t *testing.T) {
-	path, receipts := tamperLog(t)
+func changeEveryByte(t *testing.T, path string, receipts []Receipt) {
 	segments := segmentsOf(t, path)
 	jobs := make(chan int)
 	var all, plain atomic.Int64
@@ -187,8 +196,7 @@ func judged(o VerifyOptions, cut Receipt, files ...[]byte) (Report, error) {
 }
 
 // The same in the whole log, for some bytes of each file.
-func TestSomeBytesOfAWholeLogAreChanged(t *testing.T) {
-	path, receipts := tamperLog(t)
+func changeSomeBytes(t *testing.T, path string, receipts []Receipt) {
 	o := VerifyOptions{Head: &receipts[tampered-1]}
 	for i, s := range segmentsOf(t, path) {
 		if i%3 != 0 && !s.Active {
@@ -249,8 +257,7 @@ func TestEveryByteOfTheCutIsChanged(t *testing.T) {
 }
 
 // tamperings of a log whose lines and files are given; each says what is to be found, the first by its number.
-func TestALogIsTamperedWith(t *testing.T) {
-	path, receipts := tamperLog(t)
+func changeRecordsAndFiles(t *testing.T, path string, receipts []Receipt) {
 	all := segmentsOf(t, path)
 	closed := all[:len(all)-1]
 	active := all[len(all)-1]

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -47,12 +48,13 @@ func verifyOnce(path string, o VerifyOptions) (Report, error) {
 
 // files opens the files of a log one after the other, also while it is being written.
 type files struct {
-	path   string
-	v      *verifier
-	cut    Receipt
-	served string // name of the last closed segment, without what follows the numbers
-	ended  bool
-	close1 func() error
+	path    string
+	v       *verifier
+	cut     Receipt
+	served  string // name of the last closed segment, without what follows the numbers
+	queue   []Segment
+	ended   bool
+	release func() error // closes the file that is read
 }
 
 // begin has the verifier begin behind what retention has removed.
@@ -85,18 +87,22 @@ func (f *files) next() (*part, error) {
 		if f.ended {
 			return nil, nil
 		}
-		s, some, err := f.following()
-		if err != nil {
-			return nil, err
-		}
-		if some {
-			p, err := f.open(s)
-			if err == nil || !errors.Is(err, fs.ErrNotExist) {
-				return p, err
+		if len(f.queue) == 0 {
+			if err := f.list(); err != nil {
+				return nil, err
 			}
+		}
+		var p *part
+		var err error
+		if len(f.queue) > 0 {
+			p, err = f.open(f.queue[0])
+		} else {
+			p, err = f.openActive()
+		}
+		if errors.Is(err, fs.ErrNotExist) && len(f.queue) > 0 {
+			f.queue = nil
 			continue
 		}
-		p, err := f.openActive()
 		if p != nil || err != nil {
 			return p, err
 		}
@@ -104,18 +110,11 @@ func (f *files) next() (*part, error) {
 	return nil, fmt.Errorf("%s: the closed segments change too often to be read", SegmentsPath(f.path))
 }
 
-// following gives the closed segment after the last one that was opened.
-func (f *files) following() (Segment, bool, error) {
+// list queues the closed segments after the last one that was opened.
+func (f *files) list() error {
 	l, err := listBehind(f.path, f.cut)
-	if err != nil {
-		return Segment{}, false, err
-	}
-	for _, s := range l.closed {
-		if segmentName(s.First, s.Last) > f.served {
-			return s, true, nil
-		}
-	}
-	return Segment{}, false, nil
+	f.queue = slices.DeleteFunc(l.closed, func(s Segment) bool { return segmentName(s.First, s.Last) <= f.served })
+	return err
 }
 
 // openActive opens the file that is being written, if it is not closed in the same moment.
@@ -128,10 +127,10 @@ func (f *files) openActive() (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, some, err := f.following(); err != nil || some {
+	if err := f.list(); err != nil || len(f.queue) > 0 {
 		return nil, both(err, file.Close())
 	}
-	f.ended, f.close1 = true, file.Close
+	f.ended, f.release = true, file.Close
 	f.note(Segment{File: f.path, First: f.cut.Seq + 1, Active: true}, file)
 	return &part{file: f.path, lines: newLineReader(file), active: true}, nil
 }
@@ -155,7 +154,8 @@ func (f *files) open(s Segment) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.served, f.close1 = segmentName(s.First, s.Last), file.Close
+	f.queue = f.queue[1:]
+	f.served, f.release = segmentName(s.First, s.Last), file.Close
 	if err := s.readEnds(); err != nil {
 		f.spot(s, s.First, s.Last, fmt.Sprintf("the segment is not as it was written: %v", err))
 	}
@@ -165,7 +165,7 @@ func (f *files) open(s Segment) (*part, error) {
 	}
 	u, err := newUnpacker(file)
 	if err == nil {
-		f.close1 = u.close
+		f.release = u.close
 		u.bad = func(i int) {
 			f.spot(s, u.index.frames[i].first, u.index.lastOf(i), "the compressed bytes of these records are not those that were written")
 		}
@@ -191,7 +191,7 @@ func (f *files) withoutIndex(s Segment, file *os.File) (*part, error) {
 	if err != nil {
 		return nil, both(err, file.Close())
 	}
-	f.close1 = func() error { d.Close(); return file.Close() }
+	f.release = func() error { d.Close(); return file.Close() }
 	return &part{file: s.File, lines: newLineReader(untilError{d})}, nil
 }
 
@@ -207,9 +207,9 @@ func (u untilError) Read(b []byte) (int, error) {
 }
 
 func (f *files) close() {
-	if f.close1 != nil {
-		_ = f.close1() // read only
-		f.close1 = nil
+	if f.release != nil {
+		_ = f.release() // read only
+		f.release = nil
 	}
 }
 
