@@ -39,10 +39,11 @@ type Place struct {
 }
 
 func (p Place) String() string {
-	if p.File == "" {
+	name := filepath.Base(p.File)
+	if _, closed := parseSegmentName(name); !closed && name != cutName { // the log itself, which was asked for
 		return fmt.Sprintf("line %d", p.Line)
 	}
-	return fmt.Sprintf("%s, line %d", filepath.Base(p.File), p.Line)
+	return fmt.Sprintf("%s, line %d", name, p.Line)
 }
 
 func (p Problem) String() string {
