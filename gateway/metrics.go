@@ -134,6 +134,13 @@ func registerTokenMetrics(reg prometheus.Registerer, s *Service) {
 	counter := counters(reg)
 	counter("hsmgate_audit_refused_total", "Records that could not be made durable, whose calls were refused.", func() float64 { return float64(s.audit.Stats().Refused) })
 	counter("hsmgate_audit_repairs_total", "Times the audit log broke and was mended.", func() float64 { return float64(s.audit.Stats().Repairs) })
+	gauge("hsmgate_audit_segments", "Closed segments of the audit log.", func() float64 { return float64(s.audit.Stats().Segments) })
+	gauge("hsmgate_audit_segments_ok", "1 while the audit log is rotated, compressed and removed as it should be and its closed segments are there.", func() float64 {
+		if s.audit.Stats().Trouble == nil {
+			return 1
+		}
+		return 0
+	})
 	gauge("hsmgate_store_ready", "1 while the database is followed, 0 while it is away and changes are refused.", func() float64 {
 		if s.store.Ready() == nil {
 			return 1

@@ -152,6 +152,20 @@ type Audit struct {
 	// Timeout is how long a call waits for its record to become durable before
 	// its result is thrown away. Default 5s.
 	Timeout time.Duration `yaml:"timeout"`
+	// SegmentSize is how many bytes the file may hold before it is closed and
+	// goes on in a new one; closed segments lie in the folder beside it, with .d
+	// added. Default 268435456 (256 MiB).
+	SegmentSize int64 `yaml:"segment_size"`
+	// SegmentAge is how old its first record may become before the same.
+	// Default 24h.
+	SegmentAge time.Duration `yaml:"segment_age"`
+	// Compress compresses closed segments (zstd). Default true.
+	Compress *bool `yaml:"compress"`
+	// Retention is how old the last record of a closed segment may become
+	// before the segment is removed. What the log's key has signed for that
+	// record stays in its place, in the file cut; without such a signature
+	// nothing is removed. Default none: all are kept.
+	Retention time.Duration `yaml:"retention"`
 }
 
 // Rotation says how keys get new versions.

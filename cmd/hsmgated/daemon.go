@@ -211,7 +211,16 @@ func openAudit(c *Config, log *zap.Logger) (*audit.Log, error) {
 		return nil, fmt.Errorf("the folder of the audit log: %w", err)
 	}
 	return audit.Open(c.Audit.Path, audit.Options{
-		Timeout: c.Audit.Timeout,
+		Timeout:     c.Audit.Timeout,
+		SegmentSize: c.Audit.SegmentSize, SegmentAge: c.Audit.SegmentAge, Retention: c.Audit.Retention,
+		Uncompressed: c.Audit.Compress != nil && !*c.Audit.Compress,
+		OnTrouble: func(what string, err error) {
+			if err != nil {
+				log.Error("a part of the work with the audit log's segments fails; it is tried again", zap.String("part", what), zap.Error(err))
+				return
+			}
+			log.Info("a part of the work with the audit log's segments goes on again", zap.String("part", what))
+		},
 		OnRecovered: func(r audit.Recovery) {
 			log.Warn("the audit log ended with an unfinished line, which nobody had been told about; it was cut off",
 				zap.Stringer("after", r.After), zap.Int64("bytes", r.Bytes))

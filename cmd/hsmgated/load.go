@@ -65,6 +65,9 @@ func parseConfig(text []byte, path string) (*Config, error) {
 	return c, nil
 }
 
+// minSegment is the least size of a segment of the audit log: less would be files for their own sake.
+const minSegment = 64 << 10
+
 func (c *Config) setDefaults() {
 	for field, value := range map[*string]string{
 		&c.Listen: "127.0.0.1:8080", &c.Account: "000000000000", &c.Region: "us-east-1",
@@ -79,6 +82,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.Audit.Timeout == 0 {
 		c.Audit.Timeout = 5 * time.Second
+	}
+	if c.Audit.SegmentSize == 0 {
+		c.Audit.SegmentSize = 256 << 20
+	}
+	if c.Audit.SegmentAge == 0 {
+		c.Audit.SegmentAge = 24 * time.Hour
 	}
 	if c.StopTimeout == 0 {
 		c.StopTimeout = 20 * time.Second
@@ -154,6 +163,9 @@ func (c *Config) check() error {
 	}
 	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
 		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
+	}
+	if c.Audit.SegmentSize < minSegment || c.Audit.SegmentAge < time.Minute || c.Audit.Retention < 0 {
+		wrong("audit: segment_size is %d at least, segment_age 1m, and retention is not negative", minSegment)
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")

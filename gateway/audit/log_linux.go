@@ -21,6 +21,7 @@ type Log struct {
 
 	// The writer's own.
 	headFile *headFile
+	base     walker // the place in the chain where the file begins
 	seq      uint64 // of the last durable record
 	sum      hash   // of its line
 	size     int64  // of the file up to it
@@ -35,6 +36,14 @@ type Log struct {
 	hurt     bool   // someone else changed the file's length: its content is to be verified before going on
 	rescued  string // where the content of a deleted file was saved
 	nextTry  time.Time
+
+	// The writer's own, about closing the file (rotate_linux.go).
+	began    time.Time   // when its first record was made
+	age      *time.Timer // fires when the file is old enough
+	nextTurn time.Time   // after a rotation that failed: not before
+	next     *disk       // it may stand at the log's path now; set until that is known
+	turning  Segment     // what the file becomes then
+	keeper   *keeper
 
 	// What the writer shows, and the watch on it.
 	mu      sync.Mutex
@@ -55,7 +64,7 @@ type Log struct {
 // Stats are the log's figures since Open.
 type Stats struct {
 	Head     Receipt       // the last durable record
-	Size     int64         // bytes of the log
+	Size     int64         // bytes of the file that is being written
 	Appended uint64        // records made durable
 	Batches  uint64        // writes with their fdatasync
 	Refused  uint64        // records that were refused
@@ -64,6 +73,8 @@ type Stats struct {
 	LastSync time.Duration // what the last fdatasync took
 	MaxSync  time.Duration // and the slowest
 	Broken   error         // why Append is refused now, or nil
+	Segments int           // closed segments
+	Trouble  error         // what fails beside the writing of records (Options.OnTrouble), or nil
 }
 
 // entry is one record on its way through the writer.
@@ -98,6 +109,8 @@ func newLog(d *disk, o Options) *Log {
 	l.watch = time.AfterFunc(time.Hour, l.stall)
 	l.watch.Stop()
 	l.quickest.Store(math.MaxInt64)
+	l.age = time.NewTimer(time.Hour)
+	l.age.Stop()
 	return l
 }
 
@@ -188,6 +201,7 @@ func (l *Log) Stats() Stats {
 	s := l.shown
 	l.mu.Unlock()
 	s.Queued, s.Refused = len(l.queue), l.refused.Load()
+	s.Segments, s.Trouble = l.keeper.status()
 	if l.stalled.Load() {
 		s.Broken = l.stalledError()
 	}

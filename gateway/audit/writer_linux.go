@@ -18,6 +18,10 @@ func (l *Log) run() {
 		select {
 		case e := <-l.queue:
 			l.commit(e)
+			l.rotateIfDue()
+			continue
+		case <-l.age.C:
+			l.rotateIfDue()
 			continue
 		case <-l.quit:
 		}
@@ -169,6 +173,9 @@ func (l *Log) write() error {
 	if err := l.disk.answer(); err != nil {
 		return l.fail("it cannot be made durable", err)
 	}
+	if l.seq == l.base.seq {
+		l.setBegan(begun)
+	}
 	l.seq, l.sum, l.size, l.dirty = seq, sum, end, false
 	// The head goes before the answers: from now on a cut of any answered record shows. If it cannot be
 	// written the records are durable all the same and are answered; the next batch mends the head first.
@@ -264,6 +271,8 @@ func (l *Log) finish() {
 	l.batch, l.places = l.batch[:0], l.places[:0]
 	l.begin()
 	l.nextTry = time.Time{}
-	l.broken = both(both(l.ready(), l.headFile.close()), l.disk.f.Close())
+	err := l.ready()
+	l.keeper.close() // before another process may take the lock
+	l.broken = both(both(err, l.headFile.close()), l.disk.f.Close())
 	l.end(nil)
 }
