@@ -65,13 +65,13 @@ func (x *Index) Records() (first, last uint64) { return x.log.first, x.log.end }
 // Headless says that the log has no head, so that what was cut off its end cannot be seen.
 func (x *Index) Headless() bool { return x.log.headless }
 
-// Unkept says why the index could not be written. Answers are right all the same, but read the whole log.
+// Unkept says why the index could not be read or written. Answers are right all the same, but read the whole log.
 func (x *Index) Unkept() error { return x.unkept }
 
 // update finds the blocks that are good, and makes the others.
 func (x *Index) update() error {
 	missing, err := x.bind()
-	if err != nil || len(missing) == 0 {
+	if err != nil || len(missing) == 0 || x.unkept != nil {
 		return err
 	}
 	if err := x.folder.make(); err != nil {
@@ -108,7 +108,7 @@ func (x *Index) bind() (missing []uint64, err error) {
 		}
 		h, ok, err := x.folder.head(first)
 		if err != nil {
-			return nil, err
+			x.unkept = err
 		}
 		if known = ok && h.first == first && h.count == x.o.size && h.last == last; known {
 			x.heads[first], last = h, h.prev
