@@ -46,7 +46,9 @@ func question(rnd *rand.Rand, all []audit.Record) (q Question) {
 	r := all[rnd.IntN(len(all))]
 	other := all[rnd.IntN(len(all))]
 	parts := []func(){
-		func() { q.Key = []string{r.KeyID, r.KeyARN, r.Resource, "alias/a1", "0000000*", r.SourceKeyARN}[rnd.IntN(6)] },
+		func() {
+			q.Key = []string{r.KeyID, r.KeyARN, r.Resource, "alias/a1", "0000000*", r.SourceKeyARN}[rnd.IntN(6)]
+		},
 		func() {
 			q.Principal = []string{r.Principal, "user/u3", "u4", "assumed-role/ci/*", "arn:aws:sts:*", "nobody"}[rnd.IntN(6)]
 		},
