@@ -93,17 +93,17 @@ func madeQuestions(n int) [][]string {
 func (p *queryPart) print(w io.Writer) {
 	fmt.Fprintf(w, "\na made log of %d records (appended in %.0f s): %.0f bytes a record, its index %.0f\n", p.Records, p.AppendSeconds, p.LogBytes, p.IndexBytes)
 	for _, b := range p.Build {
-		fmt.Fprintf(w, "index of %d records: %.1f s, %.0f MB of memory\n", b.Records, b.Seconds, b.RSS)
+		fmt.Fprintf(w, "index of %d records: %.1f s (%.1f s of CPU), %.0f MB of memory\n", b.Records, b.Seconds, b.CPU, b.RSS)
 	}
 	fmt.Fprintf(w, "memory over that of a tenth: %.2f, goal %.2f: %s\n\n", p.MemoryGoal.Is, p.MemoryGoal.Limit, mark(p.MemoryGoal))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "found\tcold ms\twarm ms\tMB\t  question")
+	fmt.Fprintln(t, "found\tcold ms\twarm ms\tCPU ms\tMB\t  question")
 	for _, q := range p.Questions {
 		question := q.Question
 		if len(question) > 90 {
 			question = question[:89] + "…"
 		}
-		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t  %s\n", q.Found, q.Cold, q.Warm, q.RSS, question)
+		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t%.0f\t  %s\n", q.Found, q.Cold, q.Warm, q.CPU, q.RSS, question)
 	}
 	_ = t.Flush()
 	fmt.Fprintf(w, "slowest: %.2f s, goal %.1f s: %s\n", p.Goal.Is, p.Goal.Limit, mark(p.Goal))

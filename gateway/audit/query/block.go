@@ -54,8 +54,8 @@ type list struct {
 	bytes []byte
 }
 
-func (l *list) code(text string) uint32 {
-	code, ok := l.codes[text]
+func (l *list) code(text []byte) uint32 {
+	code, ok := l.codes[string(text)]
 	if ok {
 		return code
 	}
@@ -63,22 +63,30 @@ func (l *list) code(text string) uint32 {
 		l.codes = make(map[string]uint32)
 	}
 	code = uint32(len(l.codes))
-	l.codes[text] = code
+	l.codes[string(text)] = code
 	l.bytes = binary.BigEndian.AppendUint32(l.bytes, uint32(len(text)))
 	l.bytes = append(l.bytes, text[:min(len(text), maxName)]...)
 	return code
 }
 
+func newBuilder(records uint64) *builder {
+	b := &builder{times: make([]byte, 0, 8*records), marks: make([]byte, 0, 8*records)}
+	for i := range b.codes {
+		b.codes[i] = make([]uint32, 0, records)
+	}
+	return b
+}
+
 // add takes the next record.
-func (b *builder) add(line audit.Line, r *audit.Record) {
-	at := nanos(r.Time)
+func (b *builder) add(line audit.Line, r *row) {
+	at := r.at
 	if b.head.count == 0 {
 		b.head.first, b.head.prev, b.head.min, b.head.max = line.Seq, line.Prev, at, at
 	}
 	b.head.count++
 	b.head.last, b.head.min, b.head.max = line.Hash, min(b.head.min, at), max(b.head.max, at)
 	for i := range columns {
-		text := columns[i].of(r)
+		text := r.texts[i]
 		if columns[i].hashed {
 			b.codes[i] = append(b.codes[i], sumOf(text))
 		} else {

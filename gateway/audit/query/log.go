@@ -129,7 +129,7 @@ func (l *log) damaged(format string, args ...any) error {
 
 // block gathers records from the first to the last.
 func (l *log) block(first, last uint64) (*builder, error) {
-	b := &builder{}
+	b, r := newBuilder(last-first+1), row{}
 	for seq := first; seq <= last; seq++ {
 		line, err := l.line(seq)
 		if errors.Is(err, io.EOF) {
@@ -138,8 +138,7 @@ func (l *log) block(first, last uint64) (*builder, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := l.record(line)
-		if err != nil {
+		if err := l.rowOf(line, &r); err != nil {
 			return nil, err
 		}
 		b.add(line, &r)

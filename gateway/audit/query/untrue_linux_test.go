@@ -93,7 +93,7 @@ func forge(t testing.TB, path, dir string, first uint64, change func(line *audit
 		t.Fatal(err)
 	}
 	defer l.close()
-	b := &builder{}
+	b := newBuilder(small)
 	for seq := first; seq < first+small; seq++ {
 		line, err := l.line(seq)
 		if err != nil {
@@ -105,7 +105,8 @@ func forge(t testing.TB, path, dir string, first uint64, change func(line *audit
 		}
 		last := line.Hash
 		change(&line, &r)
-		b.add(line, &r)
+		of := rowOfRecord(&r)
+		b.add(line, &of)
 		b.head.last = last
 	}
 	put(t, folder(dir).name(first), b.encode())
