@@ -144,28 +144,30 @@ func foundAt(line audit.Line, r audit.Record) Found {
 	return Found{Receipt: audit.Receipt{Seq: line.Seq, Hash: hex.EncodeToString(line.Hash[:])}, Text: bytes.Clone(line.Text), Record: r}
 }
 
-// candidates asks the block, which is made anew if its file is damaged.
-func (x *Index) candidates(first uint64, c *compiled) ([]candidate, bool, error) {
+// candidates asks a block. One whose file is damaged is made anew; if that is damaged, too, or a part of the block is gone from the log, what
+// the log has is asked.
+func (x *Index) candidates(first uint64, c *compiled) (all []candidate, kept bool, err error) {
+	for again := range 3 {
+		if all, kept, err = x.once(first, c); !kept || !errors.Is(err, errBroken) {
+			return all, kept, err
+		}
+		if delete(x.heads, first); again == 0 && first >= x.log.first {
+			if err := x.index(first); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	return all, kept, err
+}
+
+func (x *Index) once(first uint64, c *compiled) ([]candidate, bool, error) {
 	s, kept, err := x.block(first)
-	var all []candidate
-	if err == nil {
-		all, err = s.list(c, x.log.first)
-		s.close()
-	}
-	if !kept || !errors.Is(err, errBroken) {
-		return all, kept, err
-	}
-	file, err := x.index(first)
 	if err != nil {
-		return nil, false, err
+		return nil, kept, err
 	}
-	from := bytes.NewReader(file)
-	h, err := readHead(from, from.Size())
-	if err != nil {
-		return nil, false, err
-	}
-	all, err = (&sealed{head: h, from: from, room: &x.room}).list(c, x.log.first)
-	return all, false, err
+	defer s.close()
+	all, err := s.list(c, x.log.first)
+	return all, kept, err
 }
 
 // list gives the candidates of a block from the record from on.

@@ -85,7 +85,7 @@ func (x *Index) update() error {
 		if x.o.Progress != nil {
 			x.o.Progress(missing[i]-1, x.log.end)
 		}
-		if _, err := x.index(missing[i]); err != nil {
+		if err := x.index(missing[i]); err != nil {
 			return err
 		}
 	}
@@ -120,23 +120,22 @@ func (x *Index) bind() (missing []uint64, err error) {
 }
 
 // index makes a full block of the log, and keeps it.
-func (x *Index) index(first uint64) (file []byte, err error) {
+func (x *Index) index(first uint64) error {
 	b, err := x.log.block(first, first+x.o.size-1)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if before, ok := x.heads[first-x.o.size]; ok && before.last != b.head.prev {
-		return nil, x.log.damaged("record %d does not continue the chain", first)
+		return x.log.damaged("record %d does not continue the chain", first)
 	}
 	if behind, ok := x.heads[first+x.o.size]; ok && behind.prev != b.head.last {
-		return nil, x.log.damaged("record %d does not continue the chain", first+x.o.size)
+		return x.log.damaged("record %d does not continue the chain", first+x.o.size)
 	}
-	file = b.encode()
-	x.unkept = x.folder.write(first, file)
+	x.unkept = x.folder.write(first, b.encode())
 	if delete(x.heads, first); x.unkept == nil {
 		x.heads[first] = b.head
 	}
-	return file, nil
+	return nil
 }
 
 // block gives a block: of its file, or, where it has none, of the log. kept tells them apart.
