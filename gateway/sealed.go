@@ -73,6 +73,7 @@ func (c *Call) recordSource() {
 	}
 	from := &c.source.record
 	c.record.SourceKeyARN, c.record.SourceVersion, c.record.SourceContext = from.KeyARN, from.KeyVersion, from.EncryptionContext
+	c.record.SourceReason = from.Reason
 	if from.KeyARN == "" {
 		c.record.SourceKeyARN = from.Resource
 	}

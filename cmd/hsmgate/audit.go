@@ -13,7 +13,7 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
-	return group("audit", "Check the audit log", newAuditVerify(a), newAuditSegments(a))
+	return group("audit", "Check the audit log, and ask it", newAuditVerify(a), newAuditSegments(a), newAuditQuery(a))
 }
 
 // auditReport is the answer of audit verify in JSON.
@@ -54,10 +54,8 @@ A log that the gateway is writing can be checked too. Exit code 1: it is not int
 			case errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) && path.Path == audit.HeadPath(args[0]):
 				return &hintedError{&noError{fmt.Errorf("%s is missing: what was cut off the log's end could not be seen", path.Path)},
 					"give the head that you kept with --head seq:hash"}
-			case errors.Is(err, audit.ErrDamaged):
-				return &noError{err}
 			case err != nil:
-				return err
+				return damagedLog(err)
 			}
 			if err := a.print(auditReport{r.Intact(), r}, func(w io.Writer) { printReport(w, args[0], r) }); err != nil {
 				return err
@@ -71,6 +69,14 @@ A log that the gateway is writing can be checked too. Exit code 1: it is not int
 	c.Flags().StringVar(&head, "head", "", "seq:hash of the last record (default: what LOG.head says)")
 	c.Flags().StringArrayVar(&receipts, "receipt", nil, "seq:hash of a record that has to be in the log; may be repeated")
 	return c
+}
+
+// damagedLog makes the answer no of a log that is not as it was written.
+func damagedLog(err error) error {
+	if errors.Is(err, audit.ErrDamaged) {
+		return &noError{err}
+	}
+	return err
 }
 
 func verifyOptions(head string, receipts []string) (audit.VerifyOptions, error) {

@@ -32,7 +32,7 @@ import (
 // exitCodes is the end of every help text.
 const exitCodes = `Exit codes:
   0  done
-  1  the answer is no: the signature is not good, the audit log is not intact
+  1  the answer is no: the signature is not good, the audit log is not intact, no record matches
   2  wrong usage: a flag's value, a file to read that is missing, HSMGATE_URL, HSMGATE_TOKEN
   3  not authenticated, or not allowed
   4  no such key or alias

@@ -61,7 +61,8 @@ type Record struct {
 
 	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
-	Reason        string `json:"reason,omitempty"`
+	Reason        string `json:"reason,omitempty"`       // what decided: "key-policy/<Sid or number>", "policy/<name>/<Sid or number>", "grant/<id>", "role/…", "approval-rule", or "default" where nothing allows
+	SourceReason  string `json:"sourceReason,omitempty"` // of ReEncrypt: what decided on the key that decrypts
 	LatencyMicros int64  `json:"latencyMicros,omitempty"`
 }
 
@@ -121,6 +122,7 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)
+	b = appendText(b, `,"sourceReason":"`, r.SourceReason)
 	b = appendInt(b, `,"latencyMicros":`, r.LatencyMicros)
 	return append(b, '}')
 }

@@ -20,6 +20,7 @@ type report struct {
 	Creating *creating   `json:"creating,omitempty"`
 	Fair     []fairRow   `json:"fair,omitempty"`
 	Soak     *soak       `json:"soak,omitempty"`
+	Query    *queryPart  `json:"query,omitempty"`
 }
 
 // machine is what the figures were measured on.
