@@ -50,10 +50,10 @@ func (f *asked) question() (q query.Question, err error) {
 	if q.Outcome != "" && !slices.Contains(outcomes, q.Outcome) {
 		return q, usagef("--outcome is one of %s, not %q", strings.Join(outcomes, ", "), q.Outcome)
 	}
-	if q.Since, err = moment("since", f.since, now, false); err != nil {
+	if q.Since, err = parseMoment("since", f.since, now, false); err != nil {
 		return q, err
 	}
-	if q.Until, err = moment("until", f.until, now, true); err != nil {
+	if q.Until, err = parseMoment("until", f.until, now, true); err != nil {
 		return q, err
 	}
 	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
@@ -96,8 +96,8 @@ const dateForm = "2006-01-02"
 
 var agoForm = regexp.MustCompile(`^(\d{1,6})([dhm])$`)
 
-// moment reads a time, a date, or how long ago it was.
-func moment(flag, text string, now time.Time, end bool) (time.Time, error) {
+// parseMoment reads a time, a date, or how long ago it was.
+func parseMoment(flag, text string, now time.Time, end bool) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
