@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/audit/sink"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/hsm"
 )
@@ -146,6 +147,9 @@ type Audit struct {
 	// Timeout is how long a call waits for its record to become durable before
 	// its result is thrown away. Default 5s.
 	Timeout time.Duration `yaml:"timeout"`
+	// Sinks are further places that the records are sent to, such as a SIEM, beside the log:
+	// docs/siem.md. None holds up a call. Default none.
+	Sinks []sink.Config `yaml:"sinks"`
 }
 
 // Rotation says how keys get new versions.
