@@ -17,8 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syslog sends RFC 5424 messages: one in each datagram (RFC 5426, unix), or counted by octets on a stream (RFC 6587,
-// section 3.4.1, and RFC 5425).
+// syslog sends RFC 5424 messages: one in each datagram (RFC 5426), or counted by octets on a stream (RFC 6587, section
+// 3.4.1, and RFC 5425). To a socket of this machine it writes what syslog(3) does, which is what its readers take there:
+// rsyslog and journald would take the header of RFC 5424 for text.
 type syslog struct {
 	at   address
 	tls  *tls.Config
@@ -204,6 +205,9 @@ func (s *syslog) format(m *message, text []byte) []byte {
 	}
 	if m.record.Operation == "Alert" {
 		severity = 1
+	}
+	if s.at.network == "unix" {
+		return append(fmt.Appendf(nil, "<%d>%s hsmgate[%d]: ", facility<<3|severity, m.record.Time.Local().Format(time.Stamp), os.Getpid()), text...)
 	}
 	b := fmt.Appendf(nil, "<%d>1 %s %s hsmgate %d %s [meta sequenceId=\"%d\"] ", facility<<3|severity, m.record.Time.UTC().Format("2006-01-02T15:04:05.000000Z"),
 		printable(s.host, 255), os.Getpid(), printable(m.record.Operation, maxMessageID), (m.Seq-1)%maxSequence+1)
