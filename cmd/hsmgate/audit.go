@@ -13,7 +13,7 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
-	return group("audit", "Check the audit log", newAuditVerify(a))
+	return group("audit", "Check the audit log, and write its records for other tools", newAuditVerify(a), newAuditExport(a))
 }
 
 // auditReport is the answer of audit verify in JSON.
