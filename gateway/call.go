@@ -54,7 +54,7 @@ type Call struct {
 
 	record audit.Record
 	undo   func() // takes back what was made when its record could not be kept
-	unlock func() // ends the call's right to change; see Op.changes
+	unlock func() // see release and Op.changes
 }
 
 // undoBy sets how the change that the call made is taken back when its record
@@ -80,19 +80,25 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 	start := time.Now()
 	c.op = op
 	ctx = hsm.WithCaller(ctx, policy.Sharer(c.Principal.ARN)) // callers take turns at the token
-	defer func() {
-		if c.unlock != nil {
-			c.unlock()
-		}
-	}()
+	defer c.release()
 	out, err := s.attempt(ctx, c, decode)
 	if err = s.finish(ctx, c, start, err); err != nil {
+		c.release()
+		holdDenial(ctx, start, err)
 		if plain, ok := out.(wiper); ok {
 			plain.Wipe()
 		}
 		return nil, err
 	}
 	return out, nil
+}
+
+// release ends the call's right to change.
+func (c *Call) release() {
+	if c.unlock != nil {
+		c.unlock()
+		c.unlock = nil
+	}
 }
 
 // wiper is what holds a plaintext that is to be cleared when it was used.
