@@ -22,6 +22,7 @@ var notRun = []string{
 var documented = map[string]string{
 	"access.md":   "hsmgate audit verify var/audit/audit.log",
 	"approval.md": `grep -q '"operation":"Sign".*"approvalId"' var/audit/audit.log`,
+	"siem.md":     "jq -e '.Records | length > 0' events.json >/dev/null && test -s hour.jsonl && grep -q '^whsec_.\\{44\\}$' pager.secret",
 	"identity.md": "hsmgated role list --state ./var | grep -q ^release",
 }
 
