@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,4 +30,26 @@ func openSinks(c *Config, log *audit.Log, zap *zap.Logger, metrics prometheus.Re
 		return nil, nil
 	}
 	return sink.Open(c.Audit.Sinks, sink.Options{Log: log, Path: c.Audit.Path, Home: export.Home{Account: c.Account, Region: c.Region}, Zap: zap, Metrics: metrics})
+}
+
+// sinks looks at the files that sinks need, and how far each has come. It sends nothing.
+func (f *findings) sinks(c *Config) {
+	for _, s := range c.Audit.Sinks {
+		if err := sink.Ready(s); err != nil {
+			f.failed("audit sink", fmt.Errorf("%s: %w", s.Name, err))
+			continue
+		}
+		head, err := audit.ReadHead(c.Audit.Path)
+		at, cursorErr := sink.At(c.Audit.Path, s.Name)
+		switch {
+		case errors.Is(cursorErr, fs.ErrNotExist) || errors.Is(err, fs.ErrNotExist):
+			f.add(stateOK, "audit sink", "", "%s: %s, not begun yet", s.Name, s.Type)
+		case errors.Join(err, cursorErr) != nil:
+			f.failed("audit sink", fmt.Errorf("%s: %w", s.Name, errors.Join(err, cursorErr)))
+		case at.Seq < head.Seq:
+			f.add(stateNote, "audit sink", "if it does not catch up, the daemon's log says why", "%s: %s, %d of %d records are not delivered yet", s.Name, s.Type, head.Seq-at.Seq, head.Seq)
+		default:
+			f.add(stateOK, "audit sink", "", "%s: %s, all %d records are delivered", s.Name, s.Type, at.Seq)
+		}
+	}
 }

@@ -53,6 +53,18 @@ func Open(configs []Config, o Options) (*Set, error) {
 	return s, nil
 }
 
+// Ready says whether the files that a sink needs are as they should be.
+func Ready(c Config) error {
+	to, err := newTarget(c.withDefaults())
+	if err == nil {
+		to.close()
+	}
+	return err
+}
+
+// At is the last record that a sink of the log has delivered; fs.ErrNotExist for one that has not begun.
+func At(log, name string) (audit.Receipt, error) { return readCursor(cursorPath(log, name)) }
+
 // Start starts the sinks. A nil Set has none.
 func (s *Set) Start() {
 	if s == nil {
