@@ -20,7 +20,7 @@ import (
 // message is one record in the shape of its sink.
 type message struct {
 	audit.Line
-	record audit.Record
+	record audit.Record // for filters and syslog
 	text   []byte
 }
 
@@ -167,7 +167,7 @@ func receipt(l audit.Line) audit.Receipt {
 	return audit.Receipt{Seq: l.Seq, Hash: fmt.Sprintf("%x", l.Hash)}
 }
 
-// messages filters and shapes. A record that cannot be shaped is sent as it is: it is not passed over.
+// messages filters and shapes.
 func (s *sink) messages(lines []audit.Line) ([]message, error) {
 	batch := make([]message, 0, len(lines))
 	for _, l := range lines {
@@ -176,8 +176,10 @@ func (s *sink) messages(lines []audit.Line) ([]message, error) {
 		}
 		m := message{Line: l}
 		var err error
-		if m.record, err = l.Record(); err != nil {
-			return nil, fmt.Errorf("record %d: %w", l.Seq, err)
+		if len(s.config.Operations) > 0 || s.config.Type == "syslog" { // others do not look into it
+			if m.record, err = l.Record(); err != nil {
+				return nil, fmt.Errorf("record %d: %w", l.Seq, err)
+			}
 		}
 		if len(s.config.Operations) > 0 && !slices.Contains(s.config.Operations, m.record.Operation) {
 			continue

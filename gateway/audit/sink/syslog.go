@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -80,9 +79,6 @@ func (s *syslog) deliver(ctx context.Context, batch []message) error {
 }
 
 func (s *syslog) send(ctx context.Context, batch []message) error {
-	if s.stream() && s.conn != nil && s.hungUp() {
-		s.close()
-	}
 	if s.conn == nil {
 		if err := s.dial(ctx); err != nil {
 			return err
@@ -140,30 +136,30 @@ func (s *syslog) dial(ctx context.Context) (err error) {
 	return nil
 }
 
-// hungUp says whether the other side has ended the connection: what is written after that would be lost without an error.
-func (s *syslog) hungUp() bool {
-	if err := s.conn.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
-		return true
-	}
-	_, err := s.conn.Read(make([]byte, 1)) // nothing is ever sent this way
-	var timeout net.Error
-	return err == nil || errors.Is(err, io.EOF) || !errors.As(err, &timeout) || !timeout.Timeout()
-}
-
-// arrived waits until the other machine has acknowledged all bytes: syslog itself has no word for it.
+// arrived waits until the other machine has acknowledged all bytes: syslog itself has no word for it, and a write to a
+// connection that the other side has closed succeeds.
 func (s *syslog) arrived(ctx context.Context) error {
 	for {
-		unacknowledged := 0
+		left, broken := 0, 0
 		var err error
-		if controlErr := s.raw.Control(func(fd uintptr) { unacknowledged, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); controlErr != nil {
+		if controlErr := s.raw.Control(func(fd uintptr) {
+			if left, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
+				broken, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+			}
+		}); controlErr != nil {
 			return controlErr
 		}
-		if err != nil || unacknowledged == 0 {
+		switch {
+		case err != nil:
 			return err
+		case broken != 0:
+			return unix.Errno(broken)
+		case left == 0:
+			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d bytes are not acknowledged: %w", unacknowledged, ctx.Err())
+			return fmt.Errorf("%d bytes are not acknowledged: %w", left, ctx.Err())
 		case <-time.After(time.Millisecond):
 		}
 	}
