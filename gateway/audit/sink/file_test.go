@@ -89,11 +89,11 @@ func TestStdout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := os.Stdout
+	usual := os.Stdout
 	os.Stdout = write
 	b := newBench(t)
 	b.start(Config{Name: "out", Type: "stdout"})
-	os.Stdout = real
+	os.Stdout = usual
 	b.add(3000, "Sign") // more than the pipe holds, and nobody reads
 	b.until("it hangs", func() bool { return b.log.Head().Seq == 3000 && b.metric("hsmgate_audit_sink_behind", "out") > 0 })
 	text := make(chan []byte)
