@@ -49,6 +49,7 @@ type Log struct {
 
 	queuing  atomic.Pointer[func() bool] // see GatherWhile
 	quickest atomic.Int64                // nanoseconds that the quickest call took, of those that wait; see noteQuick
+	synced   atomic.Pointer[func(time.Duration, int)]
 }
 
 // Stats are the log's figures since Open.
@@ -174,6 +175,9 @@ func (l *Log) stalledError() error {
 // caller that is kept waiting, so the log gathers records from fewer than 12 callers too, and for up to a quarter
 // of the time that calls take, but no longer than five times Options.Gather. queuing must return at once.
 func (l *Log) GatherWhile(queuing func() bool) { l.queuing.Store(&queuing) }
+
+// OnSync has f told of every fdatasync of the log: what it took, and of how many records. The writer waits for f.
+func (l *Log) OnSync(f func(took time.Duration, records int)) { l.synced.Store(&f) }
 
 // Head gives the last durable record; Seq 0 if there is none.
 func (l *Log) Head() Receipt { return l.Stats().Head }

@@ -160,7 +160,7 @@ func (l *Log) write() error {
 	if err := l.disk.sync(); err != nil {
 		return l.fail("it cannot be made durable", err)
 	}
-	l.noteSync(time.Since(begun))
+	l.noteSync(time.Since(begun), len(places))
 	// A crash from here on leaves durable lines that were not answered. That is within the promise.
 	end := l.size + int64(len(l.buf))
 	if err := l.inPlace(end); err != nil { // synced into a file that nobody will find
@@ -219,10 +219,13 @@ func (l *Log) end(err error) {
 	l.places = l.places[:0]
 }
 
-func (l *Log) noteSync(d time.Duration) {
+func (l *Log) noteSync(d time.Duration, records int) {
 	l.mu.Lock()
 	l.shown.LastSync, l.shown.MaxSync = d, max(d, l.shown.MaxSync)
 	l.mu.Unlock()
+	if f := l.synced.Load(); f != nil {
+		(*f)(d, records)
+	}
 }
 
 // stall is called by the watch when a batch has taken too long: it answers what waits, and again what comes to
