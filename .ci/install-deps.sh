@@ -36,6 +36,7 @@ for group in "$@"; do
     want libnss3-tools has certutil
     want postgresql lib '/usr/lib/postgresql/*/bin/initdb'
     want jq has jq
+    want rsyslog test -x /usr/sbin/rsyslogd
     want openssh-client has ssh-keygen
     want awscli has /usr/bin/aws
     has promtool >/dev/null || promtool=wanted

@@ -13,7 +13,7 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
-	return group("audit", "Check the audit log, and ask it", newAuditVerify(a), newAuditSegments(a), newAuditQuery(a))
+	return group("audit", "Check the audit log, ask it, and write its records for other tools", newAuditVerify(a), newAuditSegments(a), newAuditQuery(a), newAuditExport(a))
 }
 
 // auditReport is the answer of audit verify in JSON.

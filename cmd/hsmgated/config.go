@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/audit/sink"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/tracing"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -166,6 +167,9 @@ type Audit struct {
 	// record stays in its place, in the file cut; without such a signature
 	// nothing is removed. Default none: all are kept.
 	Retention time.Duration `yaml:"retention"`
+	// Sinks are further places that the records are sent to, such as a SIEM, beside the log:
+	// docs/siem.md. None holds up a call. Default none.
+	Sinks []sink.Config `yaml:"sinks"`
 }
 
 // Rotation says how keys get new versions.

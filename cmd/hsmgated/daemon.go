@@ -21,6 +21,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/audit/sink"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/gateway/tracing"
@@ -41,6 +42,7 @@ type daemon struct {
 	store      *store.Store
 	identities *identity.Identities
 	audit      *audit.Log
+	sinks      *sink.Set
 	token      *hsm.Token
 	registry   *prometheus.Registry
 	tracing    *tracing.Tracing // nil: off
@@ -81,6 +83,9 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		log.Warn(noSuchRole(name), zap.String("do", "hsmgated role create "+name))
 	}
 	if d.audit, err = openAudit(c, log); err != nil {
+		return nil, err
+	}
+	if d.sinks, err = openSinks(c, d.audit, log, d.registry); err != nil {
 		return nil, err
 	}
 	token := c.Token
@@ -259,6 +264,7 @@ func (d *daemon) close() error {
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
 	}
+	d.sinks.Stop() // once they know the last record
 	if d.service != nil {
 		errs = append(errs, d.service.Close())
 	}

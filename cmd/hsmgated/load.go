@@ -111,6 +111,11 @@ func (c *Config) resolve(dir string) {
 		absolute(dir, &c.IdentityProviders[i].JWKSFile)
 		absolute(dir, &c.IdentityProviders[i].CAFile)
 	}
+	for i := range c.Audit.Sinks {
+		for _, p := range c.Audit.Sinks[i].Files() {
+			absolute(dir, p)
+		}
+	}
 	for name, value := range c.Environment {
 		if strings.HasPrefix(value, "./") {
 			c.Environment[name] = filepath.Join(dir, value)
@@ -148,7 +153,7 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
-	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check())
+	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check(), c.checkSinks())
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
 	}

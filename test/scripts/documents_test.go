@@ -25,6 +25,7 @@ var documented = map[string]string{
 	"approval.md":    `grep -q '"operation":"Sign".*"approvalId"' var/audit/audit.log`,
 	"monitoring.md":  `grep -q '"operation":"GetMetrics","outcome":"allowed"' var/audit/audit.log`,
 	"identity.md":    "hsmgated role list --state ./var | grep -q ^release",
+	"siem.md":        "jq -e '.Records | length > 0' events.json >/dev/null && test -s hour.jsonl && grep -q '^whsec_.\\{44\\}$' pager.secret",
 }
 
 // reader are the commands of a document as they are typed: one that is refused, since the
