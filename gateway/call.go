@@ -45,6 +45,7 @@ type Call struct {
 	badToken *api.Error
 	source   *Call  // of ReEncrypt: the same call, about the key that decrypts
 	whole    *Call  // of such a source: the call that it is a part of
+	items    []item // of SignBatch; see authorizeBatch
 	counted  string // id of the grant that allows the call, a use of which is to be taken; see takeUse
 	free     bool   // a dry run, which takes none, although it uses the key
 	// Of a call that is explained and not made: when it comes, and who is told of each
@@ -91,6 +92,9 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 			plain.Wipe()
 		}
 		return nil, err
+	}
+	if batch, ok := out.(*api.SignBatchResponse); ok {
+		s.noteItems(c, batch)
 	}
 	return out, nil
 }
@@ -205,28 +209,18 @@ func (s *Service) able(reads bool) *api.Error {
 // finish is step 5: the record is made durable, or the result is thrown away.
 func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
 	r := &c.record
-	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
-	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
-	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
-	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
-	if err != nil {
-		r.Outcome, r.ErrorCode, r.SignatureHash = string(err.Code.Outcome()), string(err.Code), ""
-	}
-	r.LatencyMicros = time.Since(start).Microseconds()
-	c.recordSource()
+	c.complete(s, start, err)
 
 	// The caller may be gone; what was done is recorded all the same.
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.auditTimeout)
 	defer cancel()
-	receipt, lost := s.audit.Append(wait, r)
-	if lost != nil {
+	if lost := s.append(wait, c, start, err); lost != nil {
 		if c.undo != nil {
 			c.undo()
 		}
 		err = notRecorded(lost)
 		r.Outcome, r.ErrorCode = string(api.Failed), string(err.Code)
 	}
-	c.Receipt = receipt
 	if err == nil && c.op.tracked && c.key != nil {
 		s.uses.note(c.key, r.KeyARN, c, s.now())
 		if from := c.source; from != nil {
@@ -236,4 +230,27 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	s.logCall(c, err)
 	s.metrics.observe(c.op, api.Outcome(r.Outcome), time.Since(start))
 	return err
+}
+
+// complete fills in the record of a call that has come to its end.
+func (c *Call) complete(s *Service, start time.Time, err *api.Error) {
+	r := &c.record
+	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
+	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
+	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
+	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
+	if err != nil {
+		r.Outcome, r.ErrorCode, r.SignatureHash = string(err.Code.Outcome()), string(err.Code), ""
+	}
+	r.LatencyMicros = time.Since(start).Microseconds()
+	c.recordSource()
+}
+
+// append makes the record of a call durable, or of a batch that of each item.
+func (s *Service) append(ctx context.Context, c *Call, start time.Time, err *api.Error) (lost error) {
+	if c.items != nil {
+		return s.appendItems(ctx, c, start, err)
+	}
+	c.Receipt, lost = s.audit.Append(ctx, &c.record)
+	return lost
 }

@@ -77,6 +77,12 @@ func (c *Client) Sign(ctx context.Context, in *api.SignRequest) (*api.SignRespon
 	return do[api.SignResponse](ctx, c, http.MethodPost, key(in.KeyId, "/sign"), nil, in)
 }
 
+// SignBatch signs up to 1,000 messages or digests with one key. The answer has a result or
+// an error for each; an error is that of all of them.
+func (c *Client) SignBatch(ctx context.Context, in *api.SignBatchRequest) (*api.SignBatchResponse, error) {
+	return do[api.SignBatchResponse](ctx, c, http.MethodPost, key(in.KeyId, "/sign-batch"), nil, in)
+}
+
 // Verify checks a signature. A bad one is an error with the code
 // api.KMSInvalidSignature. See VerifyFile.
 func (c *Client) Verify(ctx context.Context, in *api.VerifyRequest) (*api.VerifyResponse, error) {
