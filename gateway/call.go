@@ -43,11 +43,12 @@ type Call struct {
 	// badToken is what is wrong with the grant tokens, which only who may make the
 	// call is told.
 	badToken *api.Error
-	source   *Call  // of ReEncrypt: the same call, about the key that decrypts
-	whole    *Call  // of such a source: the call that it is a part of
-	items    []item // of SignBatch; see authorizeBatch
-	counted  string // id of the grant that allows the call, a use of which is to be taken; see takeUse
-	free     bool   // a dry run, which takes none, although it uses the key
+	source   *Call       // of ReEncrypt: the same call, about the key that decrypts
+	whole    *Call       // of such a source: the call that it is a part of
+	items    []item      // of SignBatch; see authorizeBatch
+	once     *repeatable // of Sign with an idempotency key
+	counted  string      // id of the grant that allows the call, a use of which is to be taken; see takeUse
+	free     bool        // a dry run, which takes none, although it uses the key
 	// Of a call that is explained and not made: when it comes, and who is told of each
 	// decision.
 	at        time.Time
@@ -85,6 +86,7 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 		if c.unlock != nil {
 			c.unlock()
 		}
+		c.letRepeat()
 	}()
 	out, err := s.attempt(ctx, c, decode)
 	if err = s.finish(ctx, c, start, err); err != nil {
@@ -221,7 +223,7 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 		err = notRecorded(lost)
 		r.Outcome, r.ErrorCode = string(api.Failed), string(err.Code)
 	}
-	if err == nil && c.op.tracked && c.key != nil {
+	if err == nil && c.op.tracked && c.key != nil && !c.repeats() {
 		s.uses.note(c.key, r.KeyARN, c, s.now())
 		if from := c.source; from != nil {
 			s.uses.note(from.key, from.record.KeyARN, c, s.now())
@@ -251,6 +253,12 @@ func (s *Service) append(ctx context.Context, c *Call, start time.Time, err *api
 	if c.items != nil {
 		return s.appendItems(ctx, c, start, err)
 	}
+	if s.recordedBefore(c, err) {
+		return nil
+	}
 	c.Receipt, lost = s.audit.Append(ctx, &c.record)
+	if lost == nil && err == nil {
+		s.noteRecord(c)
+	}
 	return lost
 }

@@ -114,6 +114,8 @@ type Config struct {
 	// recorded as failed. A limit that is left out is none: then only the queue in
 	// front of the token bounds them.
 	Limits gateway.Limits `yaml:"limits"`
+	// Idempotency says how answers to requests with an idempotency key are kept.
+	Idempotency gateway.Idempotency `yaml:"idempotency"`
 	// Sessions are the temporary credentials that workloads get for what they prove.
 	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no

@@ -23,6 +23,7 @@ func (a *Artifact) check(c *Checker) {
 const printable = `[\p{L}\p{M}\p{N}\p{P}\p{S} ]+`
 
 var (
+	idempotencyKeyShape  = shaped(1, 128, `[ -~]+`)
 	artifactNameShape    = shaped(1, 256, printable)
 	artifactVersionShape = shaped(1, 128, printable)
 	artifactDigestShape  = shaped(1, 135, `sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}`)

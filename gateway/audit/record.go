@@ -59,6 +59,8 @@ type Record struct {
 	ArtifactVersion string            `json:"artifactVersion,omitempty"`
 	ArtifactDigest  string            `json:"artifactDigest,omitempty"` // such as "sha256:" and hex
 
+	IdempotencyKey string `json:"idempotencyKey,omitempty"` // under which the caller of Sign repeats itself
+
 	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
 	Reason        string `json:"reason,omitempty"`
@@ -118,6 +120,7 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
 	b = appendText(b, `,"artifactVersion":"`, r.ArtifactVersion)
 	b = appendText(b, `,"artifactDigest":"`, r.ArtifactDigest)
+	b = appendText(b, `,"idempotencyKey":"`, r.IdempotencyKey)
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)

@@ -86,6 +86,8 @@ type Options struct {
 	Rotation gateway.Rotation
 	Quotas   gateway.Quotas
 	Limits   gateway.Limits
+	// Idempotency is how answers are kept.
+	Idempotency gateway.Idempotency
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
 
@@ -172,7 +174,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits, Idempotency: o.Idempotency,
 		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })
