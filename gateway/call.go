@@ -44,10 +44,12 @@ type Call struct {
 	// badToken is what is wrong with the grant tokens, which only who may make the
 	// call is told.
 	badToken *api.Error
-	source   *Call  // of ReEncrypt: the same call, about the key that decrypts
-	whole    *Call  // of such a source: the call that it is a part of
-	counted  string // id of the grant that allows the call, a use of which is to be taken; see takeUse
-	free     bool   // a dry run, which takes none, although it uses the key
+	source   *Call       // of ReEncrypt: the same call, about the key that decrypts
+	whole    *Call       // of such a source: the call that it is a part of
+	items    []item      // of SignBatch; see authorizeBatch
+	once     *repeatable // of Sign with an idempotency key
+	counted  string      // id of the grant that allows the call, a use of which is to be taken; see takeUse
+	free     bool        // a dry run, which takes none, although it uses the key
 	// Of a call that is explained and not made: when it comes, and who is told of each
 	// decision.
 	at        time.Time
@@ -83,7 +85,10 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 	c.op = op
 	ctx = s.startSpan(ctx, c, start)
 	ctx = hsm.WithCaller(ctx, policy.Sharer(c.Principal.ARN)) // callers take turns at the token
-	defer c.release()
+	defer func() {
+		c.release()
+		c.letRepeat()
+	}()
 	out, err := s.attempt(ctx, c, decode)
 	if err = s.finish(ctx, c, start, err); err != nil {
 		c.release()
@@ -92,6 +97,9 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 			plain.Wipe()
 		}
 		return nil, err
+	}
+	if batch, ok := out.(*api.SignBatchResponse); ok {
+		s.noteItems(c, batch)
 	}
 	return out, nil
 }
@@ -218,21 +226,13 @@ func (s *Service) able(reads bool) *api.Error {
 // finish is step 5: the record is made durable, or the result is thrown away.
 func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
 	r := &c.record
-	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
-	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
-	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
-	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
-	if err != nil {
-		r.Outcome, r.ErrorCode, r.SignatureHash = string(err.Code.Outcome()), string(err.Code), ""
-	}
-	r.LatencyMicros = time.Since(start).Microseconds()
-	c.recordSource()
+	c.complete(s, start, err)
 
 	// The caller may be gone; what was done is recorded all the same.
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.auditTimeout)
 	defer cancel()
 	appended := s.step(ctx, "audit append")
-	receipt, lost := s.audit.Append(wait, r)
+	lost := s.append(wait, c, start, err)
 	appended()
 	if lost != nil {
 		if c.undo != nil {
@@ -241,8 +241,7 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 		err = notRecorded(lost)
 		r.Outcome, r.ErrorCode = string(api.Failed), string(err.Code)
 	}
-	c.Receipt = receipt
-	if err == nil && c.op.tracked && c.key != nil {
+	if err == nil && c.op.tracked && c.key != nil && !c.repeats() {
 		s.uses.note(c.key, r.KeyARN, c, s.now())
 		if from := c.source; from != nil {
 			s.uses.note(from.key, from.record.KeyARN, c, s.now())
@@ -253,4 +252,33 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	now := time.Now()
 	s.metrics.observe(c, err, now.Sub(start), now)
 	return err
+}
+
+// complete fills in the record of a call that has come to its end.
+func (c *Call) complete(s *Service, start time.Time, err *api.Error) {
+	r := &c.record
+	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
+	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
+	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
+	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
+	if err != nil {
+		r.Outcome, r.ErrorCode, r.SignatureHash = string(err.Code.Outcome()), string(err.Code), ""
+	}
+	r.LatencyMicros = time.Since(start).Microseconds()
+	c.recordSource()
+}
+
+// append makes the record of a call durable, or of a batch that of each item.
+func (s *Service) append(ctx context.Context, c *Call, start time.Time, err *api.Error) (lost error) {
+	if c.items != nil {
+		return s.appendItems(ctx, c, start, err)
+	}
+	if s.recordedBefore(c, err) {
+		return nil
+	}
+	c.Receipt, lost = s.audit.Append(ctx, &c.record)
+	if lost == nil && err == nil {
+		s.noteRecord(c)
+	}
+	return lost
 }

@@ -148,6 +148,7 @@ func (s *Service) round(ctx context.Context) {
 	s.rotateDue(ctx)
 	s.dropRules(ctx)
 	s.forgetApprovals(ctx)
+	s.forgetAnswers(ctx)
 	s.forgetStrangers()
 }
 

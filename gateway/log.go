@@ -82,6 +82,9 @@ func (s *Service) logCall(c *Call, err *api.Error) {
 	if r.ArtifactName != "" {
 		fields = append(fields, zap.String("artifactName", r.ArtifactName), zap.String("artifactVersion", r.ArtifactVersion))
 	}
+	if c.items != nil {
+		fields = append(fields, zap.Int("items", len(c.items)), zap.Int("failures", c.failures()))
+	}
 	if err == nil {
 		s.log.Info("call", fields...)
 		return

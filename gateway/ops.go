@@ -57,6 +57,7 @@ var Ops = []*Op{
 	op("DescribeKey", "GET", "/v1/keys/{key}", anyState, (*Service).DescribeKey).orAlias().reading(),
 	op("GetPublicKey", "GET", "/v1/keys/{key}/public-key", usable, (*Service).GetPublicKey).orAlias().using(),
 	op("Sign", "POST", "/v1/keys/{key}/sign", usable, (*Service).Sign).orAlias().using(),
+	op("SignBatch", "POST", "/v1/keys/{key}/sign-batch", usable, (*Service).SignBatch).orAlias().beyond("kms:Sign").using(),
 	op("Verify", "POST", "/v1/keys/{key}/verify", usable, (*Service).Verify).orAlias().using(),
 	op("Encrypt", "POST", "/v1/keys/{key}/encrypt", usable, (*Service).Encrypt).orAlias().using(),
 	op("CancelKeyDeletion", "POST", "/v1/keys/{key}/cancel-deletion", onlyPending, (*Service).CancelKeyDeletion).changing(),

@@ -51,6 +51,8 @@ type Config struct {
 	Quotas Quotas
 	// Limits bound how fast callers may call. The zero value bounds nothing.
 	Limits Limits
+	// Idempotency says how answers to requests with an idempotency key are kept.
+	Idempotency Idempotency
 	// StaleLimit is how long calls that only read memory and use the token are
 	// served while the database is away. Default 0: not at all.
 	StaleLimit time.Duration
@@ -74,6 +76,8 @@ type Service struct {
 	rotation     Rotation
 	imports      Imports
 	quotas       Quotas
+	idempotency  Idempotency
+	once         *once
 	limits       limiter
 	identities   *identity.Identities
 	sessions     Sessions
@@ -118,6 +122,8 @@ func New(c Config) *Service {
 		retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
+	s.idempotency = c.Idempotency.withDefaults()
+	s.once = newOnce(c.Store, s.keptSince)
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s, c.Series)

@@ -116,6 +116,9 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 	c.Flags().Var(&bound, "context", "a name and a value that say what the signature is for; may be given again")
 	c.Flags().StringVar(&artifact.Name, "artifact-name", "", "name of what is signed")
 	c.Flags().StringVar(&artifact.Version, "artifact-version", "", "its version")
+	c.Flags().StringVar(&artifact.Repository, "artifact-repository", "", "where its source is")
+	c.Flags().StringVar(&artifact.Commit, "artifact-commit", "", "the commit that it is made of")
+	c.Flags().StringVar(&artifact.Run, "artifact-run", "", "the run of the workflow that made it")
 	c.Flags().StringVar(&artifact.Digest, "artifact-digest", "", "its digest, such as sha256:… (default, with a name or a version: the SHA-256 of the file)")
 	out.flags(c, "signature")
 	return c

@@ -121,6 +121,8 @@ type Config struct {
 	// Tracing sends OpenTelemetry traces of calls to a collector. They hold no
 	// plaintext, message, digest or credential. Default: off.
 	Tracing tracing.Config `yaml:"tracing"`
+	// Idempotency says how answers to requests with an idempotency key are kept.
+	Idempotency gateway.Idempotency `yaml:"idempotency"`
 	// Sessions are the temporary credentials that workloads get for what they prove.
 	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no

@@ -23,7 +23,7 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go", "../../gateway/op_session.go",
+	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/idempotency.go", "../../gateway/import.go", "../../gateway/op_session.go",
 		"../../gateway/series.go", "../../gateway/tracing/config.go",
 		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go", "../../gateway/audit/sink/config.go")
 	var b bytes.Buffer
@@ -253,6 +253,8 @@ func TestConfigRefused(t *testing.T) {
 		{"a limit of nothing", good + "limits: {principal: {requests_per_second: -1}}\n", "limits.principal: requests_per_second"},
 		{"a limit that is no number", good + "limits: {key: {requests_per_second: .nan}}\n", "limits.key: requests_per_second"},
 		{"a burst without a rate", good + "limits: {gateway: {burst: 5}}\n", "limits.gateway: burst"},
+		{"answers kept too shortly", good + "idempotency: {keep: 59s}\n", "idempotency.keep: 59s is not from 1m to 720h"},
+		{"fewer answers than none", good + "idempotency: {per_principal: -1}\n", "idempotency.per_principal"},
 		{"an unknown limit", good + "limits: {caller: {burst: 5}}\n", "caller"},
 		{"sessions that hardly last", good + "sessions: {max_duration: 14m}\n", "sessions.max_duration: 14m0s"},
 		{"sessions that last", good + "sessions: {max_duration: 13h}\n", "from 15m to 12h"},

@@ -192,6 +192,12 @@ func (c *Config) check() error {
 	if d := c.Sessions.MaxDuration; d != 0 && (d < api.MinSessionSeconds*time.Second || d > api.MaxSessionSeconds*time.Second) {
 		wrong("sessions.max_duration: %s is not from 15m to 12h", d)
 	}
+	if i := c.Idempotency; i.Keep != 0 && (i.Keep < time.Minute || i.Keep > 720*time.Hour) {
+		wrong("idempotency.keep: %s is not from 1m to 720h", i.Keep)
+	}
+	if c.Idempotency.PerPrincipal < 0 {
+		wrong("idempotency.per_principal is not negative; 0 is the default")
+	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")
 	}

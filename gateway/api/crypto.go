@@ -25,6 +25,10 @@ type SignRequest struct {
 	SigningContext map[string]string `json:",omitempty" face:"rest"`
 	Artifact       *Artifact         `json:",omitempty" face:"rest"`
 
+	// IdempotencyKey makes a repeat of the request give the same signature, with one
+	// record. Not in AWS KMS.
+	IdempotencyKey string `json:",omitempty" face:"rest"` // 1..128 printable characters of ASCII
+
 	// Body takes the place of Message on REST: a file of any size, hashed as it
 	// is read, after the call has been allowed.
 	Body io.Reader `json:"-"`
@@ -41,6 +45,7 @@ func (r *SignRequest) Check(c *Checker) {
 	c.grantTokens(r.GrantTokens)
 	c.context("signingContext", r.SigningContext)
 	r.Artifact.check(c)
+	c.may("idempotencyKey", r.IdempotencyKey, idempotencyKeyShape)
 }
 
 // SignResponse holds a signature: DER for ECDSA, 64 bytes for Ed25519, the

@@ -21,6 +21,7 @@ const (
 	ExpiredImportToken      Code = "ExpiredImportTokenException"
 	ExpiredToken            Code = "ExpiredTokenException"
 	IDPCommunicationError   Code = "IDPCommunicationErrorException"
+	IdempotencyKeyReused    Code = "IdempotencyKeyReusedException"
 	IncompleteSignature     Code = "IncompleteSignatureException"
 	IncorrectKey            Code = "IncorrectKeyException"
 	IncorrectKeyMaterial    Code = "IncorrectKeyMaterialException"
@@ -117,6 +118,7 @@ var classes = map[Code]class{
 	Disabled:                {http.StatusConflict, 400, Invalid, "Key disabled"},
 	DryRunOperation:         {http.StatusPreconditionFailed, 400, Invalid, "Dry run"},
 	ExpiredImportToken:      {http.StatusBadRequest, 400, Invalid, "Import token expired"},
+	IdempotencyKeyReused:    {http.StatusConflict, 400, Invalid, "Idempotency key used before"},
 	IncorrectKey:            {http.StatusBadRequest, 400, Invalid, "Wrong key"},
 	IncorrectKeyMaterial:    {http.StatusBadRequest, 400, Invalid, "Wrong key material"},
 	InvalidAliasName:        {http.StatusBadRequest, 400, Invalid, "Alias name invalid"},

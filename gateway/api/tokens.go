@@ -58,3 +58,6 @@ func (r *RetireGrantRequest) Tokens() []string {
 	}
 	return []string{r.GrantToken}
 }
+
+// Tokens are the grant tokens of a request.
+func (r *SignBatchRequest) Tokens() []string { return r.GrantTokens }

@@ -73,6 +73,7 @@ var Types = map[string]Type{
 	"RotateKeyOnDemand":                   types[RotateKeyOnDemandRequest, RotateKeyOnDemandResponse](),
 	"ScheduleKeyDeletion":                 types[ScheduleKeyDeletionRequest, ScheduleKeyDeletionResponse](),
 	"Sign":                                types[SignRequest, SignResponse](),
+	"SignBatch":                           types[SignBatchRequest, SignBatchResponse](),
 	"TagResource":                         types[TagResourceRequest, Empty](),
 	"UntagResource":                       types[UntagResourceRequest, Empty](),
 	"UpdateAlias":                         types[UpdateAliasRequest, Empty](),

@@ -135,26 +135,40 @@ func (l *Log) Append(ctx context.Context, r *Record) (Receipt, error) {
 
 // submit queues e and waits for its outcome as long as the context allows.
 func (l *Log) submit(ctx context.Context, e *entry) outcome {
+	if err := l.enqueue(ctx, e); err != nil {
+		return outcome{err: err, reuse: true}
+	}
+	return l.await(ctx, e)
+}
+
+// enqueue queues e, or says why it is not in the queue.
+func (l *Log) enqueue(ctx context.Context, e *entry) error {
 	if ctx.Err() != nil {
-		return outcome{err: gaveUp(ctx, "before the record was queued"), reuse: true}
+		return gaveUp(ctx, "before the record was queued")
 	}
 	if l.stalled.Load() {
-		return outcome{err: l.stalledError(), reuse: true}
+		return l.stalledError()
 	}
 	l.noteQuick(e.took)
 	select {
 	case <-l.quit:
-		return outcome{err: errClosed(), reuse: true}
+		return errClosed()
 	case l.queue <- e:
+		return nil
 	default:
-		select {
-		case l.queue <- e:
-		case <-ctx.Done():
-			return outcome{err: gaveUp(ctx, "while the queue was full"), reuse: true}
-		case <-l.done:
-			return outcome{err: errClosed(), reuse: true}
-		}
 	}
+	select {
+	case l.queue <- e:
+		return nil
+	case <-ctx.Done():
+		return gaveUp(ctx, "while the queue was full")
+	case <-l.done:
+		return errClosed()
+	}
+}
+
+// await waits for the outcome of what is in the queue.
+func (l *Log) await(ctx context.Context, e *entry) outcome {
 	select {
 	case o := <-e.done:
 		return o

@@ -58,6 +58,17 @@ type Record struct {
 	ArtifactName    string            `json:"artifactName,omitempty"`
 	ArtifactVersion string            `json:"artifactVersion,omitempty"`
 	ArtifactDigest  string            `json:"artifactDigest,omitempty"` // such as "sha256:" and hex
+	ArtifactRepo    string            `json:"artifactRepository,omitempty"`
+	ArtifactCommit  string            `json:"artifactCommit,omitempty"`
+	ArtifactRun     string            `json:"artifactRun,omitempty"`
+
+	// The same as the identity token of the caller of Sign proves it: what its provider says of the workload.
+	ProvenRepo     string `json:"provenRepository,omitempty"` // repository of GitHub, project_path of GitLab
+	ProvenCommit   string `json:"provenCommit,omitempty"`     // sha
+	ProvenRun      string `json:"provenRun,omitempty"`        // run_id of GitHub, pipeline_id of GitLab
+	ProvenWorkflow string `json:"provenWorkflow,omitempty"`   // workflow_ref of GitHub, ci_config_ref_uri of GitLab
+
+	IdempotencyKey string `json:"idempotencyKey,omitempty"` // under which the caller of Sign repeats itself
 
 	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
@@ -119,6 +130,14 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
 	b = appendText(b, `,"artifactVersion":"`, r.ArtifactVersion)
 	b = appendText(b, `,"artifactDigest":"`, r.ArtifactDigest)
+	b = appendText(b, `,"artifactRepository":"`, r.ArtifactRepo)
+	b = appendText(b, `,"artifactCommit":"`, r.ArtifactCommit)
+	b = appendText(b, `,"artifactRun":"`, r.ArtifactRun)
+	b = appendText(b, `,"provenRepository":"`, r.ProvenRepo)
+	b = appendText(b, `,"provenCommit":"`, r.ProvenCommit)
+	b = appendText(b, `,"provenRun":"`, r.ProvenRun)
+	b = appendText(b, `,"provenWorkflow":"`, r.ProvenWorkflow)
+	b = appendText(b, `,"idempotencyKey":"`, r.IdempotencyKey)
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)

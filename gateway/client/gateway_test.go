@@ -72,6 +72,11 @@ func TestEveryOperation(t *testing.T) {
 	if !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), digest[:], signed.Signature) {
 		t.Error("the signature is not good")
 	}
+	batch, err := c.SignBatch(ctx, &api.SignBatchRequest{KeyTarget: key(id), SigningAlgorithm: api.ECDSASHA256, Items: []api.SignBatchItem{{Message: digest[:], MessageType: api.Digest}, {}}})
+	ok("SignBatch", err)
+	if !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), digest[:], batch.Results[0].Signature) || batch.Results[1].Error == nil {
+		t.Errorf("%+v", batch)
+	}
 	file, err := c.SignFile(ctx, "alias/team/release", "", strings.NewReader("file"))
 	ok("Sign", err)
 	if file.SigningAlgorithm != api.ECDSASHA256 || !ecdsa.VerifyASN1(parsed.(*ecdsa.PublicKey), digest[:], file.Signature) {

@@ -22,6 +22,7 @@ var routes = map[string]string{
 	"DescribeKey":                         "GET /v1/keys/{key}",
 	"GetPublicKey":                        "GET /v1/keys/{key}/public-key",
 	"Sign":                                "POST /v1/keys/{key}/sign",
+	"SignBatch":                           "POST /v1/keys/{key}/sign-batch",
 	"Verify":                              "POST /v1/keys/{key}/verify",
 	"Encrypt":                             "POST /v1/keys/{key}/encrypt",
 	"Decrypt":                             "POST /v1/keys/{key}/decrypt",

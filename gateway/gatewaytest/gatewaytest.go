@@ -91,6 +91,8 @@ type Options struct {
 	Tracer   trace.Tracer
 	// TrustTraces has the traces of callers go on.
 	TrustTraces bool
+	// Idempotency is how answers are kept.
+	Idempotency gateway.Idempotency
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
 
@@ -177,7 +179,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits, Series: o.Series, Tracer: o.Tracer,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits, Idempotency: o.Idempotency, Series: o.Series, Tracer: o.Tracer,
 		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })

@@ -37,7 +37,8 @@ var (
 // is on every request. docs/policy-language.md has it for people.
 var only = map[keyID]actionSet{
 	keySigningAlgorithm: signs, keyMessageType: signs,
-	keyArtifactName: signs, keyArtifactVersion: signs, keyArtifactDigest: signs, keySigningContext: signs, keySigningContextKeys: signs,
+	keyArtifactName: signs, keyArtifactVersion: signs, keyArtifactDigest: signs, keyArtifactRepository: signs, keyArtifactCommit: signs, keyArtifactRun: signs,
+	keySigningContext: signs, keySigningContextKeys: signs,
 	keyEncryptionAlgorithm: encrypts, keyEncryptionContext: contexts, keyEncryptionContextKeys: contexts,
 	keyMacAlgorithm: macs, keyKeyAgreementAlgorithm: setOf("kms:DeriveSharedSecret"),
 	keyDataKeyPairSpec:    setOf("kms:GenerateDataKeyPair*"),

@@ -19,6 +19,10 @@ import (
 // maxBody is the longest JSON body in bytes; a file to sign has no limit.
 const maxBody = 256 << 10
 
+// maxBatchBody is the same for a batch: 1,000 digests with what is stated of each, or
+// 700 of the longest messages.
+const maxBatchBody = 4 << 20
+
 // decode fills the request of an operation from path, query and body.
 func decode(ec echo.Context, in any) *api.Error {
 	r := ec.Request()
@@ -33,11 +37,38 @@ func decode(ec echo.Context, in any) *api.Error {
 	default:
 		err = decodeBody(r, in)
 	}
+	if err == nil {
+		err = idempotencyKey(r, in)
+	}
 	if err != nil {
 		_ = fromPath(ec, in) // the record of a malformed request names its key, too; err tells more than this one
 		return err
 	}
 	return fromPath(ec, in)
+}
+
+// idempotencyHeader makes a call to Sign one that can be repeated, in place of the member
+// IdempotencyKey.
+const idempotencyHeader = "Idempotency-Key"
+
+// idempotencyKey takes the header, which is not passed over where it would mean nothing:
+// who sends it counts on it.
+func idempotencyKey(r *http.Request, in any) *api.Error {
+	values := r.Header.Values(idempotencyHeader)
+	if len(values) == 0 {
+		return nil
+	}
+	sign, ok := in.(*api.SignRequest)
+	switch {
+	case !ok:
+		return api.Errorf(api.Validation, "%s is taken with Sign alone. Items of SignBatch have a member IdempotencyKey.", idempotencyHeader)
+	case len(values) > 1 || values[0] == "":
+		return api.Errorf(api.Validation, "Send one %s, which is not empty.", idempotencyHeader)
+	case sign.IdempotencyKey != "" && sign.IdempotencyKey != values[0]:
+		return api.Errorf(api.Validation, "IdempotencyKey in the request is not that of the header. Leave one of them out.")
+	}
+	sign.IdempotencyKey = values[0]
+	return nil
 }
 
 // fromPath sets the key or the alias that the path names. A body may repeat it,
@@ -114,15 +145,19 @@ func decodeBody(r *http.Request, in any) *api.Error {
 	if len(r.URL.RawQuery) > 0 {
 		return api.Errorf(api.Validation, "%s takes its members in the JSON body, not in the query.", r.Method)
 	}
-	if r.ContentLength > maxBody {
-		return tooLarge()
+	most := int64(maxBody)
+	if _, ok := in.(*api.SignBatchRequest); ok {
+		most = maxBatchBody
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if r.ContentLength > most {
+		return tooLarge(most)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	switch {
 	case err != nil:
 		return &api.Error{Code: api.Serialization, Cause: err, Message: "The body ended before it was complete. Send it again."}
-	case len(body) > maxBody:
-		return tooLarge()
+	case int64(len(body)) > most:
+		return tooLarge(most)
 	case len(body) == 0: // an operation may have nothing to say beyond its path
 		return nil
 	case !isJSON(r):
@@ -131,8 +166,8 @@ func decodeBody(r *http.Request, in any) *api.Error {
 	return api.Decode(body, in, true) // a misspelt member must not be taken for an absent one
 }
 
-func tooLarge() *api.Error {
-	return api.Errorf(api.RequestEntityTooLarge, "A JSON body has at most %d bytes. Sign a large message by its digest, or send it as the raw body.", maxBody)
+func tooLarge(most int64) *api.Error {
+	return api.Errorf(api.RequestEntityTooLarge, "A JSON body has at most %d bytes here. Sign a large message by its digest, or send it as the raw body.", most)
 }
 
 // decodeQuery reads query parameters with the strictness of a JSON body.

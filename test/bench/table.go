@@ -25,6 +25,9 @@ func (rep report) print(w io.Writer) {
 			c.Made, c.Slowest, c.Creating.PerSecond, c.Alone.PerSecond, 100*c.Goal.Is, 100*c.Goal.Limit, mark(c.Goal))
 		fmt.Fprintf(w, "p99 %.1f ms, %.1f ms without\n", c.Creating.P99, c.Alone.P99)
 	}
+	if rep.Batch != nil {
+		printBatch(w, rep.Batch)
+	}
 	if len(rep.Fair) > 0 {
 		printFair(w, rep.Fair)
 	}

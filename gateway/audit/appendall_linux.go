@@ -1,0 +1,43 @@
+package audit
+
+import (
+	"context"
+	"time"
+)
+
+// AppendAll is Append for the records of one answer, with one wait for all of them. They get their numbers in their
+// order, and records of others may stand between them. With an error none of them counts, although some may be in
+// the log.
+func (l *Log) AppendAll(ctx context.Context, records []*Record) ([]Receipt, error) {
+	queued := make([]*entry, 0, len(records))
+	var failed error
+	for _, r := range records {
+		e := entries.Get().(*entry)
+		e.body, e.took = appendBody(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
+		if failed = l.enqueue(ctx, e); failed != nil {
+			entries.Put(e)
+			break
+		}
+		queued = append(queued, e)
+	}
+	receipts := make([]Receipt, len(queued))
+	for i, e := range queued {
+		if failed != nil && e.taken.CompareAndSwap(false, true) { // so that it is not written any more, if it is not yet
+			continue
+		}
+		o := l.await(ctx, e)
+		if o.reuse {
+			e.taken.Store(false)
+			entries.Put(e)
+		}
+		receipts[i] = Receipt{Seq: o.seq, Hash: o.sum.String()}
+		if o.err != nil {
+			failed = o.err
+		}
+	}
+	if failed != nil {
+		l.refused.Add(uint64(len(records)))
+		return nil, failed
+	}
+	return receipts, nil
+}
