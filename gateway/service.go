@@ -13,6 +13,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -51,6 +52,8 @@ type Config struct {
 	// StaleLimit is how long calls that only read memory and use the token are
 	// served while the database is away. Default 0: not at all.
 	StaleLimit time.Duration
+	// Watch says how the log is watched for unusual patterns; see [Service.Watch].
+	Watch watch.Settings
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
@@ -81,6 +84,7 @@ type Service struct {
 	creating     sync.Map            // ids of keys whose creation is under way here
 	atWork       sync.Map            // ids of pending objects that are being made here
 	asking       singleflight.Group  // of Ready
+	watching     *watching           // nil: switched off
 	regions      []string            // that are served, the home region first
 	keyStores    map[string]*keyStore
 	retries      map[string]retry // what is to be done -> when to try again; of Start and Run alone
@@ -114,6 +118,9 @@ func New(c Config) *Service {
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s)
+	if !c.Watch.Off {
+		s.watching = newWatching(c.Watch, c.Metrics, s)
+	}
 	s.audit.GatherWhile(func() bool { return s.token.Waiting() > 0 })
 	return s
 }
