@@ -30,7 +30,7 @@ func (s *Service) GetUsage(_ context.Context, c *Call, in *api.GetUsageRequest) 
 	usage, hours := s.watching.usage.Load(), orElse(in.Hours, 7*24)
 	found, more, since := usage.Of(filter, s.now(), hours, after, orElse(in.Limit, 100))
 	out := &api.GetUsageResponse{Since: api.NewTime(since), Usage: make([]api.UsageSeries, 0, len(found)), Truncated: more,
-		LastRecord: s.watching.last.Load(), Forgotten: usage.Forgotten()}
+		LastRecord: int(s.watching.last.Load()), Forgotten: usage.Forgotten()}
 	for _, u := range found {
 		out.Usage = append(out.Usage, api.UsageSeries{KeyId: u.Key, PrincipalArn: u.Principal, OperationName: u.Operation, Outcome: api.Outcome(u.Outcome), Calls: u.Total(), Hourly: u.Counts})
 	}

@@ -20,6 +20,7 @@ func TestUsage(t *testing.T) {
 		"approval rule put k --required 0 --approver arn:aws:iam::000000000000:user/x", "grant create k --to builder --operation Sign",
 		"grant create k --to arn:aws:iam::000000000000:user/x --operation Decrpt", "policy test ../../docs/examples/auditor/auditor.json",
 		"policy explain --principal p --action Sign --key k", "policy explain --principal p --action kms:Sign", "approval approve k i", "approval rule put k", "approval show k", "secret encapsulate --key k -o f", "secret decapsulate --key k -o f a b",
+		"usage x", "usage --since 29d", "usage --since 0h", "usage --since x", "usage --by time", "usage --log no-such-log", "usage replay", "usage replay no-such-log", "usage replay --config no-such-file usage_test.go",
 	} {
 		root := newRoot()
 		root.SetArgs(strings.Fields(args))

@@ -38,13 +38,13 @@ type hourCount struct {
 // Series are the calls of one key (none: "") by one principal, of one operation and outcome.
 type Series struct {
 	Key, Principal, Operation, Outcome string
-	Counts                             []uint32 // by the hour, the oldest first
+	Counts                             []int // by the hour, the oldest first
 }
 
 // Total is how many calls a series has.
-func (s Series) Total() (n int64) {
+func (s Series) Total() (n int) {
 	for _, c := range s.Counts {
-		n += int64(c)
+		n += c
 	}
 	return n
 }
@@ -128,11 +128,11 @@ func (u *Usage) Of(f Filter, now time.Time, last int, after Series, limit int) (
 		names, more = names[:limit], true
 	}
 	for i, s := range names {
-		s.Counts = make([]uint32, last)
+		s.Counts = make([]int, last)
 		e := u.series.at[usageKey{s.Key, s.Principal, s.Operation, s.Outcome}] // not by get: who is looked at is not used
 		for _, h := range e.Value.(*entry[usageKey, counts]).Value.Hours {
 			if h.Hour >= from && h.Hour <= to {
-				s.Counts[h.Hour-from] = h.N
+				s.Counts[h.Hour-from] = int(h.N)
 			}
 		}
 		names[i] = s
