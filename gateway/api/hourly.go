@@ -36,7 +36,7 @@ type GetUsageResponse struct {
 	Usage      []UsageSeries // by key, principal, operation and outcome
 	Truncated  bool
 	NextMarker string `json:",omitempty"`
-	LastRecord int  // number of the last audit record that is counted
+	LastRecord int    // number of the last audit record that is counted
 	Forgotten  int    `json:",omitempty"` // series that had to go since the start: there are too many
 }
 
@@ -46,6 +46,6 @@ type UsageSeries struct {
 	PrincipalArn  string
 	OperationName string
 	Outcome       Outcome
-	Calls         int    // all of them
+	Calls         int   // all of them
 	Hourly        []int // by the hour, from Since on
 }
