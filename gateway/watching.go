@@ -46,6 +46,9 @@ func newWatching(settings watch.Settings, reg prometheus.Registerer, s *Service)
 		w.alerts.WithLabelValues(string(rule))
 	}
 	reg.MustRegister(w.alerts)
+	gauges(reg)("hsmgate_watch_behind_records", "Records that were not looked at for unusual use yet.", func() float64 {
+		return float64(int64(s.audit.Head().Seq) - w.last.Load())
+	})
 	w.usage.Store(watch.NewUsage())
 	return w
 }
@@ -111,6 +114,7 @@ func (w *watching) begin() (after uint64, err error) {
 		return w.forget()
 	}
 	w.detector, w.seen, w.rebuilt = detector, seen, false
+	w.last.Store(int64(seen.Seq))
 	w.usage.Store(usage)
 	return seen.Seq - 1, nil
 }

@@ -83,6 +83,9 @@ client_certificates:
 audit:
   path: /var/lib/hsmgate/audit/audit.log
   timeout: 5s
+watch:
+  zone: Europe/Berlin
+  rate: {floor: 100}
 `
 
 // TestExample reads the example of the reference.

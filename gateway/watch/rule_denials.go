@@ -6,7 +6,7 @@ import "github.com/hsmgate/hsmgate/gateway/audit"
 //
 // It is robust since a policy decides the same each time: a pipeline that is not allowed something meets that once a run, with
 // some retries, and not twenty times. It learns nothing, so it speaks from the first day. Calls without a good credential
-// are not in the log, and so not here: hsmgate_authentication_failures_total has them.
+// are not in the log, and so not here: hsmgate_rest_authentication_failures_total and its like have them.
 func (d *Detector) denials(r *audit.Record, who string, c *caller) {
 	if r.Outcome != "denied" || d.settings.Denials.Off {
 		return
