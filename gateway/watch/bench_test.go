@@ -62,7 +62,7 @@ func BenchmarkCaps(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		d, u := New(Settings{}), NewUsage()
+		d, u := New(Settings{Denials: DenialSettings{Count: 1}}), NewUsage()
 		fill(d, u, 200_000)
 		runtime.GC()
 		runtime.ReadMemStats(&after)

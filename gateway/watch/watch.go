@@ -8,7 +8,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 )
 
-// How much is held. At these caps a Detector takes about 40 MB (docs/usage.md).
+// How much is held. At these caps a Detector and a Usage take about 30 MB (docs/usage.md).
 const (
 	maxSeries  = 4096  // keys with an operation class
 	maxPairs   = 16384 // principals with a key

@@ -106,7 +106,7 @@ func TestRestore(t *testing.T) {
 // TestBounded: however many keys, principals and addresses there are, so much is held and no more.
 func TestBounded(t *testing.T) {
 	t.Parallel()
-	d, u := New(Settings{}), NewUsage()
+	d, u := New(Settings{Denials: DenialSettings{Count: 1}}), NewUsage()
 	fill(d, u, 40_000)
 	for name, held := range map[string][2]int{"series": {len(d.series.at), maxSeries}, "pairs": {len(d.pairs.at), maxPairs}, "keys": {len(d.keys.at), maxKeys},
 		"callers": {len(d.callers.at), maxCallers}, "failures": {len(d.failures.at), maxCallers}, "told": {len(d.told.at), maxTold}, "usage": {len(u.series.at), maxUsage}} {
