@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -29,6 +30,8 @@ type Config struct {
 	Audit   *audit.Log
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
+	// Series bound what the metrics tell apart. The zero value has the defaults.
+	Series Series
 	// KeyStores are further tokens by name, which Start opens: the custom key
 	// stores of AWS KMS. Default none.
 	KeyStores map[string]hsm.Config
@@ -54,6 +57,8 @@ type Config struct {
 	StaleLimit time.Duration
 	// Watch says how the log is watched for unusual patterns; see [Service.Watch].
 	Watch watch.Settings
+	// Tracer makes spans of calls. Default none.
+	Tracer trace.Tracer
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
@@ -67,6 +72,7 @@ type Service struct {
 	audit        *audit.Log
 	log          *zap.Logger
 	metrics      *metrics
+	tracer       trace.Tracer // nil: calls are not traced
 	auditTimeout time.Duration
 	rotation     Rotation
 	imports      Imports
@@ -83,7 +89,8 @@ type Service struct {
 	changes      sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
 	creating     sync.Map            // ids of keys whose creation is under way here
 	atWork       sync.Map            // ids of pending objects that are being made here
-	asking       singleflight.Group  // of Ready
+	asking       singleflight.Group  // of Readiness
+	parts        []func() Part       // of Readiness, beside its own
 	watching     *watching           // nil: switched off
 	regions      []string            // that are served, the home region first
 	keyStores    map[string]*keyStore
@@ -108,7 +115,7 @@ func New(c Config) *Service {
 		c.Sessions.MaxDuration = time.Hour
 	}
 	s := &Service{
-		identities: c.Identities, sessions: c.Sessions,
+		identities: c.Identities, sessions: c.Sessions, tracer: c.Tracer,
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), limits: newLimiter(c.Limits), now: c.Now,
@@ -117,7 +124,8 @@ func New(c Config) *Service {
 	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
-	s.metrics = newMetrics(c.Metrics, s)
+	s.metrics = newMetrics(c.Metrics, s, c.Series)
+	s.observeToken(DefaultToken, s.token)
 	if !c.Watch.Off {
 		s.watching = newWatching(c.Watch, c.Metrics, s)
 	}

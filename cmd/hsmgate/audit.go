@@ -13,7 +13,7 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
-	return group("audit", "Check the audit log", newAuditVerify(a))
+	return group("audit", "Check the audit log", newAuditVerify(a), newAuditSegments(a))
 }
 
 // auditReport is the answer of audit verify in JSON.
@@ -28,7 +28,9 @@ func newAuditVerify(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "verify LOG", Short: "Check an audit log, offline", Args: exactly("the path of a log"),
 		Long: `Checks the chain of an audit log, with no gateway, and prints each record that was changed,
-dropped, swapped, cut off or added, by its number. The log's head file (LOG.head) tells
+dropped, swapped, cut off or added, by its number: in the file that is written, in its
+closed segments (LOG.d), compressed or not, and from what retention has removed (LOG.d/cut)
+on. The log's head file (LOG.head) tells
 what its last record is; --head takes that from a copy that was kept in another place, so
 that one who can write both files cannot cut the log. A receipt is what the gateway answers
 each call with (Hsmgate-Audit-Record, or AuditRecord of 'hsmgate sign --output json'): with
@@ -102,7 +104,14 @@ func printReport(w io.Writer, path string, r audit.Report) {
 	}
 	fmt.Fprintf(w, "%s is intact: %d records", path, r.Records)
 	if r.Records > 0 {
-		fmt.Fprintf(w, " from %s to %s", r.First.UTC().Format("2006-01-02T15:04:05Z"), r.Last.UTC().Format("2006-01-02T15:04:05Z"))
+		fmt.Fprintf(w, " from %s to %s", moment(r.First), moment(r.Last))
 	}
-	fmt.Fprintf(w, "\nlast record %s\n", r.End)
+	fmt.Fprintln(w)
+	if r.Cut != nil {
+		fmt.Fprintf(w, "removed by retention: the records up to %d\n", r.Cut.Last.Seq)
+	}
+	if len(r.Segments) > 1 {
+		printSegments(w, r.Segments)
+	}
+	fmt.Fprintf(w, "last record %s\n", r.End)
 }

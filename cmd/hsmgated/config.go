@@ -5,6 +5,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/tracing"
 	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 )
@@ -118,6 +119,11 @@ type Config struct {
 	// recorded as failed. A limit that is left out is none: then only the queue in
 	// front of the token bounds them.
 	Limits gateway.Limits `yaml:"limits"`
+	// Metrics bound what /metrics tells apart.
+	Metrics gateway.Series `yaml:"metrics"`
+	// Tracing sends OpenTelemetry traces of calls to a collector. They hold no
+	// plaintext, message, digest or credential. Default: off.
+	Tracing tracing.Config `yaml:"tracing"`
 	// Sessions are the temporary credentials that workloads get for what they prove.
 	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
@@ -150,6 +156,20 @@ type Audit struct {
 	// Timeout is how long a call waits for its record to become durable before
 	// its result is thrown away. Default 5s.
 	Timeout time.Duration `yaml:"timeout"`
+	// SegmentSize is how many bytes the file may hold before it is closed and
+	// goes on in a new one; closed segments lie in the folder beside it, with .d
+	// added. Default 268435456 (256 MiB).
+	SegmentSize int64 `yaml:"segment_size"`
+	// SegmentAge is how old its first record may become before the same.
+	// Default 24h.
+	SegmentAge time.Duration `yaml:"segment_age"`
+	// Compress compresses closed segments (zstd). Default true.
+	Compress *bool `yaml:"compress"`
+	// Retention is how old the last record of a closed segment may become
+	// before the segment is removed. What the log's key has signed for that
+	// record stays in its place, in the file cut; without such a signature
+	// nothing is removed. Default none: all are kept.
+	Retention time.Duration `yaml:"retention"`
 }
 
 // Rotation says how keys get new versions.

@@ -23,7 +23,8 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go", "../../gateway/op_session.go", "../../gateway/watch/settings.go",
+	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go", "../../gateway/op_session.go",
+		"../../gateway/series.go", "../../gateway/watch/settings.go", "../../gateway/tracing/config.go",
 		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
@@ -249,6 +250,9 @@ func TestConfigRefused(t *testing.T) {
 		{"proxies", good + "trusted_proxies: [here]\n", "trusted_proxies"},
 		{"level", good + "log: {level: loud}\n", "log.level"},
 		{"duration", good + "stop_timeout: -1s\n", "not negative"},
+		{"small segments", good + "audit: {segment_size: 1000}\n", "segment_size is 65536 at least"},
+		{"young segments", good + "audit: {segment_age: 1s}\n", "segment_age 1m"},
+		{"retention", good + "audit: {retention: -1h}\n", "retention is not negative"},
 		{"quota", good + "quotas: {tags_per_key: -1}\n", "none is negative"},
 		{"unknown quota", good + "quotas: {grants_per_keys: 1}\n", "grants_per_keys"},
 		{"a larger policy", good + "quotas: {policy_bytes: 32769}\n", "quotas.policy_bytes"},

@@ -65,6 +65,9 @@ func parseConfig(text []byte, path string) (*Config, error) {
 	return c, nil
 }
 
+// minSegment is the least size of a segment of the audit log: less would be files for their own sake.
+const minSegment = 64 << 10
+
 func (c *Config) setDefaults() {
 	for field, value := range map[*string]string{
 		&c.Listen: "127.0.0.1:8080", &c.Account: "000000000000", &c.Region: "us-east-1",
@@ -83,6 +86,12 @@ func (c *Config) setDefaults() {
 	if c.Audit.Timeout == 0 {
 		c.Audit.Timeout = 5 * time.Second
 	}
+	if c.Audit.SegmentSize == 0 {
+		c.Audit.SegmentSize = 256 << 20
+	}
+	if c.Audit.SegmentAge == 0 {
+		c.Audit.SegmentAge = 24 * time.Hour
+	}
 	if c.StopTimeout == 0 {
 		c.StopTimeout = 20 * time.Second
 	}
@@ -94,7 +103,8 @@ func (c *Config) setDefaults() {
 // resolve makes every path absolute.
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
-		&c.Audit.Path, &c.Watch.State, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile} {
+		&c.Audit.Path, &c.Watch.State, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile,
+		&c.Tracing.HeadersFile, &c.Tracing.CAFile} {
 		absolute(dir, p)
 	}
 	for i := range c.KeyStores {
@@ -141,7 +151,7 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
-	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check())
+	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check())
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
 	}
@@ -156,6 +166,9 @@ func (c *Config) check() error {
 	}
 	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
 		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
+	}
+	if c.Audit.SegmentSize < minSegment || c.Audit.SegmentAge < time.Minute || c.Audit.Retention < 0 {
+		wrong("audit: segment_size is %d at least, segment_age 1m, and retention is not negative", minSegment)
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")
@@ -173,6 +186,9 @@ func (c *Config) check() error {
 		if text := limit.Check(); text != "" {
 			wrong("limits.%s: %s", name, text)
 		}
+	}
+	if text := c.Metrics.Check(); text != "" {
+		wrong("metrics: %s", text)
 	}
 	if d := c.Sessions.MaxDuration; d != 0 && (d < api.MinSessionSeconds*time.Second || d > api.MaxSessionSeconds*time.Second) {
 		wrong("sessions.max_duration: %s is not from 15m to 12h", d)
