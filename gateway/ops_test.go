@@ -44,6 +44,7 @@ var placeExamples = map[string]example{
 	"ReplicateKey":             {good: map[string]any{"ReplicaRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
 	"UpdatePrimaryRegion":      {good: map[string]any{"PrimaryRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
 	"ExplainAccess":            {good: map[string]any{"Principal": "nobody", "Action": "kms:ListKeys"}, bad: `{}`},
+	"GetUsage":                 {bad: "?Hours=673"},
 	"CreateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreName": "x"}, bad: `{}`, refused: api.UnsupportedOperation},
 	"DescribeCustomKeyStores":  {bad: "?Limit=0"},
 	"UpdateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},

@@ -14,6 +14,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -56,6 +57,8 @@ type Config struct {
 	// StaleLimit is how long calls that only read memory and use the token are
 	// served while the database is away. Default 0: not at all.
 	StaleLimit time.Duration
+	// Watch says how the log is watched for unusual patterns; see [Service.Watch].
+	Watch watch.Settings
 	// Tracer makes spans of calls. Default none.
 	Tracer trace.Tracer
 	// Now is the clock of key states and deletions. Default time.Now.
@@ -92,6 +95,7 @@ type Service struct {
 	atWork       sync.Map            // ids of pending objects that are being made here
 	asking       singleflight.Group  // of Readiness
 	parts        []func() Part       // of Readiness, beside its own
+	watching     *watching           // nil: switched off
 	regions      []string            // that are served, the home region first
 	keyStores    map[string]*keyStore
 	retries      map[string]retry // what is to be done -> when to try again; of Start and Run alone
@@ -128,6 +132,9 @@ func New(c Config) *Service {
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s, c.Series)
 	s.observeToken(DefaultToken, s.token)
+	if !c.Watch.Off {
+		s.watching = newWatching(c.Watch, c.Metrics, s)
+	}
 	s.audit.GatherWhile(func() bool { return s.token.Waiting() > 0 })
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit/sink"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/tracing"
+	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -89,6 +90,9 @@ type Config struct {
 	ClientCertificates identity.ClientCertificates `yaml:"client_certificates"`
 	// Audit is the log of every use of a key.
 	Audit Audit `yaml:"audit"`
+	// Watch has the log watched for unusual use of keys, and calls counted: docs/usage.md.
+	// It is on with the defaults below unless it is switched off.
+	Watch watch.Settings `yaml:"watch"`
 	// Rotation says how keys get new versions.
 	Rotation Rotation `yaml:"rotation"`
 	// Import says how key material is brought in.

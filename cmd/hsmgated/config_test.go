@@ -24,7 +24,7 @@ const reference = "../../docs/configuration.md"
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
 	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/idempotency.go", "../../gateway/import.go", "../../gateway/op_session.go",
-		"../../gateway/series.go", "../../gateway/tracing/config.go",
+		"../../gateway/series.go", "../../gateway/watch/settings.go", "../../gateway/tracing/config.go",
 		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go", "../../gateway/audit/sink/config.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
@@ -84,6 +84,9 @@ client_certificates:
 audit:
   path: /var/lib/hsmgate/audit/audit.log
   timeout: 5s
+watch:
+  zone: Europe/Berlin
+  rate: {floor: 100}
 `
 
 // TestExample reads the example of the reference.
@@ -229,6 +232,9 @@ func TestConfigRefused(t *testing.T) {
 		{"account", good + "account: \"12\"\n", "12 digits"},
 		{"account as an octal number", good + "account: 000000000010\n", ""},
 		{"region", good + "region: 'eu/central'\n", "region"},
+		{"a time zone to watch in", good + "watch: {zone: Berlin}\n", "watch: zone"},
+		{"a count to watch for", good + "watch: {denials: {count: -1}}\n", "watch: denials.count"},
+		{"an unknown rule", good + "watch: {denial: {count: 1}}\n", "denial"},
 		{"another region", good + "regions: [west]\n", "regions: \"west\""},
 		{"a region twice", good + "regions: [eu-west-1, eu-west-1]\n", "twice"},
 		{"the home region again", good + "regions: [us-east-1]\n", "home region"},

@@ -111,6 +111,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Idempotency: c.Idempotency, Series: c.Metrics, Tracer: d.tracing.Tracer(), Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
+		Watch: c.Watch,
 	})
 	return d, d.service.Start(ctx)
 }
@@ -245,6 +246,7 @@ func (d *daemon) start(ctx context.Context) {
 	d.store.Watch(ctx)
 	d.identities.Watch(ctx)
 	d.background.Go(func() { d.service.Run(ctx, deletionRound) })
+	d.background.Go(func() { d.service.Watch(ctx) })
 }
 
 // close closes what is open, the last first, once no call is under way.

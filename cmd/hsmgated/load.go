@@ -80,6 +80,9 @@ func (c *Config) setDefaults() {
 	if c.Store == "" && c.StoreDSNFile == "" {
 		c.Store = "hsmgate.db"
 	}
+	if c.Watch.State == "" {
+		c.Watch.State = c.Audit.Path + ".watch"
+	}
 	if c.Audit.Timeout == 0 {
 		c.Audit.Timeout = 5 * time.Second
 	}
@@ -100,7 +103,7 @@ func (c *Config) setDefaults() {
 // resolve makes every path absolute.
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
-		&c.Audit.Path, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile,
+		&c.Audit.Path, &c.Watch.State, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile,
 		&c.Tracing.HeadersFile, &c.Tracing.CAFile} {
 		absolute(dir, p)
 	}
@@ -174,6 +177,9 @@ func (c *Config) check() error {
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")
+	}
+	if text := c.Watch.Check(); text != "" {
+		wrong("watch: %s", text)
 	}
 	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey, q.GrantsPerKey, q.AccessKeysPerUser, q.PolicyBytes) < 0 {
 		wrong("quotas: none is negative; 0 is the default")

@@ -52,6 +52,7 @@ var Types = map[string]Type{
 	"GetKeyRotationStatus":                types[GetKeyRotationStatusRequest, GetKeyRotationStatusResponse](),
 	"GetParametersForImport":              types[GetParametersForImportRequest, GetParametersForImportResponse](),
 	"GetPublicKey":                        types[GetPublicKeyRequest, GetPublicKeyResponse](),
+	"GetUsage":                            types[GetUsageRequest, GetUsageResponse](),
 	"ImportKeyMaterial":                   types[ImportKeyMaterialRequest, ImportKeyMaterialResponse](),
 	"ListAliases":                         types[ListAliasesRequest, ListAliasesResponse](),
 	"ListApprovals":                       types[ListApprovalsRequest, ListApprovalsResponse](),

@@ -70,6 +70,14 @@ type Record struct {
 
 	IdempotencyKey string `json:"idempotencyKey,omitempty"` // under which the caller of Sign repeats itself
 
+	// Of an alert, whose record is of the operation Alert; the principal and the key are those that it is about.
+	AlertID     string `json:"alertId,omitempty"`
+	AlertRule   string `json:"alertRule,omitempty"`
+	AlertTime   string `json:"alertTime,omitempty"`   // RFC 3339: of the record that gave rise to it; the record's own time says when it was found
+	AlertRecord int64  `json:"alertRecord,omitempty"` // number of that record
+	AlertCount  int    `json:"alertCount,omitempty"`  // calls that are meant
+	AlertMore   int    `json:"alertMore,omitempty"`   // alerts like it that were not told since the last one
+
 	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
 	Reason        string `json:"reason,omitempty"`       // what decided: "key-policy/<Sid or number>", "policy/<name>/<Sid or number>", "grant/<id>", "role/…", "approval-rule", or "default" where nothing allows
@@ -138,6 +146,12 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"provenRun":"`, r.ProvenRun)
 	b = appendText(b, `,"provenWorkflow":"`, r.ProvenWorkflow)
 	b = appendText(b, `,"idempotencyKey":"`, r.IdempotencyKey)
+	b = appendText(b, `,"alertId":"`, r.AlertID)
+	b = appendText(b, `,"alertRule":"`, r.AlertRule)
+	b = appendText(b, `,"alertTime":"`, r.AlertTime)
+	b = appendInt(b, `,"alertRecord":`, r.AlertRecord)
+	b = appendInt(b, `,"alertCount":`, int64(r.AlertCount))
+	b = appendInt(b, `,"alertMore":`, int64(r.AlertMore))
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)

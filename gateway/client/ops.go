@@ -53,6 +53,11 @@ func (c *Client) ExplainAccess(ctx context.Context, in *api.ExplainAccessRequest
 	return do[api.ExplainAccessResponse](ctx, c, http.MethodPost, "/v1/explain-access", nil, in)
 }
 
+// GetUsage counts the calls of the last hours.
+func (c *Client) GetUsage(ctx context.Context, in *api.GetUsageRequest) (*api.GetUsageResponse, error) {
+	return do[api.GetUsageResponse](ctx, c, http.MethodGet, "/v1/usage", query(in), nil)
+}
+
 // CreateKey makes a key inside the token.
 func (c *Client) CreateKey(ctx context.Context, in *api.CreateKeyRequest) (*api.CreateKeyResponse, error) {
 	return do[api.CreateKeyResponse](ctx, c, http.MethodPost, "/v1/keys", nil, in)

@@ -32,6 +32,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/rest"
 	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
@@ -103,6 +104,8 @@ type Options struct {
 
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
+
+	Watch watch.Settings
 
 	StoreDSN   string        // a PostgreSQL database; see storetest.DSN
 	StorePath  string        // a SQLite database; default: a new one
@@ -179,8 +182,9 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits, Idempotency: o.Idempotency, Series: o.Series, Tracer: o.Tracer,
-		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits,
+		Idempotency: o.Idempotency, Series: o.Series, Tracer: o.Tracer,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions, Watch: o.Watch,
 	})
 	t.Cleanup(func() { _ = g.Service.Close() })
 	must(t, g.Service.Start(ctx))

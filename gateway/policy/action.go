@@ -24,7 +24,7 @@ var actions = [...]string{
 	"kms:UpdateAlias", "kms:UpdateCustomKeyStore", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
 	"kms:Verify", "kms:VerifyMac",
 	"hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:CreateAccessKey", "hsmgate:CreatePrincipal", "hsmgate:DeleteAccessKey",
-	"hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:ListAccessKeys", "hsmgate:ListApprovals", "hsmgate:PutApprovalRule",
+	"hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:GetUsage", "hsmgate:ListAccessKeys", "hsmgate:ListApprovals", "hsmgate:PutApprovalRule",
 	"hsmgate:SignBatch", "hsmgate:UpdateAccessKey",
 	"sts:AssumeRole",
 }
