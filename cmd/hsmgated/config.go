@@ -146,6 +146,25 @@ type Audit struct {
 	// Timeout is how long a call waits for its record to become durable before
 	// its result is thrown away. Default 5s.
 	Timeout time.Duration `yaml:"timeout"`
+	// Witnesses cosign the log's checkpoints, by the protocol of
+	// c2sp.org/tlog-witness: each checks that the log has only grown since the last
+	// one that it saw. They get sizes and hashes, and no record. A witness that is
+	// away is tried again, and holds nobody up. Default none.
+	Witnesses []Witness `yaml:"witnesses"`
+	// CheckpointFiles are paths in another place, such as a mount of another machine:
+	// the newest checkpoint is written to each, and all of them to the file of the
+	// same name with .history added, to which lines are only ever appended. A
+	// checkpoint that lies there and does not fit the log is left alone, and told.
+	// Default none.
+	CheckpointFiles []string `yaml:"checkpoint_files"`
+}
+
+// Witness is one who cosigns.
+type Witness struct {
+	// URL is its submission prefix, such as https://witness.example/hsmgate.
+	URL string `yaml:"url"`
+	// Key is its verifier key, NAME+ID+BASE64: only signatures of this key count.
+	Key string `yaml:"key"`
 }
 
 // Rotation says how keys get new versions.

@@ -94,6 +94,9 @@ func (c *Config) resolve(dir string) {
 		&c.Audit.Path, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile} {
 		absolute(dir, p)
 	}
+	for i := range c.Audit.CheckpointFiles {
+		absolute(dir, &c.Audit.CheckpointFiles[i])
+	}
 	for i := range c.KeyStores {
 		absolute(dir, &c.KeyStores[i].PINFile)
 	}
@@ -138,6 +141,7 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
+	c.Audit.checkWitnesses(wrong)
 	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check())
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")

@@ -100,13 +100,13 @@ func (h *heard) onState(place string, err error) {
 	h.states = append(h.states, fmt.Sprintf("%s: %v", filepath.Base(place), err))
 }
 
-func (h *heard) cosigned(c tree.Checkpoint, line string) {
+func (h *heard) cosigned(c Cosigned) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.lines == nil {
 		h.lines = map[int64][]string{}
 	}
-	h.lines[c.Tree.N] = append(h.lines[c.Tree.N], line)
+	h.lines[c.Checkpoint.Tree.N] = append(h.lines[c.Checkpoint.Tree.N], c.Line)
 }
 
 // startPusher runs one until the end of the test.

@@ -15,13 +15,19 @@ import (
 // Prover proves that the tree newer begins with all that older holds, of which the size is enough: tree.Dir.ProveTree.
 type Prover func(newer, older tlog.Tree) (tlog.TreeProof, error)
 
+// Cosigned is a witness's signature of a checkpoint, as a line of a note.
+type Cosigned struct {
+	Checkpoint tree.Checkpoint
+	Line       string
+}
+
 // Options of a Pusher.
 type Options struct {
 	Witnesses []*Witness
 	Files     []*File
 	Prove     Prover
-	// Cosigned is told of the cosignature, a line of a note, that a witness gave to a checkpoint.
-	Cosigned func(c tree.Checkpoint, line string)
+	// Cosigned is told of each cosignature.
+	Cosigned func(Cosigned)
 	// OnState is told when a place fails, and with nil when it has the newest checkpoint again.
 	OnState func(place string, err error)
 }
@@ -181,7 +187,7 @@ func (f *follower) try(ctx context.Context) (done bool) {
 			}
 			f.pushed(c)
 			if a.line != "" {
-				f.options.Cosigned(c, a.line)
+				f.options.Cosigned(Cosigned{c, a.line})
 			}
 			return true
 		}
