@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/hsmgate/hsmgate/gateway/audit"
 )
-
-// MaxLine is the longest line that an entry bundle can hold. The log writes none that is longer.
-const MaxLine = math.MaxUint16
 
 // Bundle reads the records of a tile of level -1 from the log at path, in the form of c2sp.org/tlog-tiles: each line
 // after its length in two bytes.
@@ -33,8 +29,8 @@ func Bundle(path string, t tlog.Tile) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(line.Text) > MaxLine {
-			return nil, fmt.Errorf("record %d has %d bytes, and a bundle holds records of at most %d", line.Seq, len(line.Text), MaxLine)
+		if len(line.Text) > audit.MaxLine {
+			return nil, fmt.Errorf("record %d has %d bytes, and a bundle holds records of at most %d", line.Seq, len(line.Text), audit.MaxLine)
 		}
 		b = binary.BigEndian.AppendUint16(b, uint16(len(line.Text)))
 		b = append(b, line.Text...)

@@ -93,7 +93,7 @@ func (d *disk) writeTiles(list []filled) error {
 		if err := d.do(stepTile, len(t.data), func(n int) error { return replace(name, t.data[:n]) }); err != nil {
 			return err
 		}
-		for folder := filepath.Dir(name); len(folder) >= len(d.dir) && !folders[folder]; folder = filepath.Dir(folder) {
+		for folder := filepath.Dir(name); !folders[folder] && folder != filepath.Dir(d.dir.path("")); folder = filepath.Dir(folder) {
 			folders[folder] = true
 		}
 	}
