@@ -26,9 +26,14 @@ const (
 
 func (d Dir) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
 
-// TileName is the name of a tile under the folder, and under the address of the log: tile/<L>/<N>[.p/<W>].
+// TileName is the name of a tile under the folder, and under the address of the log: tile/<L>/<N>[.p/<W>], or
+// tile/entries/<N>[.p/<W>] for the level -1, the records themselves.
 func TileName(t tlog.Tile) string {
-	return "tile/" + strings.TrimPrefix(t.Path(), fmt.Sprintf("tile/%d/", t.H))
+	name := strings.TrimPrefix(t.Path(), fmt.Sprintf("tile/%d/", t.H))
+	if entries, ok := strings.CutPrefix(name, "data/"); ok {
+		name = "entries/" + entries
+	}
+	return "tile/" + name
 }
 
 // ParseTileName reads such a name. Its level is -1 for tile/entries/<N>[.p/<W>], the records themselves.

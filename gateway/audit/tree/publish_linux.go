@@ -149,6 +149,8 @@ func (p *Publisher) record(c Checkpoint) error {
 
 // show puts the last checkpoint of the history where everybody reads it, and tells who waits.
 func (p *Publisher) show() error {
+	p.showing.Lock()
+	defer p.showing.Unlock()
 	err := p.disk.do(stepCheckpoint, len(p.last.Text), func(n int) error {
 		return replace(p.disk.dir.path(checkpointName), p.last.Text[:n])
 	})

@@ -70,7 +70,8 @@ type Publisher struct {
 	last    Checkpoint // in the history
 	when    time.Time  // it was made
 
-	state state
+	showing sync.Mutex // while the file checkpoint is replaced
+	state   state
 }
 
 // Start begins to keep the tree of the log at path. It does not wait for it, and ends with Close.
