@@ -154,6 +154,7 @@ def verify(file, signature, receipt, vkey):
          "the receipt is not a JSON object with the texts Record and Proof")
     line = receipt["Record"]
     record = json.loads(line)
+    need(isinstance(record, dict), "the record is not a JSON object")
     need(record.get("operation") == "Sign" and record.get("outcome") == "allowed" and "phase" not in record,
          "the record is not of a signature that was made")
     need(record.get("signatureHash") == "sha256:" + hashlib.sha256(signature).hexdigest(), "the record is of another signature")
