@@ -31,7 +31,7 @@ and in its place. The proof is made from tiles, which are not trusted: --tiles n
 
 Exit code 1: they are not consistent, or one is not signed by the log.`,
 		Example: "  hsmgate audit consistency --tiles var/audit/audit.log --log-key log.key monday.checkpoint tuesday.checkpoint\n" +
-			"  hsmgate audit consistency --tiles https://gateway.example:8443/v1/audit --log-key log.key monday.checkpoint tuesday.checkpoint",
+			"  hsmgate audit consistency --tiles https://gateway.example:8443/v1/log --log-key log.key monday.checkpoint tuesday.checkpoint",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := errors.Join(required(from, "tiles"), required(t.logKey, "log-key")); err != nil {
 				return err

@@ -37,7 +37,7 @@ that cannot be reached is no alarm: it is told, and tried again.
 
 With --once it looks once, for cron. With --output json each look is one line.`,
 		Example: "  hsmgate audit monitor --log-key log.key --state monitor.state --records\n" +
-			"  hsmgate audit monitor --log-key log.key --state monitor.state --once --expect-activity 24h https://gateway.example:8443/v1/audit",
+			"  hsmgate audit monitor --log-key log.key --state monitor.state --once --expect-activity 24h https://gateway.example:8443/v1/log",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := errors.Join(required(m.logKey, "log-key"), required(m.monitor.StatePath, "state")); err != nil {
 				return err

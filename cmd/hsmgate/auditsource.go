@@ -14,7 +14,7 @@ import (
 )
 
 // logPath is where a gateway serves its log.
-const logPath = "/v1/audit/log"
+const logPath = "/v1/log"
 
 // source is where a log is read: a path, an address, or the gateway of the environment where from is empty.
 func (a *app) source(from string) (auditor.Source, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,7 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/witness"
 )
 
@@ -42,24 +45,36 @@ func (a *Audit) checkWitnesses(wrong func(string, ...any)) {
 	}
 }
 
-// newPusher makes what hands checkpoints to the places of the configuration; nil where there are none.
-func newPusher(a *Audit, keys []note.Verifier, prove witness.Prover, cosigned func(witness.Cosigned), log *zap.Logger) (*witness.Pusher, error) {
+// errNoTree is the error of a proof while there is no tree.
+var errNoTree = errors.New("there is no tree of the audit log now")
+
+// newPusher makes what hands checkpoints to the places of the configuration; nil where there are none. published gives the
+// tree of the audit log, nil while there is none.
+func newPusher(a *Audit, published func() *tree.Publisher, log *zap.Logger) (*witness.Pusher, error) {
 	if len(a.Witnesses)+len(a.CheckpointFiles) == 0 {
 		return nil, nil
 	}
-	client := &http.Client{Timeout: witnessTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	o := witness.Options{Prove: prove, Cosigned: cosigned, OnState: func(place string, err error) {
-		at := zap.String("place", place)
-		switch {
-		case err == nil:
-			log.Info("checkpoints of the audit log arrive again", at)
-		case errors.Is(err, witness.ErrInconsistent):
-			log.Error("the audit log is not the one that others have seen: it was put back, cut or rewritten, or its key is used twice", at, zap.Error(err),
-				zap.String("do", "hsmgate audit verify, with the checkpoint that is kept there"))
-		default:
-			log.Warn("checkpoints of the audit log do not arrive; they are tried again", at, zap.Error(err))
+	o := witness.Options{OnState: placeState(log)}
+	o.Prove = func(newer, older tlog.Tree) (tlog.TreeProof, error) {
+		if p := published(); p != nil {
+			return p.Dir().ProveTree(newer, older)
 		}
-	}}
+		return nil, errNoTree
+	}
+	o.Cosigned = func(c witness.Cosigned) {
+		if p := published(); p != nil {
+			if err := p.Cosign(c.Checkpoint, c.Line); err != nil {
+				log.Warn("a cosignature could not be added to the checkpoint", zap.Error(err))
+			}
+		}
+	}
+	keys := func() []note.Verifier {
+		if p := published(); p != nil {
+			return p.Keys()
+		}
+		return nil
+	}
+	client := &http.Client{Timeout: witnessTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, w := range a.Witnesses {
 		key, err := witness.ParseKey(w.Key)
 		if err != nil {
@@ -71,6 +86,39 @@ func newPusher(a *Audit, keys []note.Verifier, prove witness.Prover, cosigned fu
 		o.Files = append(o.Files, &witness.File{Path: path, Keys: keys})
 	}
 	return witness.New(o), nil
+}
+
+// placeState tells how it stands with a place.
+func placeState(log *zap.Logger) func(string, error) {
+	return func(place string, err error) {
+		at := zap.String("place", place)
+		switch {
+		case err == nil:
+			log.Info("checkpoints of the audit log arrive again", at)
+		case errors.Is(err, witness.ErrInconsistent):
+			log.Error("the audit log is not the one that others have seen: it was put back, cut or rewritten, or its key is used twice", at, zap.Error(err),
+				zap.String("do", "hsmgate audit verify, with the checkpoint that is kept there"))
+		default:
+			log.Warn("checkpoints of the audit log do not arrive; they are tried again", at, zap.Error(err))
+		}
+	}
+}
+
+// push tells the pusher of each checkpoint, until the context ends.
+func push(ctx context.Context, published func() *tree.Publisher, to *witness.Pusher) {
+	for after := int64(0); ; {
+		if p := published(); p != nil {
+			for c, err := p.Next(ctx, after); err == nil; c, err = p.Next(ctx, after) {
+				after = c.Tree.N
+				to.Published(c)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second): // until there is a tree, or another one
+		}
+	}
 }
 
 // registerPusher exports how far each place is.

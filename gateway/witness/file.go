@@ -22,7 +22,7 @@ import (
 // lets files grow, say.
 type File struct {
 	Path string
-	Keys []note.Verifier // of the log
+	Keys func() []note.Verifier // of the log
 }
 
 // historySuffix is added to the path.
@@ -51,7 +51,7 @@ func (f *File) push(_ context.Context, c tree.Checkpoint, prove Prover) (string,
 
 // continues checks the checkpoint that is there against the new one.
 func (f *File) continues(there []byte, c tree.Checkpoint, prove Prover) error {
-	old, err := tree.ParseCheckpoint(there, f.Keys...)
+	old, err := tree.ParseCheckpoint(there, f.Keys()...)
 	if err != nil {
 		return fmt.Errorf("what lies there is no checkpoint of this log, and is left alone: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 )
 
@@ -15,7 +17,7 @@ import (
 func TestFile(t *testing.T) {
 	t.Parallel()
 	g, h := newGrowing(t), &heard{}
-	f := &File{Path: filepath.Join(t.TempDir(), "checkpoint"), Keys: g.keys}
+	f := &File{Path: filepath.Join(t.TempDir(), "checkpoint"), Keys: func() []note.Verifier { return g.keys }}
 	p := startPusher(t, g, h, nil, []*File{f})
 	var all []string
 	for i := range 3 {
@@ -68,7 +70,7 @@ func TestFileFindsOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGrowing(t)
-			f := &File{Path: filepath.Join(t.TempDir(), "checkpoint"), Keys: g.keys}
+			f := &File{Path: filepath.Join(t.TempDir(), "checkpoint"), Keys: func() []note.Verifier { return g.keys }}
 			old := g.grow(100, "a")
 			if _, err := f.push(t.Context(), old, g.prove); err != nil {
 				t.Fatal(err)
@@ -83,7 +85,7 @@ func TestFileFindsOut(t *testing.T) {
 	}
 	t.Run("not ours", func(t *testing.T) {
 		g := newGrowing(t)
-		f := &File{Path: filepath.Join(t.TempDir(), "checkpoint"), Keys: g.keys}
+		f := &File{Path: filepath.Join(t.TempDir(), "checkpoint"), Keys: func() []note.Verifier { return g.keys }}
 		for _, there := range []string{"a letter", string(newGrowing(t).grow(3, "a").Text)} {
 			if err := os.WriteFile(f.Path, []byte(there), 0o600); err != nil {
 				t.Fatal(err)

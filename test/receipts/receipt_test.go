@@ -109,7 +109,7 @@ func (l *logged) verify(t *testing.T, file, signature string, receipt any, key s
 	must(t, err)
 	path := filepath.Join(t.TempDir(), "receipt")
 	must(t, os.WriteFile(path, text, 0o600))
-	cmd := exec.Command("python3", "verify_receipt.py", l.path(file), l.path(signature), path, key)
+	cmd := exec.Command("/usr/bin/python3", "verify_receipt.py", l.path(file), l.path(signature), path, key)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); cmd.ProcessState == nil {

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"golang.org/x/mod/sumdb/note"
 )
+
+// Keys are the public keys of the log, the one that signs now first.
+func (p *Publisher) Keys() []note.Verifier { return p.keys }
 
 // Next returns when a checkpoint of more than after records is shown. Unlike Wait, it hastens none.
 func (p *Publisher) Next(ctx context.Context, after int64) (Checkpoint, error) {
