@@ -98,7 +98,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.service = gateway.New(gateway.Config{
-		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
+		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit, Tree: c.tree(name),
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
 	})
@@ -241,6 +241,9 @@ func (d *daemon) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
 		errs = append(errs, d.service.Flush(ctx))
+		if err := d.service.EndTree(ctx); err != nil {
+			d.log.Warn("the last records have no checkpoint yet; the next start makes one", zap.Error(err))
+		}
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
