@@ -16,6 +16,9 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if retire, ok := in.(*api.RetireGrantRequest); ok {
 		return s.authorizeRetire(c, retire)
 	}
+	if receipt, ok := in.(*api.GetReceiptRequest); ok {
+		return s.authorizeReceipt(c, receipt)
+	}
 	target, aboutKey := in.(interface{ KeyRef() string })
 	if !aboutKey {
 		return s.decide(c, question{action: c.op.permission, resource: "*"})

@@ -86,7 +86,10 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 		}
 	}()
 	out, err := s.attempt(ctx, c, decode)
-	if err = s.finish(ctx, c, start, err); err != nil {
+	if err = s.finish(ctx, c, start, err); err == nil {
+		err = s.withReceipt(ctx, c, out)
+	}
+	if err != nil {
 		if plain, ok := out.(wiper); ok {
 			plain.Wipe()
 		}

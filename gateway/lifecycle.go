@@ -47,6 +47,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	s.doomPending(ctx)
 	s.startKeyStores(ctx)
+	s.startTree(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.dropRules(ctx)
@@ -148,6 +149,7 @@ func (s *Service) round(ctx context.Context) {
 	s.dropRules(ctx)
 	s.forgetApprovals(ctx)
 	s.forgetStrangers()
+	s.startTree(ctx)
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody
@@ -367,6 +369,9 @@ func (s *Service) ask() *NotReady {
 	defer cancel()
 	if err := s.token.Ready(ctx); err != nil {
 		return &NotReady{"the token does not answer", err}
+	}
+	if err := s.treeError(); err != nil {
+		return &NotReady{"the audit log has no checkpoints", err}
 	}
 	return nil
 }

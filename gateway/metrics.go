@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer, s *Service) *metrics {
 	}
 	reg.MustRegister(m.calls, m.latency)
 	m.ops = make(map[*Op]opMetrics, len(Ops))
-	for _, op := range slices.Concat([]*Op{GetMetrics}, STS, Ops) {
+	for _, op := range slices.Concat([]*Op{GetMetrics, ReadLog}, STS, Ops) {
 		calls := make(map[api.Outcome]prometheus.Counter)
 		for _, outcome := range []api.Outcome{api.Allowed, api.Denied, api.Invalid, api.Failed} {
 			calls[outcome] = m.calls.WithLabelValues(op.Name, string(outcome))
@@ -44,6 +44,7 @@ func newMetrics(reg prometheus.Registerer, s *Service) *metrics {
 		m.ops[op] = opMetrics{calls: calls, latency: m.latency.WithLabelValues(op.Name)}
 	}
 	registerTokenMetrics(reg, s)
+	registerTreeMetrics(reg, s)
 	return m
 }
 

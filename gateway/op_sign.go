@@ -26,6 +26,11 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
 		return nil, err
 	}
+	if in.Receipt {
+		if err := s.receiptReady(); err != nil {
+			return nil, err
+		}
+	}
 	if in.SigningAlgorithm == "" { // only with a body: the key's first algorithm
 		in.SigningAlgorithm = signingAlgorithms[api.KeySpec(c.key.Spec)][0]
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,7 @@ type Config struct {
 	Store   *store.Store
 	Token   *hsm.Token
 	Audit   *audit.Log
+	Tree    Tree // over the records of Audit
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
 	// KeyStores are further tokens by name, which Start opens: the custom key
@@ -62,6 +64,8 @@ type Service struct {
 	store        *store.Store
 	token        *hsm.Token
 	audit        *audit.Log
+	treeConfig   Tree
+	tree         atomic.Pointer[logTree]
 	log          *zap.Logger
 	metrics      *metrics
 	auditTimeout time.Duration
@@ -111,6 +115,8 @@ func New(c Config) *Service {
 		retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
+	s.treeConfig = c.Tree
+	s.tree.Store(&logTree{})
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s)

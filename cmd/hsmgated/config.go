@@ -146,6 +146,15 @@ type Audit struct {
 	// Timeout is how long a call waits for its record to become durable before
 	// its result is thrown away. Default 5s.
 	Timeout time.Duration `yaml:"timeout"`
+	// Origin is the name of the log in its signed checkpoints, such as
+	// log.example.com/hsmgate: printable ASCII without spaces and plus signs. The
+	// first start sets it for good: docs/transparency.md. No two logs have one.
+	// Default hsmgate/ and a name made from instance.
+	Origin string `yaml:"origin"`
+	// CheckpointInterval is how often a checkpoint is signed while there are new
+	// records, at least 100ms. A signature with a receipt is not kept waiting for
+	// it. Default 1s.
+	CheckpointInterval time.Duration `yaml:"checkpoint_interval"`
 	// Witnesses cosign the log's checkpoints, by the protocol of
 	// c2sp.org/tlog-witness: each checks that the log has only grown since the last
 	// one that it saw. They get sizes and hashes, and no record. A witness that is

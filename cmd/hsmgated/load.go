@@ -17,6 +17,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
@@ -157,6 +158,14 @@ func (c *Config) check() error {
 	}
 	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
 		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
+	}
+	if i := c.Audit.CheckpointInterval; i != 0 && i < 100*time.Millisecond {
+		wrong("audit.checkpoint_interval is at least 100ms")
+	}
+	if c.Audit.Origin != "" {
+		if err := tree.CheckOrigin(c.Audit.Origin); err != nil {
+			wrong("audit.origin: %v", err)
+		}
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")

@@ -25,6 +25,9 @@ type SignRequest struct {
 	SigningContext map[string]string `json:",omitempty" face:"rest"`
 	Artifact       *Artifact         `json:",omitempty" face:"rest"`
 
+	// Receipt has the answer hold the receipt of the call. Not in AWS KMS.
+	Receipt bool `json:",omitempty" face:"rest"`
+
 	// Body takes the place of Message on REST: a file of any size, hashed as it
 	// is read, after the call has been allowed.
 	Body io.Reader `json:"-"`
@@ -49,7 +52,8 @@ type SignResponse struct {
 	KeyId            string // the key's ARN
 	Signature        []byte
 	SigningAlgorithm SigningAlgorithm
-	KeyVersion       int `json:",omitempty"` // not in AWS KMS
+	KeyVersion       int      `json:",omitempty"` // not in AWS KMS
+	Receipt          *Receipt `json:",omitempty"` // where it was asked for; not in AWS KMS
 }
 
 // VerifyRequest asks whether a signature is good.

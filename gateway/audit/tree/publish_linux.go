@@ -165,6 +165,10 @@ func (p *Publisher) show() error {
 func (p *Publisher) tidy() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.since = time.Time{}
+	if p.edge.size > p.last.Tree.N {
+		p.since = time.Now()
+	}
 	err := p.disk.tidy(p.outworn)
 	p.outworn = p.outworn[:0]
 	return err

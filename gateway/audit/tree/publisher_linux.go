@@ -63,6 +63,7 @@ type Publisher struct {
 	known   bool
 	full    []filled    // that are not on the disk yet
 	outworn []tlog.Tile // that are, and whose parts were not removed yet
+	since   time.Time   // when the first record came that no checkpoint covers
 
 	// The publishing goroutine's own.
 	history *os.File
@@ -171,6 +172,9 @@ func (p *Publisher) take(lines []audit.Line) error {
 		}
 		p.edge.Add(l.Text, func(t tlog.Tile, data []byte) { p.full = append(p.full, filled{t, data}) })
 		p.sum, p.known = l.Hash, true
+	}
+	if p.since.IsZero() {
+		p.since = time.Now()
 	}
 	if len(p.full) >= keep {
 		if err := p.write(nil); err != nil {

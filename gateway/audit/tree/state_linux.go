@@ -53,6 +53,20 @@ func (s *state) failed(err error, tell func(error)) {
 	s.stats.Err = err
 }
 
+// Behind is for how long there have been records that no checkpoint covers; 0 if there are none.
+func (p *Publisher) Behind() time.Duration {
+	p.mu.Lock()
+	size, since := int64(0), p.since
+	if p.edge != nil {
+		size = p.edge.size
+	}
+	p.mu.Unlock()
+	if p.Stats().Checkpoint.Tree.N >= size || since.IsZero() {
+		return 0
+	}
+	return time.Since(since)
+}
+
 func isSigning(err error) bool {
 	var e signingError
 	return errors.As(err, &e)
