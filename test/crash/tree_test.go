@@ -1,19 +1,15 @@
 package crash
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/auditor"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
@@ -86,7 +82,7 @@ func (c *checkpoints) follow(p *daemon.Process) (end func()) {
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
-			a, err := p.Do(context(stop), http.DefaultClient, "GET", "/v1/log/checkpoint", nil)
+			a, err := p.Do(context.Background(), http.DefaultClient, "GET", "/v1/log/checkpoint", nil)
 			if err == nil && a.Status == http.StatusOK {
 				c.mu.Lock()
 				c.seen[string(a.Body)] = true

@@ -83,9 +83,8 @@ func (m *Monitor) Look(ctx context.Context) (Seen, error) {
 	if err := Consistent(ctx, m.Source, c.Tree, old.Tree); err != nil {
 		return Seen{}, m.inconsistent(err, old.Text, signed)
 	}
-	if seen.Grown = c.Tree.N - old.Tree.N; seen.Grown > 0 || state.Grown.IsZero() {
-		state.Grown = now
-	}
+	seen.Grown = c.Tree.N - old.Tree.N
+	active := seen.Grown > 0 || state.Grown.IsZero()
 	if m.Records {
 		if state.LastHash == "" {
 			state.Records = max(m.From, 1) - 1
@@ -94,13 +93,17 @@ func (m *Monitor) Look(ctx context.Context) (Seen, error) {
 			return Seen{}, err
 		}
 		seen.Checked = state.Records
+		active = state.active || state.Grown.IsZero()
+	}
+	if active {
+		state.Grown = now
 	}
 	state.Checkpoint = string(signed)
 	if err := state.write(m.StatePath); err != nil {
 		return Seen{}, err
 	}
 	if still := now.Sub(state.Grown); m.Activity > 0 && still > m.Activity {
-		return seen, &Alarm{Kind: AlarmStandstill, Detail: fmt.Sprintf("the log has had %d records since %s", c.Tree.N, state.Grown.Format(time.RFC3339))}
+		return seen, &Alarm{Kind: AlarmStandstill, Detail: fmt.Sprintf("the log has had no activity since %s, with %d records", state.Grown.Format(time.RFC3339), c.Tree.N)}
 	}
 	return seen, nil
 }
@@ -188,6 +191,9 @@ func (m *Monitor) bundle(ctx context.Context, b tlog.Tile, leaves tlog.HashReade
 	return nil
 }
 
+// readLog is the operation that reads records over REST: what a monitor itself does is no activity.
+const readLog = "ReadLog"
+
 // take checks the next record.
 func (s *state) take(line []byte, leaf tlog.Hash) error {
 	seq := uint64(s.Records + 1)
@@ -205,6 +211,7 @@ func (s *state) take(line []byte, leaf tlog.Hash) error {
 	case s.LastHash != "" && r.Prev != s.LastHash:
 		return wrong("its prev is not the hash of the record before")
 	}
+	s.active = s.active || r.Operation != readLog
 	sum := sha256.Sum256(line)
 	s.Records, s.LastHash = s.Records+1, hex.EncodeToString(sum[:])
 	return nil

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/hsmgate/hsmgate/gateway/audit"
 )
 
 // TestConsistent: any two checkpoints of one log, by a folder and over HTTP.
@@ -200,6 +202,14 @@ func TestMonitorStandstill(t *testing.T) {
 	var alarm *Alarm
 	if _, err := m.Look(t.Context()); !errors.As(err, &alarm) || alarm.Kind != AlarmStandstill {
 		t.Errorf("at the second: %v", err)
+	}
+	w.append(&audit.Record{Operation: "ReadLog", Outcome: "allowed"})
+	if _, err := m.Look(t.Context()); !errors.As(err, &alarm) || alarm.Kind != AlarmStandstill {
+		t.Errorf("with nothing but a reader of records: %v", err)
+	}
+	w.append(record("a", "b"))
+	if _, err := m.Look(t.Context()); err != nil {
+		t.Errorf("after a signature: %v", err)
 	}
 	m.Activity = time.Hour
 	if _, err := m.Look(t.Context()); err != nil {

@@ -16,6 +16,8 @@ type state struct {
 	Grown      time.Time `json:"grown"`      // when a new record was last seen
 	Records    int64     `json:"records"`    // that were read
 	LastHash   string    `json:"lastHash"`   // of the last of them, hex SHA-256; "" where none was read
+
+	active bool // among those that were read now is one that no monitor has caused
 }
 
 func readState(path string) (state, error) {

@@ -63,8 +63,18 @@ func sha(text string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// add appends n records of signatures over NAME 1, NAME 2 … and gives the checkpoint that covers them.
+// add appends n records of signatures over NAME1, NAME2 …
 func (w *world) add(n int, name string) tree.Checkpoint {
+	w.t.Helper()
+	records := make([]*audit.Record, n)
+	for i := range records {
+		records[i] = record(fmt.Sprint(name, i+1), fmt.Sprint("signature of ", name, i+1))
+	}
+	return w.append(records...)
+}
+
+// append appends records and gives the checkpoint that covers them.
+func (w *world) append(records ...*audit.Record) tree.Checkpoint {
 	w.t.Helper()
 	log, err := audit.Open(w.path, audit.Options{})
 	must(w.t, err)
@@ -73,8 +83,8 @@ func (w *world) add(n int, name string) tree.Checkpoint {
 		Sign: func(_ context.Context, text []byte) ([]byte, error) { return ed25519.Sign(w.private, text), nil }})
 	must(w.t, err)
 	var last audit.Receipt
-	for i := range n {
-		last, err = log.Append(w.t.Context(), record(fmt.Sprint(name, i+1), fmt.Sprint("signature of ", name, i+1)))
+	for _, r := range records {
+		last, err = log.Append(w.t.Context(), r)
 		must(w.t, err)
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
