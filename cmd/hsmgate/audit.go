@@ -13,7 +13,7 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
-	return group("audit", "Check the audit log", newAuditVerify(a))
+	return group("audit", "Check the audit log, and get receipts", newAuditVerify(a), newAuditReceipt(a), newAuditKey(a))
 }
 
 // auditReport is the answer of audit verify in JSON.
