@@ -187,3 +187,94 @@ func TestLogKeyThatIsLost(t *testing.T) {
 		t.Fatalf("%+v", records[before:])
 	}
 }
+
+// After a restart the same key goes on; one that is retired is followed by another, which continues the tree.
+func TestLogKeyIsRotated(t *testing.T) {
+	g := withTree(t, gatewaytest.Options{})
+	ctx := context.Background()
+	key := g.CreateKey(api.P256, api.SignVerify).KeyId
+	first := logKeys(t, g)
+	again := func() {
+		t.Helper()
+		if err := g.Service.EndTree(ctx); err != nil {
+			t.Fatal(err)
+		}
+		g.Service.KeepTree(ctx)
+	}
+	again()
+	if logKeys(t, g) != first {
+		t.Fatal("a start makes another key")
+	}
+	before, err := g.Service.LogFile(&gateway.Call{}, "checkpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Store.RetireLogKey(ctx, logName, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	again()
+	both := logKeys(t, g)
+	if !strings.HasSuffix(both, first) || strings.Count(both, "\n") != 2 {
+		t.Fatal(both)
+	}
+	var signed api.SignResponse
+	answer := g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", map[string]any{"Message": []byte("a"), "SigningAlgorithm": "ECDSA_SHA_256", "Receipt": true})
+	if err := json.Unmarshal(answer.Body, &signed); err != nil || signed.Receipt == nil {
+		t.Fatal(answer.Status, string(answer.Body))
+	}
+	newer, cause := tree.ParseKeys(strings.TrimSuffix(both, first))
+	older, cause2 := tree.ParseKeys(first)
+	if cause != nil || cause2 != nil {
+		t.Fatal(cause, cause2)
+	}
+	_, now, cause := tree.Receipt(*signed.Receipt).Verify(newer...)
+	if cause != nil {
+		t.Fatal(cause)
+	}
+	if _, _, cause := tree.Receipt(*signed.Receipt).Verify(older...); cause == nil {
+		t.Fatal("the old key signs")
+	}
+	was, cause := tree.ParseCheckpoint(before, older...)
+	if cause != nil {
+		t.Fatal(cause)
+	}
+	proof, cause := tree.DirOf(g.AuditPath).ProveTree(now.Tree, was.Tree)
+	if cause != nil || tree.CheckTree(proof, now.Tree, was.Tree) != nil {
+		t.Fatal("the new key's tree does not continue the old one's:", cause)
+	}
+}
+
+// A receipt that does not come in time: the signature is recorded, not given out, and its receipt can be had later.
+func TestReceiptThatComesLate(t *testing.T) {
+	g := withTree(t, gatewaytest.Options{})
+	key := g.CreateKey(api.P256, api.SignVerify).KeyId
+	user := g.Principal("user", policy.RoleUser, key)
+	g.Service.HoldReceipts(true)
+	answer := g.Send(user.Token, "POST", "/v1/keys/"+key+"/sign", map[string]any{"Message": []byte("a"), "SigningAlgorithm": "ECDSA_SHA_256", "Receipt": true})
+	if answer.Status != 503 || answer.Code() != string(api.ReceiptUnavailable) || answer.Header.Get("Retry-After") != "" || strings.Contains(string(answer.Body), `"Signature"`) {
+		t.Fatal(answer.Status, string(answer.Body))
+	}
+	g.Service.HoldReceipts(false)
+	seq, _, _ := strings.Cut(answer.Header.Get("Hsmgate-Audit-Record"), ":")
+	if seq == "" || !strings.Contains(string(answer.Body), "RecordNumber="+seq) {
+		t.Fatal(seq, string(answer.Body))
+	}
+	var got api.GetReceiptResponse
+	if later := g.Send(user.Token, "GET", "/v1/log/receipt?RecordNumber="+seq, nil); json.Unmarshal(later.Body, &got) != nil || later.Status != 200 || !strings.Contains(got.Record, `"operation":"Sign"`) {
+		t.Fatal(later.Status, string(later.Body))
+	}
+}
+
+// A bare signature has no place for a receipt, and nothing is signed.
+func TestReceiptNeedsJSON(t *testing.T) {
+	g := withTree(t, gatewaytest.Options{})
+	key := g.CreateKey(api.P256, api.SignVerify).KeyId
+	answer := g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign?Receipt=true", "file", "Accept", "application/octet-stream", "Content-Type", "application/octet-stream")
+	if answer.Status != 406 || !strings.Contains(string(answer.Body), "no place for a receipt") {
+		t.Fatal(answer.Status, string(answer.Body))
+	}
+	answer = g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign?Receipt=true", "file", "Content-Type", "application/octet-stream")
+	if answer.Status != 200 || !strings.Contains(string(answer.Body), `"Receipt":{"Record":"{`) {
+		t.Fatal(answer.Status, string(answer.Body))
+	}
+}

@@ -37,7 +37,7 @@ func (s *Service) withReceipt(ctx context.Context, c *Call, out any) *api.Error 
 	r, err := s.receiptOf(ctx, c.Receipt.Seq)
 	if err != nil {
 		s.log.Error("a signature has no receipt", logKey(c.record.KeyID, err)...)
-		return &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: err, Message: fmt.Sprintf(
+		return &api.Error{Code: api.ReceiptUnavailable, Cause: err, Message: fmt.Sprintf(
 			"The signature was made and is record %d of the audit log, but no checkpoint covers it yet, so it is not given out. GetReceipt gives the receipt later (GET /v1/log/receipt?RecordNumber=%d); sign again for a signature.",
 			c.Receipt.Seq, c.Receipt.Seq)}
 	}
@@ -45,13 +45,13 @@ func (s *Service) withReceipt(ctx context.Context, c *Call, out any) *api.Error 
 	return nil
 }
 
-// receiptOf waits for a checkpoint that covers the record, as long as a record may take to become durable.
+// receiptOf waits for a checkpoint that covers the record.
 func (s *Service) receiptOf(ctx context.Context, seq uint64) (*api.Receipt, error) {
 	t := s.tree.Load()
 	if t.Publisher == nil {
 		return nil, errors.Join(noTree, t.err)
 	}
-	wait, cancel := context.WithTimeout(ctx, s.auditTimeout)
+	wait, cancel := context.WithTimeout(ctx, s.receiptTimeout)
 	defer cancel()
 	r, err := t.Receipt(wait, seq)
 	return &api.Receipt{Record: r.Record, Proof: r.Proof}, err

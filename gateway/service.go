@@ -59,35 +59,36 @@ type Config struct {
 
 // Service performs the operations of [Ops].
 type Service struct {
-	name         string
-	names        Names
-	store        *store.Store
-	token        *hsm.Token
-	audit        *audit.Log
-	treeConfig   Tree
-	tree         atomic.Pointer[logTree]
-	log          *zap.Logger
-	metrics      *metrics
-	auditTimeout time.Duration
-	rotation     Rotation
-	imports      Imports
-	quotas       Quotas
-	limits       limiter
-	identities   *identity.Identities
-	sessions     Sessions
-	staleLimit   time.Duration
-	now          func() time.Time
-	uses         lastUses
-	counted      *useCounter         // encryptions that were set aside
-	making       *semaphore.Weighted // of RSA keys, which keeps a processor busy
-	keys         sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
-	changes      sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
-	creating     sync.Map            // ids of keys whose creation is under way here
-	atWork       sync.Map            // ids of pending objects that are being made here
-	asking       singleflight.Group  // of Ready
-	regions      []string            // that are served, the home region first
-	keyStores    map[string]*keyStore
-	retries      map[string]retry // what is to be done -> when to try again; of Start and Run alone
+	name           string
+	names          Names
+	store          *store.Store
+	token          *hsm.Token
+	audit          *audit.Log
+	treeConfig     Tree
+	tree           atomic.Pointer[logTree]
+	log            *zap.Logger
+	metrics        *metrics
+	auditTimeout   time.Duration
+	receiptTimeout time.Duration // how long a receipt is waited for
+	rotation       Rotation
+	imports        Imports
+	quotas         Quotas
+	limits         limiter
+	identities     *identity.Identities
+	sessions       Sessions
+	staleLimit     time.Duration
+	now            func() time.Time
+	uses           lastUses
+	counted        *useCounter         // encryptions that were set aside
+	making         *semaphore.Weighted // of RSA keys, which keeps a processor busy
+	keys           sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
+	changes        sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
+	creating       sync.Map            // ids of keys whose creation is under way here
+	atWork         sync.Map            // ids of pending objects that are being made here
+	asking         singleflight.Group  // of Ready
+	regions        []string            // that are served, the home region first
+	keyStores      map[string]*keyStore
+	retries        map[string]retry // what is to be done -> when to try again; of Start and Run alone
 
 	followers     sync.WaitGroup // those who open and close key stores
 	stopFollowing context.CancelFunc
@@ -115,7 +116,7 @@ func New(c Config) *Service {
 		retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
-	s.treeConfig = c.Tree
+	s.treeConfig, s.receiptTimeout = c.Tree, c.AuditTimeout
 	s.tree.Store(&logTree{})
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)

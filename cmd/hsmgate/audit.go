@@ -14,7 +14,8 @@ import (
 )
 
 func newAudit(a *app) *cobra.Command {
-	return group("audit", "Check the audit log", newAuditVerify(a), newAuditProve(a), newAuditConsistency(a), newAuditMonitor(a))
+	return group("audit", "Check the audit log, and prove what is in it", newAuditVerify(a), newAuditReceipt(a), newAuditKey(a),
+		newAuditProve(a), newAuditConsistency(a), newAuditMonitor(a))
 }
 
 // auditReport is the answer of audit verify in JSON.

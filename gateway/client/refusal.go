@@ -82,7 +82,7 @@ func (c *Client) pause(err error, attempt int) (time.Duration, bool) {
 	if longest == 0 {
 		longest = 10 * time.Second
 	}
-	if !errors.As(err, &e) || attempt >= attempts ||
+	if !errors.As(err, &e) || attempt >= attempts || e.Err.Code == api.ReceiptUnavailable || // which is of one more signature, each time
 		e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable {
 		return 0, false
 	}
