@@ -1,5 +1,5 @@
 // Package receipts has receipts checked by a program that shares nothing with ours: verify_receipt.py, written from
-// docs/transparency.md, with openssl for the signatures.
+// docs/transparency.md and docs/proof.md, with openssl for the signatures.
 package receipts
 
 import (

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Verifies a receipt of hsmgate's audit log, from docs/transparency.md alone: Python's library, and openssl for signatures.
+"""Verifies a receipt of hsmgate's audit log, from docs/transparency.md and docs/proof.md alone: Python's library, and openssl for signatures.
 
 usage: verify_receipt.py FILE SIGNATURE RECEIPT LOGKEY
 

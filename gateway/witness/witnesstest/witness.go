@@ -37,36 +37,37 @@ type Witness struct {
 // New starts a witness of that name, which knows the logs of these verifier keys. It is stopped with the test.
 func New(t testing.TB, name string, logs ...string) *Witness {
 	t.Helper()
-	secret, public, err := note.GenerateKey(rand.Reader, name)
+	w, stop, err := Start(name, logs...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Witness{latest: map[string]tlog.Tree{}}
-	if w.signer, err = formats.NewSignerForCosignatureV1(secret); err != nil {
-		t.Fatal(err)
-	}
-	if w.Key, err = formats.VKeyToCosignatureV1(public); err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range logs {
-		w.Trust(t, key)
-	}
-	server := httptest.NewServer(http.HandlerFunc(w.serve))
-	t.Cleanup(server.Close)
-	w.URL = server.URL
+	t.Cleanup(stop)
 	return w
 }
 
-// Trust has it know one more log.
-func (w *Witness) Trust(t testing.TB, key string) {
-	t.Helper()
-	keys, err := tree.ParseKeys(key)
+// Start is New outside of a test of Go.
+func Start(name string, logs ...string) (w *Witness, stop func(), err error) {
+	secret, public, err := note.GenerateKey(rand.Reader, name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.logs = append(w.logs, keys...)
+	w = &Witness{latest: map[string]tlog.Tree{}}
+	if w.signer, err = formats.NewSignerForCosignatureV1(secret); err != nil {
+		return nil, nil, err
+	}
+	if w.Key, err = formats.VKeyToCosignatureV1(public); err != nil {
+		return nil, nil, err
+	}
+	for _, log := range logs {
+		keys, err := tree.ParseKeys(log)
+		if err != nil {
+			return nil, nil, err
+		}
+		w.logs = append(w.logs, keys...)
+	}
+	server := httptest.NewServer(http.HandlerFunc(w.serve))
+	w.URL = server.URL
+	return w, server.Close, nil
 }
 
 // SetDown has it answer 503 until it is set up again.
