@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -171,6 +172,15 @@ func (s *Service) treeError() error {
 		return t.err
 	}
 	return t.Stats().Err
+}
+
+// SealLog gives the signed proof for the last one of records that are to be removed from the log.
+func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
+	t := s.tree.Load()
+	if t.Publisher == nil {
+		return nil, errors.Join(noTree, t.err)
+	}
+	return t.Seal(last)
 }
 
 // EndTree publishes a checkpoint of all records and ends the tree. It comes after the last call, and before the log is

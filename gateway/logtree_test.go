@@ -200,6 +200,9 @@ func TestLogKeyIsRotated(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.Service.KeepTree(ctx)
+		if answer := g.Send(g.Admin.Token, "GET", "/v1/log/receipt?RecordNumber=1", nil); answer.Status != 200 { // it waits until the tree is there
+			t.Fatal(answer.Status, string(answer.Body))
+		}
 	}
 	again()
 	if logKeys(t, g) != first {
