@@ -183,6 +183,21 @@ func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
 	return t.Seal(last)
 }
 
+// treePart says how checkpoints are.
+func (s *Service) treePart() Part {
+	const name = "checkpoints"
+	if err := s.treeError(); err != nil {
+		return Part{Name: name, Status: StatusDegraded, State: "no checkpoint of the audit log can be made, so there are no receipts", Detail: err.Error(),
+			Do: "docs/transparency.md says what to do about each reason, which is in the log"}
+	}
+	p := Part{Name: name, Status: StatusReady, State: "the audit log has checkpoints"}
+	if t := s.tree.Load(); t.Publisher != nil {
+		of := t.Stats()
+		p.Detail = fmt.Sprintf("the last one covers %d records, %d attempts failed", of.Checkpoint.Tree.N, of.Failures)
+	}
+	return p
+}
+
 // EndTree publishes a checkpoint of all records and ends the tree. It comes after the last call, and before the log is
 // closed.
 func (s *Service) EndTree(ctx context.Context) error {
