@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -52,9 +53,10 @@ type Call struct {
 	at        time.Time
 	explained func(question, policy.Request, policy.Decision)
 
+	span   trace.Span // nil where calls are not traced
 	record audit.Record
 	undo   func() // takes back what was made when its record could not be kept
-	unlock func() // ends the call's right to change; see Op.changes
+	unlock func() // see release and Op.changes
 }
 
 // undoBy sets how the change that the call made is taken back when its record
@@ -79,23 +81,30 @@ func (c *Call) undoBy(s *Service, change func(context.Context) error) {
 func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *api.Error) (any, *api.Error) {
 	start := time.Now()
 	c.op = op
+	ctx = s.startSpan(ctx, c, start)
 	ctx = hsm.WithCaller(ctx, policy.Sharer(c.Principal.ARN)) // callers take turns at the token
-	defer func() {
-		if c.unlock != nil {
-			c.unlock()
-		}
-	}()
+	defer c.release()
 	out, err := s.attempt(ctx, c, decode)
 	if err = s.finish(ctx, c, start, err); err == nil {
 		err = s.withReceipt(ctx, c, out)
 	}
 	if err != nil {
+		c.release()
+		holdDenial(ctx, start, err)
 		if plain, ok := out.(wiper); ok {
 			plain.Wipe()
 		}
 		return nil, err
 	}
 	return out, nil
+}
+
+// release ends the call's right to change.
+func (c *Call) release() {
+	if c.unlock != nil {
+		c.unlock()
+		c.unlock = nil
+	}
 }
 
 // wiper is what holds a plaintext that is to be cleared when it was used.
@@ -107,7 +116,8 @@ func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Err
 	if over := s.limits.call(c, s.now); over != nil {
 		err = over
 	}
-	return s.finish(ctx, c, time.Now(), err)
+	start := time.Now()
+	return s.finish(s.startSpan(ctx, c, start), c, start, err)
 }
 
 // attempt performs the call. A panic is an internal error and is recorded like
@@ -162,8 +172,11 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 		s.changes.Lock()
 		c.unlock = s.changes.Unlock
 	}
-	if err := s.authorize(c, in); err != nil {
-		return nil, err
+	decided := s.step(ctx, "decide")
+	denied := s.authorize(c, in)
+	decided()
+	if denied != nil {
+		return nil, denied
 	}
 	if c.badToken != nil {
 		return nil, c.badToken
@@ -221,7 +234,9 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	// The caller may be gone; what was done is recorded all the same.
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.auditTimeout)
 	defer cancel()
+	appended := s.step(ctx, "audit append")
 	receipt, lost := s.audit.Append(wait, r)
+	appended()
 	if lost != nil {
 		if c.undo != nil {
 			c.undo()
@@ -237,6 +252,8 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 		}
 	}
 	s.logCall(c, err)
-	s.metrics.observe(c.op, api.Outcome(r.Outcome), time.Since(start))
+	c.endSpan(err)
+	now := time.Now()
+	s.metrics.observe(c, err, now.Sub(start), now)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -171,6 +172,30 @@ func (s *Service) treeError() error {
 		return t.err
 	}
 	return t.Stats().Err
+}
+
+// SealLog gives the signed proof for the last one of records that are to be removed from the log.
+func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
+	t := s.tree.Load()
+	if t.Publisher == nil {
+		return nil, errors.Join(noTree, t.err)
+	}
+	return t.Seal(last)
+}
+
+// treePart says how checkpoints are.
+func (s *Service) treePart() Part {
+	const name = "checkpoints"
+	if err := s.treeError(); err != nil {
+		return Part{Name: name, Status: StatusDegraded, State: "no checkpoint of the audit log can be made, so there are no receipts", Detail: err.Error(),
+			Do: "docs/transparency.md says what to do about each reason, which is in the log"}
+	}
+	p := Part{Name: name, Status: StatusReady, State: "the audit log has checkpoints"}
+	if t := s.tree.Load(); t.Publisher != nil {
+		of := t.Stats()
+		p.Detail = fmt.Sprintf("the last one covers %d records, %d attempts failed", of.Checkpoint.Tree.N, of.Failures)
+	}
+	return p
 }
 
 // EndTree publishes a checkpoint of all records and ends the tree. It comes after the last call, and before the log is

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -30,6 +31,8 @@ type Config struct {
 	Tree    Tree // over the records of Audit
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
+	// Series bound what the metrics tell apart. The zero value has the defaults.
+	Series Series
 	// KeyStores are further tokens by name, which Start opens: the custom key
 	// stores of AWS KMS. Default none.
 	KeyStores map[string]hsm.Config
@@ -53,6 +56,8 @@ type Config struct {
 	// StaleLimit is how long calls that only read memory and use the token are
 	// served while the database is away. Default 0: not at all.
 	StaleLimit time.Duration
+	// Tracer makes spans of calls. Default none.
+	Tracer trace.Tracer
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
@@ -68,6 +73,7 @@ type Service struct {
 	tree           atomic.Pointer[logTree]
 	log            *zap.Logger
 	metrics        *metrics
+	tracer         trace.Tracer // nil: calls are not traced
 	auditTimeout   time.Duration
 	receiptTimeout time.Duration // how long a receipt is waited for
 	rotation       Rotation
@@ -85,7 +91,8 @@ type Service struct {
 	changes        sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
 	creating       sync.Map            // ids of keys whose creation is under way here
 	atWork         sync.Map            // ids of pending objects that are being made here
-	asking         singleflight.Group  // of Ready
+	asking         singleflight.Group  // of Readiness
+	parts          []func() Part       // of Readiness, beside its own
 	regions        []string            // that are served, the home region first
 	keyStores      map[string]*keyStore
 	retries        map[string]retry // what is to be done -> when to try again; of Start and Run alone
@@ -109,7 +116,7 @@ func New(c Config) *Service {
 		c.Sessions.MaxDuration = time.Hour
 	}
 	s := &Service{
-		identities: c.Identities, sessions: c.Sessions,
+		identities: c.Identities, sessions: c.Sessions, tracer: c.Tracer,
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), limits: newLimiter(c.Limits), now: c.Now,
@@ -118,9 +125,13 @@ func New(c Config) *Service {
 	}
 	s.treeConfig, s.receiptTimeout = c.Tree, c.AuditTimeout
 	s.tree.Store(&logTree{})
+	if c.Tree.Path != "" {
+		s.AddPart(s.treePart)
+	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
-	s.metrics = newMetrics(c.Metrics, s)
+	s.metrics = newMetrics(c.Metrics, s, c.Series)
+	s.observeToken(DefaultToken, s.token)
 	s.audit.GatherWhile(func() bool { return s.token.Waiting() > 0 })
 	return s
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/tracing"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -114,6 +115,11 @@ type Config struct {
 	// recorded as failed. A limit that is left out is none: then only the queue in
 	// front of the token bounds them.
 	Limits gateway.Limits `yaml:"limits"`
+	// Metrics bound what /metrics tells apart.
+	Metrics gateway.Series `yaml:"metrics"`
+	// Tracing sends OpenTelemetry traces of calls to a collector. They hold no
+	// plaintext, message, digest or credential. Default: off.
+	Tracing tracing.Config `yaml:"tracing"`
 	// Sessions are the temporary credentials that workloads get for what they prove.
 	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no

@@ -24,6 +24,7 @@ const reference = "../../docs/configuration.md"
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
 	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go", "../../gateway/op_session.go",
+		"../../gateway/series.go", "../../gateway/tracing/config.go",
 		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")

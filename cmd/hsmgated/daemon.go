@@ -23,7 +23,11 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
+<<<<<<< HEAD
 	"github.com/hsmgate/hsmgate/gateway/witness"
+=======
+	"github.com/hsmgate/hsmgate/gateway/tracing"
+>>>>>>> tree
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -43,6 +47,7 @@ type daemon struct {
 	audit      *audit.Log
 	token      *hsm.Token
 	registry   *prometheus.Registry
+	tracing    *tracing.Tracing // nil: off
 	service    *gateway.Service
 	pusher     *witness.Pusher // of checkpoints; nil where there is no place for them
 	url        string          // under which clients on this machine reach the server
@@ -99,10 +104,13 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if err != nil {
 		return nil, err
 	}
+	if d.tracing, err = tracing.Open(ctx, c.Tracing, version, name, log); err != nil {
+		return nil, err
+	}
 	d.service = gateway.New(gateway.Config{
 		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit, Tree: c.tree(name),
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
-		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
+		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Series: c.Metrics, Tracer: d.tracing.Tracer(), Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
 	})
 	if d.pusher, err = newPusher(&c.Audit, d.service.LogTree, log); err != nil {
 		return nil, err
@@ -262,6 +270,11 @@ func (d *daemon) close() error {
 	}
 	if d.service != nil {
 		errs = append(errs, d.service.Close())
+	}
+	flush, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := d.tracing.Close(flush); err != nil { // traces are no part of the service
+		d.log.Warn("the last traces were not sent", zap.Error(err))
 	}
 	if d.token != nil {
 		errs = append(errs, d.token.Close())

@@ -92,7 +92,8 @@ func (c *Config) setDefaults() {
 // resolve makes every path absolute.
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
-		&c.Audit.Path, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile} {
+		&c.Audit.Path, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile,
+		&c.Tracing.HeadersFile, &c.Tracing.CAFile} {
 		absolute(dir, p)
 	}
 	for i := range c.Audit.CheckpointFiles {
@@ -142,8 +143,12 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
+<<<<<<< HEAD
 	c.Audit.checkWitnesses(wrong)
 	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check())
+=======
+	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check())
+>>>>>>> tree
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
 	}
@@ -180,6 +185,9 @@ func (c *Config) check() error {
 		if text := limit.Check(); text != "" {
 			wrong("limits.%s: %s", name, text)
 		}
+	}
+	if text := c.Metrics.Check(); text != "" {
+		wrong("metrics: %s", text)
 	}
 	if d := c.Sessions.MaxDuration; d != 0 && (d < api.MinSessionSeconds*time.Second || d > api.MaxSessionSeconds*time.Second) {
 		wrong("sessions.max_duration: %s is not from 15m to 12h", d)

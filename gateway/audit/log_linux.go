@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,9 @@ type Log struct {
 	stalled atomic.Bool
 	refused atomic.Uint64
 
-	queuing atomic.Pointer[func() bool] // see GatherWhile
+	queuing  atomic.Pointer[func() bool] // see GatherWhile
+	quickest atomic.Int64                // nanoseconds that the quickest call took, of those that wait; see noteQuick
+	synced   atomic.Pointer[func(time.Duration, int)]
 }
 
 // Stats are the log's figures since Open.
@@ -94,6 +97,7 @@ func newLog(d *disk, o Options) *Log {
 	l := &Log{path: d.path, opts: o, disk: d, queue: make(chan *entry, o.Queue), quit: make(chan struct{}), done: make(chan struct{}), headFile: &headFile{disk: d}}
 	l.watch = time.AfterFunc(time.Hour, l.stall)
 	l.watch.Stop()
+	l.quickest.Store(math.MaxInt64)
 	return l
 }
 
@@ -124,6 +128,7 @@ func (l *Log) submit(ctx context.Context, e *entry) outcome {
 	if l.stalled.Load() {
 		return outcome{err: l.stalledError(), reuse: true}
 	}
+	l.noteQuick(e.took)
 	select {
 	case <-l.quit:
 		return outcome{err: errClosed(), reuse: true}
@@ -170,6 +175,9 @@ func (l *Log) stalledError() error {
 // caller that is kept waiting, so the log gathers records from fewer than 12 callers too, and for up to a quarter
 // of the time that calls take, but no longer than five times Options.Gather. queuing must return at once.
 func (l *Log) GatherWhile(queuing func() bool) { l.queuing.Store(&queuing) }
+
+// OnSync has f told of every fdatasync of the log: what it took, and of how many records. The writer waits for f.
+func (l *Log) OnSync(f func(took time.Duration, records int)) { l.synced.Store(&f) }
 
 // Head gives the last durable record; Seq 0 if there is none.
 func (l *Log) Head() Receipt { return l.Stats().Head }

@@ -73,7 +73,7 @@ func (r *Reader) Next() (Line, error) {
 	if err != nil || !whole {
 		return Line{}, r.again()
 	}
-	p, ok := parseLine(line)
+	p, ok := parseStart(line)
 	if !ok || p.seq != r.next || r.known && p.prev != r.sum {
 		return Line{}, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s: the line at byte %d is not record %d, or does not continue the chain", r.path, r.at, r.next), Advice: "run hsmgate audit verify"}
 	}
@@ -152,7 +152,7 @@ func lineAfter(f *os.File, at, size int64) (seq uint64, end int64, err error) {
 	if err != nil || !whole {
 		return 0, 0, ignoreEOF(err)
 	}
-	p, ok := parseLine(line)
+	p, ok := parseStart(line)
 	if !ok {
 		return 0, 0, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("the line at byte %d is not a record", start), Advice: "run hsmgate audit verify"}
 	}

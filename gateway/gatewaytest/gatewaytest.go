@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -87,6 +88,10 @@ type Options struct {
 	Rotation gateway.Rotation
 	Quotas   gateway.Quotas
 	Limits   gateway.Limits
+	Series   gateway.Series
+	Tracer   trace.Tracer
+	// TrustTraces has the traces of callers go on.
+	TrustTraces bool
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
 
@@ -180,7 +185,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
-		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits,
+		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits, Series: o.Series, Tracer: o.Tracer,
 		Imports: o.Imports, Tree: tree, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions,
 	})
 	t.Cleanup(func() {
@@ -195,6 +200,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	})
 	g.server = httptest.NewUnstartedServer(rest.New(rest.Config{
 		Service: g.Service, Identities: g.Identities, AWS: aws, Log: log, Registry: registry, Address: address, Now: g.Now,
+		Traced: o.Tracer != nil, TrustTraces: o.TrustTraces,
 	}))
 	g.startServer(o.Certificates, log)
 	t.Cleanup(g.server.Close)

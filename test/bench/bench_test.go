@@ -63,7 +63,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%d keys: %+v", k.Keys, k)
 		}
 	}
-	if len(rep.Fair) != 2 {
+	if len(rep.Fair) != 3 || rep.Fair[2].Goal == nil {
 		t.Errorf("%d rows of callers beside others", len(rep.Fair))
 	}
 	for _, row := range rep.Fair {

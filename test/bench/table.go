@@ -107,12 +107,17 @@ func printKeys(w io.Writer, rows []keysRow) {
 
 func printFair(w io.Writer, rows []fairRow) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\none connection beside\t%d of\tops/s\tp50 ms\tp99 ms\t\n", greedyConnections)
+	fmt.Fprintf(t, "\none connection\ttoken\tbeside %d of\tops/s\tp50 ms\tp99 ms\t\n", greedyConnections)
 	for _, r := range rows {
 		for _, who := range []string{besideNobody, besideAnother, besideItself} {
 			f := r.Beside[who]
-			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.2f\t%.2f\t\n", r.Algorithm, who, f.PerSecond, f.P50, f.P99)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.2f\t%.2f\t\n", r.Algorithm, r.Token, who, f.PerSecond, f.P50, f.P99)
 		}
 	}
 	t.Flush()
+	for _, r := range rows {
+		if g := r.Goal; g != nil {
+			fmt.Fprintf(w, "%s, token of %s: p99 beside another caller over that beside nobody: %.2f, goal %.0f: %s\n", r.Algorithm, r.Token, g.Is, g.Limit, mark(*g))
+		}
+	}
 }

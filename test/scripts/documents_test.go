@@ -20,9 +20,10 @@ var notRun = []string{
 // documented are the documents whose blocks are run, and what has to be so after the
 // last one.
 var documented = map[string]string{
-	"access.md":   "hsmgate audit verify var/audit/audit.log",
-	"approval.md": `grep -q '"operation":"Sign".*"approvalId"' var/audit/audit.log`,
-	"identity.md": "hsmgated role list --state ./var | grep -q ^release",
+	"access.md":     "hsmgate audit verify var/audit/audit.log",
+	"approval.md":   `grep -q '"operation":"Sign".*"approvalId"' var/audit/audit.log`,
+	"monitoring.md": `grep -q '"operation":"GetMetrics","outcome":"allowed"' var/audit/audit.log`,
+	"identity.md":   "hsmgated role list --state ./var | grep -q ^release",
 }
 
 // reader are the commands of a document as they are typed: one that is refused, since the

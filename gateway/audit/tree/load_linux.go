@@ -142,36 +142,44 @@ func (p *Publisher) loadEdge() (*Edge, error) {
 	return edge, p.disk.writeTiles(append(list, edge.unfilled()...))
 }
 
-// compare compares the records of the last tile with the log. The last of them pins, by the log's own chain, all that
-// is before it.
+// compare compares the records of the last tile with the log, as far as retention has left them there. The last of them
+// pins, by the log's own chain, all that is before it.
 func (p *Publisher) compare() error {
-	size := p.edge.size
+	size := uint64(p.edge.size)
 	if size == 0 {
 		return nil
 	}
-	t := tlog.Tile{H: height, L: 0, N: (size - 1) / width, W: int((size-1)%width + 1)}
+	t := tlog.Tile{H: height, L: 0, N: int64((size - 1) / width), W: int((size-1)%width + 1)}
 	data, err := p.disk.dir.ReadTile(t)
 	if err != nil {
 		return damaged(err, "the last tile cannot be read")
 	}
 	first := uint64(t.N)*width + 1
 	r, err := audit.OpenReader(p.path, first)
+	if err != nil { // its beginning may have been removed
+		r, err = audit.OpenReader(p.path, 0)
+	}
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	for i := range t.W {
+	for {
 		line, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			err = inconsistent("the log ends before record %d, which the last checkpoint covers", first+uint64(i))
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF):
+			return inconsistent("the log ends before record %d, which the last checkpoint covers", size)
+		case err != nil:
 			return err
+		case line.Seq > size: // what the checkpoint covers was removed
+			return nil
+		case line.Seq < first:
+			continue
 		}
-		if tlog.RecordHash(line.Text) != tlog.Hash(data[i*tlog.HashSize:(i+1)*tlog.HashSize]) {
+		if at := (line.Seq - first) * tlog.HashSize; tlog.RecordHash(line.Text) != tlog.Hash(data[at:at+tlog.HashSize]) {
 			return inconsistent("record %d is not the one that the last checkpoint covers", line.Seq)
 		}
-		p.sum, p.known = line.Hash, true
+		if p.sum, p.known = line.Hash, true; line.Seq == size {
+			return nil
+		}
 	}
-	return nil
 }
