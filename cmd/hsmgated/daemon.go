@@ -23,11 +23,8 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
-<<<<<<< HEAD
-	"github.com/hsmgate/hsmgate/gateway/witness"
-=======
 	"github.com/hsmgate/hsmgate/gateway/tracing"
->>>>>>> tree
+	"github.com/hsmgate/hsmgate/gateway/witness"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 

@@ -143,12 +143,8 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
-<<<<<<< HEAD
 	c.Audit.checkWitnesses(wrong)
-	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check())
-=======
 	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check())
->>>>>>> tree
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
 	}
