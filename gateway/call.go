@@ -90,7 +90,10 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 		c.letRepeat()
 	}()
 	out, err := s.attempt(ctx, c, decode)
-	if err = s.finish(ctx, c, start, err); err != nil {
+	if err = s.finish(ctx, c, start, err); err == nil {
+		err = s.withReceipt(ctx, c, out)
+	}
+	if err != nil {
 		c.release()
 		holdDenial(ctx, start, err)
 		if plain, ok := out.(wiper); ok {

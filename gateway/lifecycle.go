@@ -47,6 +47,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	s.doomPending(ctx)
 	s.startKeyStores(ctx)
+	s.startTree(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.dropRules(ctx)
@@ -150,6 +151,7 @@ func (s *Service) round(ctx context.Context) {
 	s.forgetApprovals(ctx)
 	s.forgetAnswers(ctx)
 	s.forgetStrangers()
+	s.startTree(ctx)
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody

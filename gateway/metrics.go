@@ -55,7 +55,7 @@ func newMetrics(reg prometheus.Registerer, s *Service, bounds Series) *metrics {
 		ops: make(map[string]*opMetrics, len(Ops)),
 	}
 	var names []string
-	for _, op := range slices.Concat([]*Op{GetMetrics, {Name: unknownOperation}}, STS, Ops) {
+	for _, op := range slices.Concat([]*Op{GetMetrics, ReadLog, {Name: unknownOperation}}, STS, Ops) {
 		of := &opMetrics{number: len(names), latency: latency.WithLabelValues(op.Name)}
 		for i, outcome := range outcomes {
 			of.calls[i] = calls.WithLabelValues(op.Name, string(outcome))
@@ -66,6 +66,7 @@ func newMetrics(reg prometheus.Registerer, s *Service, bounds Series) *metrics {
 	m.keys, m.principals = newFamily("key", bounds.MaxKeys, names), newFamily("principal", bounds.MaxPrincipals, names)
 	reg.MustRegister(calls, latency, m.errors, m.keys, m.principals, m.calls, m.waits)
 	registerTokenMetrics(reg, s)
+	registerTreeMetrics(reg, s)
 	return m
 }
 

@@ -54,6 +54,11 @@ func (s *Service) signable(c *Call, in *api.SignRequest) (what signable, err *ap
 	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
 		return what, err
 	}
+	if in.Receipt {
+		if err := s.receiptReady(); err != nil {
+			return what, err
+		}
+	}
 	if in.SigningAlgorithm == "" { // only with a body: the key's first algorithm
 		in.SigningAlgorithm = signingAlgorithms[api.KeySpec(c.key.Spec)][0]
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,7 @@ type Config struct {
 	Store   *store.Store
 	Token   *hsm.Token
 	Audit   *audit.Log
+	Tree    Tree // over the records of Audit
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
 	// Series bound what the metrics tell apart. The zero value has the defaults.
@@ -67,38 +69,41 @@ type Config struct {
 
 // Service performs the operations of [Ops].
 type Service struct {
-	name         string
-	names        Names
-	store        *store.Store
-	token        *hsm.Token
-	audit        *audit.Log
-	log          *zap.Logger
-	metrics      *metrics
-	tracer       trace.Tracer // nil: calls are not traced
-	auditTimeout time.Duration
-	rotation     Rotation
-	imports      Imports
-	quotas       Quotas
-	idempotency  Idempotency
-	once         *once
-	limits       limiter
-	identities   *identity.Identities
-	sessions     Sessions
-	staleLimit   time.Duration
-	now          func() time.Time
-	uses         lastUses
-	counted      *useCounter         // encryptions that were set aside
-	making       *semaphore.Weighted // of RSA keys, which keeps a processor busy
-	keys         sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
-	changes      sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
-	creating     sync.Map            // ids of keys whose creation is under way here
-	atWork       sync.Map            // ids of pending objects that are being made here
-	asking       singleflight.Group  // of Readiness
-	parts        []func() Part       // of Readiness, beside its own
-	watching     *watching           // nil: switched off
-	regions      []string            // that are served, the home region first
-	keyStores    map[string]*keyStore
-	retries      map[string]retry // what is to be done -> when to try again; of Start and Run alone
+	name           string
+	names          Names
+	store          *store.Store
+	token          *hsm.Token
+	audit          *audit.Log
+	treeConfig     Tree
+	tree           atomic.Pointer[logTree]
+	log            *zap.Logger
+	metrics        *metrics
+	tracer         trace.Tracer // nil: calls are not traced
+	auditTimeout   time.Duration
+	receiptTimeout time.Duration // how long a receipt is waited for
+	rotation       Rotation
+	imports        Imports
+	quotas         Quotas
+	idempotency    Idempotency
+	once           *once
+	limits         limiter
+	identities     *identity.Identities
+	sessions       Sessions
+	staleLimit     time.Duration
+	now            func() time.Time
+	uses           lastUses
+	counted        *useCounter         // encryptions that were set aside
+	making         *semaphore.Weighted // of RSA keys, which keeps a processor busy
+	keys           sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
+	changes        sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
+	creating       sync.Map            // ids of keys whose creation is under way here
+	atWork         sync.Map            // ids of pending objects that are being made here
+	asking         singleflight.Group  // of Readiness
+	parts          []func() Part       // of Readiness, beside its own
+	watching       *watching           // nil: switched off
+	regions        []string            // that are served, the home region first
+	keyStores      map[string]*keyStore
+	retries        map[string]retry // what is to be done -> when to try again; of Start and Run alone
 
 	followers     sync.WaitGroup // those who open and close key stores
 	stopFollowing context.CancelFunc
@@ -128,6 +133,11 @@ func New(c Config) *Service {
 	}
 	s.idempotency = c.Idempotency.withDefaults()
 	s.once = newOnce(c.Store, s.keptSince)
+	s.treeConfig, s.receiptTimeout = c.Tree, c.AuditTimeout
+	s.tree.Store(&logTree{})
+	if c.Tree.Path != "" {
+		s.AddPart(s.treePart)
+	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
 	s.metrics = newMetrics(c.Metrics, s, c.Series)

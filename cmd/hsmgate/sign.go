@@ -65,6 +65,7 @@ func newSign(a *app) *cobra.Command {
 	var bound contextFlag
 	var artifact api.Artifact
 	var out bytesOut
+	var receipt string
 	c := &cobra.Command{
 		Use: "sign --key KEY FILE", Short: "Sign a file of any size; '-' is standard input", Args: exactly("a file"),
 		Long: `Signs a file, which is hashed here: only the digest travels. The signature is raw bytes (DER
@@ -73,10 +74,15 @@ for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.
 -o names the file for the signature; --output json chooses the form of the answer, which
 holds the audit record, too. With both, the signature is in the file and in the answer.
 
+--receipt names a file for the receipt of the call: its record in the gateway's audit log, and the
+proof that it is there, in JSON. Anybody can check it with the log's public key alone. It comes with
+a checkpoint of the log, which takes a moment.
+
 --context and --artifact-… state what the signature is for: policies may ask for it and the
 audit record holds it. It is no part of the signature, and nobody checks that it is true.`,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --artifact-name app --artifact-version 1.2 --context pipeline=nightly -o app.sig app.tar.gz\n" +
+			"  hsmgate sign --key alias/release --receipt app.receipt -o app.sig app.tar.gz\n" +
 			"  git archive HEAD | hsmgate sign --key alias/release --algorithm RSASSA_PSS_SHA_256 --base64 -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(key, "key"); err != nil {
@@ -94,7 +100,7 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 				return err
 			}
 			defer in.Close()
-			stated := &api.SignRequest{KeyTarget: target(key), SigningAlgorithm: chosen, SigningContext: bound.pairs}
+			stated := &api.SignRequest{KeyTarget: target(key), SigningAlgorithm: chosen, SigningContext: bound.pairs, Receipt: receipt != ""}
 			if artifact != (api.Artifact{}) {
 				stated.Artifact = &artifact
 			}
@@ -106,6 +112,11 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 				made, err := c.SignFileAs(ctx, stated, file)
 				if err != nil {
 					return err
+				}
+				if receipt != "" {
+					if err := writeReceipt(receipt, made.Receipt); err != nil {
+						return err
+					}
 				}
 				return out.write(a, made.Signature, signed{made, a.receipt})
 			})(cmd, args)
@@ -120,6 +131,7 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 	c.Flags().StringVar(&artifact.Commit, "artifact-commit", "", "the commit that it is made of")
 	c.Flags().StringVar(&artifact.Run, "artifact-run", "", "the run of the workflow that made it")
 	c.Flags().StringVar(&artifact.Digest, "artifact-digest", "", "its digest, such as sha256:… (default, with a name or a version: the SHA-256 of the file)")
+	c.Flags().StringVar(&receipt, "receipt", "", "file for the receipt of the call, in JSON")
 	out.flags(c, "signature")
 	return c
 }

@@ -176,6 +176,34 @@ type Audit struct {
 	// Sinks are further places that the records are sent to, such as a SIEM, beside the log:
 	// docs/siem.md. None holds up a call. Default none.
 	Sinks []sink.Config `yaml:"sinks"`
+	// Origin is the name of the log in its signed checkpoints, such as
+	// log.example.com/hsmgate: printable ASCII without spaces and plus signs. The
+	// first start sets it for good: docs/transparency.md. No two logs have one.
+	// Default hsmgate/ and a name made from instance.
+	Origin string `yaml:"origin"`
+	// CheckpointInterval is how often a checkpoint is signed while there are new
+	// records, at least 100ms. A signature with a receipt is not kept waiting for
+	// it. Default 1s.
+	CheckpointInterval time.Duration `yaml:"checkpoint_interval"`
+	// Witnesses cosign the log's checkpoints, by the protocol of
+	// c2sp.org/tlog-witness: each checks that the log has only grown since the last
+	// one that it saw. They get sizes and hashes, and no record. A witness that is
+	// away is tried again, and holds nobody up. Default none.
+	Witnesses []Witness `yaml:"witnesses"`
+	// CheckpointFiles are paths in another place, such as a mount of another machine:
+	// the newest checkpoint is written to each, and all of them to the file of the
+	// same name with .history added, to which lines are only ever appended. A
+	// checkpoint that lies there and does not fit the log is left alone, and told.
+	// Default none.
+	CheckpointFiles []string `yaml:"checkpoint_files"`
+}
+
+// Witness is one who cosigns.
+type Witness struct {
+	// URL is its submission prefix, such as https://witness.example/hsmgate.
+	URL string `yaml:"url"`
+	// Key is its verifier key, NAME+ID+BASE64: only signatures of this key count.
+	Key string `yaml:"key"`
 }
 
 // Rotation says how keys get new versions.

@@ -25,6 +25,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/gateway/tracing"
+	"github.com/hsmgate/hsmgate/gateway/witness"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -47,7 +48,8 @@ type daemon struct {
 	registry   *prometheus.Registry
 	tracing    *tracing.Tracing // nil: off
 	service    *gateway.Service
-	url        string // under which clients on this machine reach the server
+	pusher     *witness.Pusher // of checkpoints; nil where there is no place for them
+	url        string          // under which clients on this machine reach the server
 
 	background sync.WaitGroup
 }
@@ -108,11 +110,17 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		return nil, err
 	}
 	d.service = gateway.New(gateway.Config{
-		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
+		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit, Tree: c.tree(name),
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Idempotency: c.Idempotency, Series: c.Metrics, Tracer: d.tracing.Tracer(), Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
 		Watch: c.Watch,
 	})
+	if d.pusher, err = newPusher(&c.Audit, d.service.LogTree, log); err != nil {
+		return nil, err
+	}
+	if d.pusher != nil {
+		registerPusher(d.registry, d.pusher)
+	}
 	return d, d.service.Start(ctx)
 }
 
@@ -247,6 +255,10 @@ func (d *daemon) start(ctx context.Context) {
 	d.identities.Watch(ctx)
 	d.background.Go(func() { d.service.Run(ctx, deletionRound) })
 	d.background.Go(func() { d.service.Watch(ctx) })
+	if d.pusher != nil {
+		d.background.Go(func() { d.pusher.Run(ctx) })
+		d.background.Go(func() { push(ctx, d.service.LogTree, d.pusher) })
+	}
 }
 
 // close closes what is open, the last first, once no call is under way.
@@ -262,6 +274,9 @@ func (d *daemon) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
 		errs = append(errs, d.service.Flush(ctx))
+		if err := d.service.EndTree(ctx); err != nil {
+			d.log.Warn("the last records have no checkpoint yet; the next start makes one", zap.Error(err))
+		}
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
@@ -107,6 +108,9 @@ func (c *Config) resolve(dir string) {
 		&c.Tracing.HeadersFile, &c.Tracing.CAFile} {
 		absolute(dir, p)
 	}
+	for i := range c.Audit.CheckpointFiles {
+		absolute(dir, &c.Audit.CheckpointFiles[i])
+	}
 	for i := range c.KeyStores {
 		absolute(dir, &c.KeyStores[i].PINFile)
 	}
@@ -156,6 +160,7 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
+	c.Audit.checkWitnesses(wrong)
 	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check(), c.checkSinks())
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
@@ -174,6 +179,14 @@ func (c *Config) check() error {
 	}
 	if c.Audit.SegmentSize < minSegment || c.Audit.SegmentAge < time.Minute || c.Audit.Retention < 0 {
 		wrong("audit: segment_size is %d at least, segment_age 1m, and retention is not negative", minSegment)
+	}
+	if i := c.Audit.CheckpointInterval; i != 0 && i < 100*time.Millisecond {
+		wrong("audit.checkpoint_interval is at least 100ms")
+	}
+	if c.Audit.Origin != "" {
+		if err := tree.CheckOrigin(c.Audit.Origin); err != nil {
+			wrong("audit.origin: %v", err)
+		}
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")

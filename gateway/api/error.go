@@ -48,6 +48,7 @@ const (
 	NotAcceptable           Code = "NotAcceptableException" // REST only
 	NotAuthorized           Code = "NotAuthorizedException"
 	NotFound                Code = "NotFoundException"
+	ReceiptUnavailable      Code = "ReceiptUnavailableException" // of a signature that was made; REST only
 	RequestEntityTooLarge   Code = "RequestEntityTooLargeException"
 	Serialization           Code = "SerializationException"
 	ServiceUnavailable      Code = "ServiceUnavailableException"
@@ -172,6 +173,7 @@ var classes = map[Code]class{
 	DependencyTimeout:     {http.StatusServiceUnavailable, 503, Failed, "Timed out"},
 	Internal:              {http.StatusInternalServerError, 500, Failed, "Internal error"},
 	KeyUnavailable:        {http.StatusServiceUnavailable, 500, Failed, "Key unavailable"},
+	ReceiptUnavailable:    {http.StatusServiceUnavailable, 503, Failed, "Receipt not available yet"},
 	ServiceUnavailable:    {http.StatusServiceUnavailable, 503, Failed, "Service unavailable"},
 	Throttling:            {http.StatusTooManyRequests, 400, Failed, "Too many requests"},
 }

@@ -50,6 +50,7 @@ var Types = map[string]Type{
 	"GetKeyLastUsage":                     types[GetKeyLastUsageRequest, GetKeyLastUsageResponse](),
 	"GetKeyPolicy":                        types[GetKeyPolicyRequest, GetKeyPolicyResponse](),
 	"GetKeyRotationStatus":                types[GetKeyRotationStatusRequest, GetKeyRotationStatusResponse](),
+	"GetReceipt":                          types[GetReceiptRequest, GetReceiptResponse](),
 	"GetParametersForImport":              types[GetParametersForImportRequest, GetParametersForImportResponse](),
 	"GetPublicKey":                        types[GetPublicKeyRequest, GetPublicKeyResponse](),
 	"GetUsage":                            types[GetUsageRequest, GetUsageResponse](),

@@ -120,7 +120,7 @@ func newLog(d *disk, o Options) *Log {
 // may be in the log all the same: the log can hold more than was answered, never less.
 func (l *Log) Append(ctx context.Context, r *Record) (Receipt, error) {
 	e := entries.Get().(*entry)
-	e.body, e.took = appendBody(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
+	e.body, e.took = appendBounded(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
 	o := l.submit(ctx, e)
 	if o.reuse {
 		e.taken.Store(false)

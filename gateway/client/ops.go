@@ -325,6 +325,11 @@ func (c *Client) RotateKeyOnDemand(ctx context.Context, in *api.RotateKeyOnDeman
 	return do[api.RotateKeyOnDemandResponse](ctx, c, http.MethodPost, key(in.KeyId, "/rotate"), nil, in)
 }
 
+// GetReceipt gives the receipt of an earlier call: that of one's own, and with hsmgate:GetReceipt that of others.
+func (c *Client) GetReceipt(ctx context.Context, in *api.GetReceiptRequest) (*api.GetReceiptResponse, error) {
+	return do[api.GetReceiptResponse](ctx, c, http.MethodGet, "/v1/log/receipt", query(in), nil)
+}
+
 // GetParametersForImport gives what an import of key material needs.
 func (c *Client) GetParametersForImport(ctx context.Context, in *api.GetParametersForImportRequest) (*api.GetParametersForImportResponse, error) {
 	return do[api.GetParametersForImportResponse](ctx, c, http.MethodPost, key(in.KeyId, "/import-parameters"), nil, in)

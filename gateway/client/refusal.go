@@ -89,6 +89,9 @@ func (c *Client) pause(err error, attempt int, repeatable bool) (time.Duration, 
 		return rand.N(upTo + 1), repeatable && onTheWay(err) //nolint:gosec // G404: jitter is no secret
 	}
 	unknown := e.Status == http.StatusBadGateway || e.Status == http.StatusGatewayTimeout
+	if e.Err.Code == api.ReceiptUnavailable { // it is of one more signature, each time
+		return 0, false
+	}
 	if e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable && !(unknown && repeatable) || e.Err.RetryAfter > longest {
 		return 0, false
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -102,6 +103,8 @@ type Options struct {
 	// Certificates has the gateway serve TLS and ask for client certificates.
 	Certificates identity.ClientCertificates
 
+	Tree *gateway.Tree // over the audit log, whose path it is given; nil: none
+
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
 
@@ -179,14 +182,23 @@ func NewWith(t testing.TB, o Options) *Gateway {
 		must(t, g.Identities.TrustCertificates(o.Certificates, log))
 	}
 
+	var tree gateway.Tree
+	if o.Tree != nil {
+		tree = *o.Tree
+		tree.Path = g.AuditPath
+	}
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits,
 		Idempotency: o.Idempotency, Series: o.Series, Tracer: o.Tracer,
-		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions, Watch: o.Watch,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions, Watch: o.Watch, Tree: tree,
 	})
-	t.Cleanup(func() { _ = g.Service.Close() })
+	t.Cleanup(func() {
+		end, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		_ = errors.Join(g.Service.EndTree(end), g.Service.Close())
+	})
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)
 	aws := awskms.New(awskms.Config{

@@ -9,7 +9,8 @@ import (
 // means them, and no key policy decides on them.
 var aboutNoKey = setOf("kms:ConnectCustomKeyStore", "kms:CreateCustomKeyStore", "kms:CreateKey", "kms:DeleteCustomKeyStore",
 	"kms:DescribeCustomKeyStores", "kms:DisconnectCustomKeyStore", "kms:GenerateRandom", "kms:ListAliases", "kms:ListKeys",
-	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:GetUsage")
+	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics",
+	"hsmgate:GetReceipt", "hsmgate:GetUsage", "hsmgate:ReadLog")
 
 // aboutCallers are the actions that are for a user or a role: who may do one for
 // another caller can act as that one.

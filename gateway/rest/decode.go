@@ -44,6 +44,11 @@ func decode(ec echo.Context, in any) *api.Error {
 		_ = fromPath(ec, in) // the record of a malformed request names its key, too; err tells more than this one
 		return err
 	}
+	if isSign && sign.Receipt {
+		if form, _ := wanted(r, signatureForms); form != "" {
+			return api.Errorf(api.NotAcceptable, "An answer in the form %s has no place for a receipt. Leave Accept out for JSON, which has.", form)
+		}
+	}
 	return fromPath(ec, in)
 }
 

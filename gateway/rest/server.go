@@ -84,6 +84,7 @@ func New(c Config) *echo.Echo {
 	for _, op := range gateway.Ops {
 		f.route(e, op)
 	}
+	f.logRoutes(e)
 	session := gateway.AssumeRoleWithWebIdentity
 	e.Add(session.Method, session.Path, f.session)
 	e.GET("/healthz", f.healthz)
