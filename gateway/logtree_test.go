@@ -174,12 +174,9 @@ func TestLogKeyThatIsLost(t *testing.T) {
 		t.Fatal(differences, err)
 	}
 	body := map[string]any{"Message": []byte("a"), "SigningAlgorithm": "ECDSA_SHA_256"}
-	for g.Service.Readiness().Status != gateway.StatusDegraded { // past the time in which the token is opened anew
+	for g.Service.Readiness().Status != gateway.StatusReady || !strings.Contains(g.Service.Readiness().Detail, "no checkpoint of the audit log can be made") { // calls are served all the same
 		g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", body) // a record that no checkpoint covers
 		time.Sleep(10 * time.Millisecond)
-	}
-	if r := g.Service.Readiness(); !strings.Contains(r.Detail, "no checkpoint of the audit log can be made") {
-		t.Fatalf("%+v", r)
 	}
 	for g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", body).Status != 200 { // without a receipt it goes on
 		time.Sleep(10 * time.Millisecond)
