@@ -164,18 +164,22 @@ func TestLogKeyThatIsLost(t *testing.T) {
 	if err := g.Token.Destroy(ctx, logKey.ObjectID); err != nil {
 		t.Fatal(err)
 	}
-	if differences, err = gateway.Compare(ctx, g.Store, gateway.DefaultToken, g.Token); err != nil || len(differences) != 1 || !differences[0].KeyMissing || !strings.Contains(differences[0].String(), logName) {
+	for { // the token is opened anew, once, for a key that it has lost
+		if differences, err = gateway.Compare(ctx, g.Store, gateway.DefaultToken, g.Token); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if len(differences) != 1 || !differences[0].KeyMissing || !strings.Contains(differences[0].String(), logName) {
 		t.Fatal(differences, err)
 	}
 	body := map[string]any{"Message": []byte("a"), "SigningAlgorithm": "ECDSA_SHA_256"}
-	if answer := g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", body); answer.Status != 200 {
-		t.Fatal("a signature without a receipt:", answer.Status, string(answer.Body))
-	}
-	for g.Service.Readiness().Status == gateway.StatusReady {
+	for g.Service.Readiness().Status != gateway.StatusReady || !strings.Contains(g.Service.Readiness().Detail, "no checkpoint of the audit log can be made") { // calls are served all the same
+		g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", body) // a record that no checkpoint covers
 		time.Sleep(10 * time.Millisecond)
 	}
-	if r := g.Service.Readiness(); r.Status != gateway.StatusDegraded || !strings.Contains(r.Detail, "no checkpoint of the audit log can be made") {
-		t.Fatalf("%+v", r)
+	for g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", body).Status != 200 { // without a receipt it goes on
+		time.Sleep(10 * time.Millisecond)
 	}
 	body["Receipt"] = true
 	before := len(g.Records())
