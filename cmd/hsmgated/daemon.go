@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,6 +53,7 @@ type daemon struct {
 	url        string          // under which clients on this machine reach the server
 
 	background sync.WaitGroup
+	sealer     atomic.Pointer[gateway.Service] // service, for the log, which is opened before it
 }
 
 // tokenAway is what to do about a token that cannot be opened.
@@ -84,7 +86,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	for _, name := range missingRoles(c, d.store) {
 		log.Warn(noSuchRole(name), zap.String("do", "hsmgated role create "+name))
 	}
-	if d.audit, err = openAudit(c, log); err != nil {
+	if d.audit, err = openAudit(c, log, d.seal); err != nil {
 		return nil, err
 	}
 	if d.sinks, err = openSinks(c, d.audit, log, d.registry); err != nil {
@@ -121,7 +123,17 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if d.pusher != nil {
 		registerPusher(d.registry, d.pusher)
 	}
+	d.sealer.Store(d.service)
 	return d, d.service.Start(ctx)
+}
+
+// seal gives what the log's key has signed for records that go, once there is a service that has the key.
+func (d *daemon) seal(last audit.Receipt) ([]byte, error) {
+	s := d.sealer.Load()
+	if s == nil {
+		return nil, errors.New("the service has not started yet")
+	}
+	return s.SealLog(last)
 }
 
 // keyStores are the further tokens by name, which the service opens.
@@ -220,13 +232,14 @@ func trust(ids *identity.Identities, c *Config, log *zap.Logger) error {
 	return ids.TrustCertificates(c.ClientCertificates, log)
 }
 
-func openAudit(c *Config, log *zap.Logger) (*audit.Log, error) {
+func openAudit(c *Config, log *zap.Logger, seal func(audit.Receipt) ([]byte, error)) (*audit.Log, error) {
 	if err := os.MkdirAll(filepath.Dir(c.Audit.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of the audit log: %w", err)
 	}
 	return audit.Open(c.Audit.Path, audit.Options{
 		Timeout:     c.Audit.Timeout,
 		SegmentSize: c.Audit.SegmentSize, SegmentAge: c.Audit.SegmentAge, Retention: c.Audit.Retention,
+		Seal:         seal,
 		Uncompressed: c.Audit.Compress != nil && !*c.Audit.Compress,
 		OnTrouble: func(what string, err error) {
 			if err != nil {
