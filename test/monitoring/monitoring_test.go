@@ -36,6 +36,13 @@ var elsewhere = map[string][]string{
 	"up": nil,
 	"hsmgate_aws_authentication_failures_total": {"reason"},
 	"hsmgate_tls_certificate_expiry_seconds":    nil,
+	"hsmgate_audit_sink_behind":                 {"sink"},
+	"hsmgate_audit_sink_delivered_total":        {"sink"},
+	"hsmgate_audit_sink_failures_total":         {"sink"},
+	"hsmgate_audit_sink_missed_total":           {"sink"},
+	"hsmgate_audit_witnessed_records":           {"place"},
+	"hsmgate_audit_witness_behind_seconds":      {"place"},
+	"hsmgate_audit_witness_inconsistent":        {"place"},
 }
 
 // exported are the metrics of a gateway that was used, with their labels.
