@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -27,7 +28,7 @@ func key(ref string) api.KeyTarget { return api.KeyTarget{KeyId: ref} }
 
 // TestEveryOperation calls each operation of the table on a real gateway.
 func TestEveryOperation(t *testing.T) {
-	g := gatewaytest.NewWith(t, gatewaytest.Options{Regions: []string{"eu-west-1"}, KeyStores: map[string]hsm.Config{"second": hsmtest.NewToken(t)}})
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Tree: &gateway.Tree{Origin: "log.example.com/test", Interval: 50 * time.Millisecond}, Regions: []string{"eu-west-1"}, KeyStores: map[string]hsm.Config{"second": hsmtest.NewToken(t)}})
 	c := client.New(g.URL, g.Admin.Token)
 	var receipts []string
 	c.OnReceipt = func(r string) { receipts = append(receipts, r) }
@@ -192,6 +193,15 @@ func accessTo(t *testing.T, c *client.Client, id, who string, ok func(string, er
 	}
 	_, err = c.GetUsage(ctx, &api.GetUsageRequest{KeyId: id})
 	ok("GetUsage", err)
+	receipt, err := c.GetReceipt(ctx, &api.GetReceiptRequest{RecordNumber: 1})
+	for i := 0; client.Code(err) == api.ServiceUnavailable && i < 500; i++ { // until a checkpoint covers it
+		time.Sleep(20 * time.Millisecond)
+		receipt, err = c.GetReceipt(ctx, &api.GetReceiptRequest{RecordNumber: 1})
+	}
+	ok("GetReceipt", err)
+	if !strings.Contains(receipt.Record, `"CreateLogKey"`) || !strings.HasPrefix(receipt.Proof, "c2sp.org/tlog-proof@v1\n") {
+		t.Errorf("%+v", receipt)
+	}
 	grant := &api.CreateGrantRequest{KeyTarget: key(id), GranteePrincipal: who, RetiringPrincipal: who, Operations: []api.GrantOperation{api.GrantSign}}
 	first, err := c.CreateGrant(ctx, grant)
 	ok("CreateGrant", err)

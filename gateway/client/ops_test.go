@@ -77,6 +77,7 @@ var routes = map[string]string{
 	"GetParametersForImport":              "POST /v1/keys/{key}/import-parameters",
 	"ImportKeyMaterial":                   "POST /v1/keys/{key}/import",
 	"DeleteImportedKeyMaterial":           "POST /v1/keys/{key}/delete-imported",
+	"GetReceipt":                          "GET /v1/log/receipt",
 	"GetUsage":                            "GET /v1/usage",
 	"ExplainAccess":                       "POST /v1/explain-access",
 	"ReplicateKey":                        "POST /v1/keys/{key}/replicate",
@@ -170,7 +171,7 @@ func inQuery(t *testing.T, name string, request reflect.Type, got url.Values) {
 		case f.Anonymous, f.Name == "KeyId" && strings.Contains(routes[name], "{key}"):
 		case f.Type.Kind() == reflect.Slice:
 			want[f.Name] = []string{"text"}
-		case f.Type.Kind() == reflect.Pointer:
+		case f.Type.Kind() == reflect.Pointer, f.Type.Kind() == reflect.Int:
 			want[f.Name] = []string{"7"}
 		default:
 			want[f.Name] = []string{"text"}

@@ -41,14 +41,14 @@ func texts(t testing.TB, db *sql.DB, query string) (out []string) {
 	return out
 }
 
-// Each table tells what is written to it, or followers would not see it; text
+// Each table of which there is a copy in memory tells what is written to it, or followers would not see it; text
 // sorts by its bytes in all of them.
 func TestPostgresSchema(t *testing.T) {
 	t.Parallel()
 	s := newPostgresStore(t)
 	list := func(query string) []string { t.Helper(); return texts(t, s.database.(*postgres).db, query) }
 	tables := slices.Sorted(slices.Values(everyTable))
-	equal(t, list(`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT IN ('goose_db_version', 'revision', 'changes', 'settings') ORDER BY table_name COLLATE "C"`), tables)
+	equal(t, list(`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name NOT IN ('goose_db_version', 'revision', 'changes', 'settings', 'answers') ORDER BY table_name COLLATE "C"`), tables)
 	for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
 		equal(t, list(`SELECT event_object_table FROM information_schema.triggers WHERE trigger_name = 'note_change' AND event_manipulation = '`+event+`' ORDER BY event_object_table COLLATE "C"`), tables)
 	}
@@ -202,7 +202,7 @@ func TestOpenPostgresRefuses(t *testing.T) {
 		dsn, text string
 		want      error
 	}{
-		{dsn, "version 999 and this program knows 6", nil},
+		{dsn, fmt.Sprintf("version 999 and this program knows %d", newestSchema(t, "postgres")), nil},
 		{dsn + "x", "let the DSN name a database that is there", ErrUnavailable},
 		{strings.Replace(dsn, "password=", "password=wrong", 1), "with the right password", ErrUnavailable},
 		{"host=/nowhere user=u dbname=d password='" + secret + "'", "start it", ErrUnavailable},

@@ -24,7 +24,7 @@ var verbs = []struct {
 	{"RequestApproval", creates},
 	{"GetParametersForImport", reads},
 	{"Create", creates}, {"Replicate", creates}, {"Import", creates},
-	{"Get", reads}, {"List", reads}, {"Describe", reads}, {"Explain", reads},
+	{"Get", reads}, {"Read", reads}, {"List", reads}, {"Describe", reads}, {"Explain", reads},
 	{"ScheduleKeyDeletion", updates}, {"Delete", deletes},
 	{"Enable", updates}, {"Disable", updates}, {"Cancel", updates}, {"Update", updates}, {"Tag", updates}, {"Untag", updates}, {"Rotate", updates},
 	{"Put", updates}, {"Approve", updates}, {"Reject", updates}, {"Connect", updates}, {"Disconnect", updates},
@@ -54,6 +54,7 @@ var ownOperations = map[string]bool{
 	"ListApprovals": true, "DescribeApproval": true, "ApproveRequest": true, "RejectRequest": true, "CancelApproval": true, "ExplainAccess": true,
 	"CreateAccessKey": true, "ListAccessKeys": true, "UpdateAccessKey": true, "DeleteAccessKey": true,
 	"GetMetrics": true, "DropApprovalRule": true, "DestroyObject": true, "ExpireKeyMaterial": true, "Alert": true,
+	"SignBatch": true, "GetUsage": true, "GetReceipt": true, "ReadLog": true, "CreateLogKey": true,
 }
 
 // serviceOf is the eventSource of an operation.

@@ -140,8 +140,7 @@ func TestTooLongForADatagram(t *testing.T) {
 	r := newRsyslog(t)
 	b := newBench(t)
 	b.start(Config{Name: "s", Type: "syslog", Address: "udp://" + r.udp})
-	long := strings.Repeat("\x01", audit.MaxText) // six bytes each in JSON
-	receipt, err := b.log.Append(t.Context(), &audit.Record{Operation: "Sign", Resource: long, UserAgent: long, Reason: long, ArtifactName: long, ArtifactVersion: long, Digest: long})
+	receipt, err := b.log.Append(t.Context(), nearlyTooLong(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +150,26 @@ func TestTooLongForADatagram(t *testing.T) {
 	if p := r.got()[0]; !strings.Contains(p.Message, `{"seq":1,"hash":"`+receipt.Hash+`","tooLong":`) {
 		t.Errorf("%+v", p)
 	}
+}
+
+// nearlyTooLong is a record whose line has as many bytes as a line may have, or few less.
+func nearlyTooLong(t *testing.T) *audit.Record {
+	l, err := audit.Open(filepath.Join(t.TempDir(), "audit.log"), audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	long := strings.Repeat("x", audit.MaxText)
+	made := func(n int) *audit.Record {
+		return &audit.Record{Operation: "Sign", Resource: long, UserAgent: long, Reason: long, ArtifactName: long, ArtifactVersion: long, ArtifactDigest: long, Digest: long,
+			Principal: long, SourceAddress: long, KeyID: long, KeyARN: long, SourceKeyARN: long, Algorithm: long, MessageType: long, SignatureHash: long, Subject: long,
+			Provider: long, GrantID: long, Grantee: long, GrantOperations: long, ApprovalID: long, AccessKeyID: long, RequestID: long, Face: long,
+			EncryptionContext: map[string]string{"a": strings.Repeat("x", 8000)}, SigningContext: map[string]string{"a": strings.Repeat("x", n)}}
+	}
+	if _, err := l.Append(t.Context(), made(100)); err != nil {
+		t.Fatal(err)
+	}
+	return made(100 + audit.MaxLine - 50 - int(l.Stats().Size))
 }
 
 // strict is RFC 5424, section 6, as far as this program uses it.
