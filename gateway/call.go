@@ -46,7 +46,8 @@ type Call struct {
 	badToken *api.Error
 	source   *Call       // of ReEncrypt: the same call, about the key that decrypts
 	whole    *Call       // of such a source: the call that it is a part of
-	items    []item      // of SignBatch; see authorizeBatch
+	decided  []item      // of SignBatch; see authorizeBatch
+	items    []item      // the same, once they are tried: each has a record of its own
 	once     *repeatable // of Sign with an idempotency key
 	counted  string      // id of the grant that allows the call, a use of which is to be taken; see takeUse
 	free     bool        // a dry run, which takes none, although it uses the key
@@ -93,9 +94,11 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 	if err = s.finish(ctx, c, start, err); err == nil {
 		err = s.withReceipt(ctx, c, out)
 	}
-	if err != nil {
+	if c.denied(err) {
 		c.release()
-		holdDenial(ctx, start, err)
+		holdDenial(ctx, start)
+	}
+	if err != nil {
 		if plain, ok := out.(wiper); ok {
 			plain.Wipe()
 		}

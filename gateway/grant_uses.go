@@ -14,12 +14,12 @@ import (
 // takeUse takes one use of each grant whose uses are counted and that allows the
 // call: durably, before the key is used, and once for each call. So a call that
 // fails afterwards has cost a use, and one that was refused before has not. Where
-// another call took the last one, it is decided anew.
+// another call took the last one, it is decided anew. A repeat costs none: its first request has.
 func (s *Service) takeUse(ctx context.Context, c *Call) *api.Error {
 	if c.whole != nil {
 		c = c.whole
 	}
-	for c.op.usesKey && !c.free {
+	for c.op.usesKey && !c.free && !c.answered() {
 		var ids []string
 		for _, part := range []*Call{c.source, c} {
 			if part != nil && part.counted != "" && (len(ids) == 0 || ids[0] != part.counted) {

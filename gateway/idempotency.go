@@ -282,6 +282,9 @@ func (r *repeatable) answer(in *api.SignRequest) (*api.SignResponse, *api.Error)
 // repeats says whether the call was answered with what another one has made and recorded.
 func (c *Call) repeats() bool { return c.once != nil && c.once.record != "" }
 
+// answered says whether the call was answered with what another one has made, recorded or not.
+func (c *Call) answered() bool { return c.once != nil && c.once.found }
+
 // recordedBefore says whether the record of another call vouches for the answer to this
 // one, and names it to the caller.
 func (s *Service) recordedBefore(c *Call, err *api.Error) bool {

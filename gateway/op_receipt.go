@@ -34,26 +34,39 @@ func (s *Service) withReceipt(ctx context.Context, c *Call, out any) *api.Error 
 	if !ok || !asked || !in.Receipt {
 		return nil
 	}
-	r, err := s.receiptOf(ctx, c.Receipt.Seq)
+	if c.answered() && c.once.kept.Instance != s.name { // that record is in another log
+		return api.Errorf(api.ReceiptUnavailable, "The signature was made by the gateway's process %s and is record %d of its audit log, so its receipt is to be had there: send the request to that process. It is not given out without.",
+			c.once.kept.Instance, c.Receipt.Seq)
+	}
+	r, err := s.receiptOf(ctx, c.Receipt)
+	if err == nil && !ofCaller(r.Record, c) {
+		err = fmt.Errorf("record %d is of another caller", c.Receipt.Seq)
+	}
 	if err != nil {
 		s.log.Error("a signature has no receipt", logKey(c.record.KeyID, err)...)
 		return &api.Error{Code: api.ReceiptUnavailable, Cause: err, Message: fmt.Sprintf(
-			"The signature was made and is record %d of the audit log, but no checkpoint covers it yet, so it is not given out. GetReceipt gives the receipt later (GET /v1/log/receipt?RecordNumber=%d); sign again for a signature.",
+			"The signature was made and is record %d of the audit log, but no checkpoint vouches for it, so it is not given out. GetReceipt gives the receipt once one does (GET /v1/log/receipt?RecordNumber=%d); sign again for a signature.",
 			c.Receipt.Seq, c.Receipt.Seq)}
 	}
 	signed.Receipt = r
 	return nil
 }
 
+// ofCaller says whether a record is of a call by the same caller.
+func ofCaller(line string, c *Call) bool {
+	record, err := audit.Line{Text: []byte(line)}.Record()
+	return err == nil && record.Principal == c.Principal.ARN
+}
+
 // receiptOf waits for a checkpoint that covers the record.
-func (s *Service) receiptOf(ctx context.Context, seq uint64) (*api.Receipt, error) {
+func (s *Service) receiptOf(ctx context.Context, of audit.Receipt) (*api.Receipt, error) {
 	t := s.tree.Load()
 	if t.Publisher == nil {
 		return nil, errors.Join(noTree, t.err)
 	}
 	wait, cancel := context.WithTimeout(ctx, s.receiptTimeout)
 	defer cancel()
-	r, err := t.Receipt(wait, seq)
+	r, err := t.Receipt(wait, of)
 	return &api.Receipt{Record: r.Record, Proof: r.Proof}, err
 }
 
@@ -89,10 +102,11 @@ func (s *Service) GetReceipt(ctx context.Context, _ *Call, in *api.GetReceiptReq
 	if head := s.audit.Head().Seq; uint64(in.RecordNumber) > head {
 		return nil, api.Errorf(api.NotFound, "There is no record %d: the last one is %d.", in.RecordNumber, head)
 	}
-	if _, err := s.recordAt(uint64(in.RecordNumber)); err != nil {
+	line, err := s.recordAt(uint64(in.RecordNumber))
+	if err != nil {
 		return nil, &api.Error{Code: api.NotFound, Cause: err, Message: fmt.Sprintf("Record %d cannot be read from the log: it may have been removed from it.", in.RecordNumber)}
 	}
-	r, err := s.receiptOf(ctx, uint64(in.RecordNumber))
+	r, err := s.receiptOf(ctx, audit.Receipt{Seq: line.Seq, Hash: audit.HashText(line.Hash)})
 	if err != nil {
 		return nil, s.receiptMissing(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,44 +34,79 @@ type distinct struct {
 	context   string // "" for that of the batch
 }
 
-// authorizeBatch makes the items of a batch and decides on each that differs from
-// those before.
+// authorizeBatch makes the items of a batch, counts each as a call, and decides on each
+// that differs from those before. Where none may go on, the batch fails as a whole and
+// leaves one record, and its answer says of the key what that of Sign would.
 func (s *Service) authorizeBatch(c *Call, in *api.SignBatchRequest) *api.Error {
-	c.items = make([]item, len(in.Items))
+	items := make([]item, len(in.Items))
 	decided := make(map[distinct]*item)
-	each := c.itemCall(in.KeyId)
-	for i := range c.items {
-		it := &c.items[i]
+	var allowed, failed *item
+	for i := range items {
+		it := &items[i]
 		in.Item(i, &it.in)
-		var check api.Checker
-		it.in.Check(&check)
-		if it.err = check.Err(); it.err != nil {
-			it.call = each
-			continue
+		it.call = c.itemCall(in.KeyId)
+		if i > 0 { // the first is counted with the call to SignBatch
+			it.err = s.limits.call(&it.call, s.now)
 		}
-		d := distinct{algorithm: it.in.SigningAlgorithm, message: it.in.MessageType}
-		if it.in.Artifact != nil {
-			d.artifact = *it.in.Artifact
+		if it.err == nil {
+			s.authorizeItem(it, in, i, decided)
 		}
-		if own := in.Items[i].SigningContext; own != nil {
-			text, _ := json.Marshal(own) // of texts, and sorted
-			d.context = string(text)
-		}
-		if first := decided[d]; first != nil {
-			it.call, it.err = first.call, first.err
-			it.call.in = &it.in
-			continue
-		}
-		decided[d] = it
-		it.call = each
-		it.call.in = &it.in
-		it.call.recordContext(&it.in)
-		it.err = s.authorizeKey(&it.call, in.KeyId, &it.in)
-		if key := it.call.key; key != nil {
-			c.key, c.record.KeyID, c.record.KeyARN = key, it.call.record.KeyID, it.call.record.KeyARN
+		switch {
+		case it.err == nil && allowed == nil:
+			allowed = it
+		case it.err != nil && (failed == nil || graver(it.err, failed.err)):
+			failed = it
 		}
 	}
-	return failedAlike(c.items)
+	if allowed == nil {
+		c.record = failed.call.record
+		return failed.err
+	}
+	c.key, c.record.KeyID, c.record.KeyARN = allowed.call.key, allowed.call.record.KeyID, allowed.call.record.KeyARN
+	c.decided = items
+	return nil
+}
+
+// authorizeItem decides on an item as one like it was decided on, if one was.
+func (s *Service) authorizeItem(it *item, in *api.SignBatchRequest, i int, decided map[distinct]*item) {
+	var check api.Checker
+	it.in.Check(&check)
+	if it.err = check.Err(); it.err != nil {
+		return
+	}
+	d := distinct{algorithm: it.in.SigningAlgorithm, message: it.in.MessageType}
+	if it.in.Artifact != nil {
+		d.artifact = *it.in.Artifact
+	}
+	if own := in.Items[i].SigningContext; own != nil {
+		text, _ := json.Marshal(own) // of texts, and sorted
+		d.context = string(text)
+	}
+	if first := decided[d]; first != nil {
+		it.call, it.err = first.call, first.err
+		it.call.in = &it.in
+		it.call.recordContext(&it.in) // the idempotency key is its own
+		return
+	}
+	decided[d] = it
+	it.call.in = &it.in
+	it.call.recordContext(&it.in)
+	it.err = s.authorizeKey(&it.call, in.KeyId, &it.in)
+}
+
+// graver says which error of an item is that of a batch of which none may go on: a
+// denial tells nothing of the key, and what is malformed says nothing of the others.
+func graver(a, b *api.Error) bool {
+	rank := func(e *api.Error) int {
+		switch e.Code {
+		case api.AccessDenied:
+			return 2
+		case api.Validation:
+			return 0
+		}
+		return 1
+	}
+	return rank(a) > rank(b)
 }
 
 // itemCall is a call of Sign by the caller of a batch.
@@ -96,6 +132,7 @@ func failedAlike(items []item) *api.Error {
 // SignBatch signs each item as Sign would. One that fails keeps no other from its
 // signature; but where the token is away, the others are not tried.
 func (s *Service) SignBatch(ctx context.Context, c *Call, _ *api.SignBatchRequest) (*api.SignBatchResponse, *api.Error) {
+	c.items = c.decided
 	s.limitItems(c)
 	repeats := s.prepareItems(ctx, c)
 	s.signItems(ctx, c)
@@ -122,16 +159,16 @@ func itemError(err *api.Error) *api.ItemError {
 	return &api.ItemError{Code: err.Code, Message: err.Message, RetryAfterSeconds: int((err.RetryAfter + time.Second - 1) / time.Second)}
 }
 
-// limitItems counts each item as a call. The first is counted with that to SignBatch.
+// limitItems counts each item as a call on the key. The first is counted with the call
+// to SignBatch.
 func (s *Service) limitItems(c *Call) {
-	for i := 1; i < len(c.items); i++ {
+	first := true
+	for i := range c.items {
 		it := &c.items[i]
-		if it.err != nil {
-			continue
-		}
-		if it.err = s.limits.call(&it.call, s.now); it.err == nil {
+		if it.err == nil && !first {
 			it.err = s.limits.keys(&it.call, s.now)
 		}
+		first = first && it.err != nil
 	}
 }
 
@@ -165,9 +202,6 @@ func (s *Service) prepareItems(ctx context.Context, c *Call) (repeats []*repeata
 // signItems signs with as many items at a time as the token has sessions. They are calls
 // of one principal, so others have their turns between them.
 func (s *Service) signItems(ctx context.Context, c *Call) {
-	if c.key == nil { // no item was allowed
-		return
-	}
 	atOnce := 1
 	if token, err := s.tokenOf(c.key); err == nil {
 		atOnce = max(1, min(token.Stats().Sessions, len(c.items)))
@@ -253,6 +287,12 @@ func (s *Service) noteItems(c *Call, out *api.SignBatchResponse) {
 			s.uses.note(it.call.key, it.call.record.KeyARN, &it.call, s.now())
 		}
 	}
+}
+
+// denied says whether the call, or an item of the batch, was denied.
+func (c *Call) denied(err *api.Error) bool {
+	return err != nil && err.Code == api.AccessDenied ||
+		slices.ContainsFunc(c.items, func(it item) bool { return it.err != nil && it.err.Code == api.AccessDenied })
 }
 
 // failures is how many items have failed.

@@ -13,7 +13,7 @@ func (l *Log) AppendAll(ctx context.Context, records []*Record) ([]Receipt, erro
 	var failed error
 	for _, r := range records {
 		e := entries.Get().(*entry)
-		e.body, e.took = appendBody(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
+		e.body, e.took = appendBounded(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
 		if failed = l.enqueue(ctx, e); failed != nil {
 			entries.Put(e)
 			break

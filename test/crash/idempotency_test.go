@@ -34,10 +34,19 @@ func TestKillBetweenRepeats(t *testing.T) {
 		for n := range clients {
 			all.Go(func() {
 				for i := 0; ; i++ {
-					name := fmt.Sprintf("%d-%d-%d", round, n, i)
-					out, err := signUnder(p, k.id, name)
+					names := []string{fmt.Sprintf("%d-%d-%d", round, n, i)}
+					sign := signUnder
+					if n%2 == 1 { // items of a batch, which are decided on together
+						names, sign = []string{names[0] + "a", names[0] + "b", names[0] + "c"}, batchUnder
+					}
+					out, err := sign(p, k.id, names...)
 					mu.Lock()
-					answers[name] = out
+					for j, name := range names {
+						answers[name] = nil
+						if err == nil {
+							answers[name] = out[j]
+						}
+					}
 					mu.Unlock()
 					if err != nil { // it was killed
 						return
@@ -52,10 +61,11 @@ func TestKillBetweenRepeats(t *testing.T) {
 	}
 	unanswered := 0
 	for name, first := range answers {
-		again, err := signUnder(p, k.id, name)
+		all, err := signUnder(p, k.id, name) // an item's, too: it was a call of Sign
 		if err != nil {
 			t.Fatal(err)
 		}
+		again := all[0]
 		if first == nil {
 			unanswered++
 		} else if !bytes.Equal(first.Signature, again.Signature) {
@@ -82,17 +92,40 @@ func TestKillBetweenRepeats(t *testing.T) {
 }
 
 // signUnder signs what only its name tells from others.
-func signUnder(p *daemon.Process, key, name string) (*api.SignResponse, error) {
-	a, err := p.Do(context.Background(), http.DefaultClient, "POST", "/v1/keys/"+key+"/sign",
-		api.SignRequest{Message: []byte(name), SigningAlgorithm: api.ECDSASHA256, IdempotencyKey: name})
-	if err != nil {
+func signUnder(p *daemon.Process, key string, names ...string) ([]*api.SignResponse, error) {
+	out := new(api.SignResponse)
+	err := post(p, "/v1/keys/"+key+"/sign", api.SignRequest{Message: []byte(names[0]), SigningAlgorithm: api.ECDSASHA256, IdempotencyKey: names[0]}, out)
+	return []*api.SignResponse{out}, err
+}
+
+// batchUnder is signUnder for the items of one batch.
+func batchUnder(p *daemon.Process, key string, names ...string) (all []*api.SignResponse, err error) {
+	in := api.SignBatchRequest{SigningAlgorithm: api.ECDSASHA256}
+	for _, name := range names {
+		in.Items = append(in.Items, api.SignBatchItem{Message: []byte(name), IdempotencyKey: name})
+	}
+	var out api.SignBatchResponse
+	if err := post(p, "/v1/keys/"+key+"/sign-batch", in, &out); err != nil {
 		return nil, err
 	}
-	out := new(api.SignResponse)
-	if a.Status != http.StatusOK {
-		return nil, fmt.Errorf("%d %s", a.Status, a.Body)
+	for i, r := range out.Results {
+		if r.Error != nil {
+			return nil, fmt.Errorf("item %d: %+v", i, r.Error)
+		}
+		all = append(all, &api.SignResponse{KeyId: out.KeyId, Signature: r.Signature, KeyVersion: r.KeyVersion})
 	}
-	return out, json.Unmarshal(a.Body, out)
+	return all, nil
+}
+
+func post(p *daemon.Process, path string, in, out any) error {
+	a, err := p.Do(context.Background(), http.DefaultClient, "POST", path, in)
+	if err != nil {
+		return err
+	}
+	if a.Status != http.StatusOK {
+		return fmt.Errorf("%d %s", a.Status, a.Body)
+	}
+	return json.Unmarshal(a.Body, out)
 }
 
 func signatureHash(signature []byte) string {

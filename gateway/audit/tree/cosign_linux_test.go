@@ -22,7 +22,7 @@ func TestCosign(t *testing.T) {
 	const lines = "— one.example AAAAAAAA\n— two.example BBBBBBBB\n"
 	shown, err := os.ReadFile(p.Dir().path(checkpointName))
 	must(t, err)
-	r, err := p.Receipt(t.Context(), 2)
+	r, err := p.Receipt(t.Context(), w.named(2))
 	must(t, err)
 	if !strings.HasSuffix(string(shown), lines) || !strings.HasSuffix(r.Proof, lines) {
 		t.Errorf("%s\n%s", shown, r.Proof)

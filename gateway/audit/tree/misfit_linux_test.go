@@ -85,7 +85,7 @@ func TestTreeThatDoesNotFit(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 			defer cancel()
-			if _, err := p.Receipt(ctx, w.log.Head().Seq); !errors.Is(err, c.kind) {
+			if _, err := p.Receipt(ctx, w.log.Head()); !errors.Is(err, c.kind) {
 				t.Fatal(err)
 			}
 			if after, err := os.ReadFile(p.Dir().path(checkpointName)); err != nil || !bytes.Equal(before, after) {
@@ -151,10 +151,10 @@ func TestTokenThatIsAway(t *testing.T) {
 	for p.Stats().Err == nil {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := p.Receipt(ctx, 710); !errors.Is(err, lost) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := p.Receipt(ctx, w.named(710)); !errors.Is(err, lost) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
-	if r, err := p.Receipt(context.Background(), 7); err != nil || r.Record == "" { // covered before
+	if r, err := p.Receipt(context.Background(), w.named(7)); err != nil || r.Record == "" { // covered before
 		t.Fatal(err)
 	}
 	away.Store(false)

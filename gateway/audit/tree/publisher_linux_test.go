@@ -154,7 +154,7 @@ func TestCheckpointsWhileTheLogGrows(t *testing.T) {
 			t.Fatal(c.Tree.N)
 		}
 		for _, seq := range []uint64{1, uint64(c.Tree.N)/2 + 1, uint64(c.Tree.N)} {
-			r, err := p.Receipt(context.Background(), seq)
+			r, err := p.Receipt(context.Background(), w.named(seq))
 			must(t, err)
 			if record, _, err := r.Verify(w.keys()...); err != nil || record.Seq != seq {
 				t.Fatal(record, err)
@@ -302,4 +302,33 @@ func TestEachStepFailsOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A receipt is of the record that is asked for, not of another one under its number.
+func TestReceiptOfAnotherRecord(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(w.options())
+	w.add(3)
+	w.covered()
+	other := w.named(2)
+	other.Hash = w.named(3).Hash
+	for _, seal := range []func() error{
+		func() error { _, err := p.Receipt(t.Context(), other); return err },
+		func() error { _, err := p.Seal(other); return err },
+	} {
+		if err := seal(); !errors.Is(err, ErrInconsistent) {
+			t.Error(err)
+		}
+	}
+}
+
+// named gives the receipt of a record as the log has it.
+func (w *world) named(seq uint64) audit.Receipt {
+	w.t.Helper()
+	r, err := audit.OpenReader(w.path, seq)
+	must(w.t, err)
+	defer r.Close()
+	line, err := r.Next()
+	must(w.t, err)
+	return audit.Receipt{Seq: seq, Hash: audit.HashText(line.Hash)}
 }

@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -117,25 +116,29 @@ func (p *Publisher) Wait(ctx context.Context, seq uint64) (Checkpoint, error) {
 	}
 }
 
-// Receipt gives the receipt of a record, as soon as a checkpoint covers it.
-func (p *Publisher) Receipt(ctx context.Context, seq uint64) (Receipt, error) {
-	c, err := p.Wait(ctx, seq)
+// Receipt gives the receipt of a record, as soon as a checkpoint covers it. A record of another hash under its number is
+// another one: the log of another process, or one that was put in the place of this.
+func (p *Publisher) Receipt(ctx context.Context, of audit.Receipt) (Receipt, error) {
+	c, err := p.Wait(ctx, of.Seq)
 	if err != nil {
 		return Receipt{}, err
 	}
-	r, err := audit.OpenReader(p.path, seq)
+	r, err := audit.OpenReader(p.path, of.Seq)
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer r.Close()
 	line, err := r.Next()
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%s ends before record %d", p.path, seq)
+		err = fmt.Errorf("%s ends before record %d", p.path, of.Seq)
 	}
 	if err != nil {
 		return Receipt{}, err
 	}
-	proof, err := p.disk.dir.Proof(c, seq)
+	if sum := sha256.Sum256(line.Text); audit.HashText(sum) != of.Hash {
+		return Receipt{}, inconsistent("record %d has another hash than the one that is asked for", of.Seq)
+	}
+	proof, err := p.disk.dir.Proof(c, of.Seq)
 	return Receipt{Record: string(line.Text), Proof: proof}, err
 }
 
@@ -143,12 +146,6 @@ func (p *Publisher) Receipt(ctx context.Context, seq uint64) (Receipt, error) {
 func (p *Publisher) Seal(last audit.Receipt) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
-	r, err := p.Receipt(ctx, last.Seq)
-	if err != nil {
-		return nil, err
-	}
-	if sum := sha256.Sum256([]byte(r.Record)); hex.EncodeToString(sum[:]) != last.Hash {
-		return nil, inconsistent("record %d has another hash than the one that is to be sealed", last.Seq)
-	}
-	return []byte(r.Proof), nil
+	r, err := p.Receipt(ctx, last)
+	return []byte(r.Proof), err
 }
