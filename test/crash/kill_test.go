@@ -153,6 +153,14 @@ func tokenKeys(t *testing.T, s *daemon.State, class string) map[string]int {
 		}
 		labels[label]++
 	}
+	for label, n := range labels { // the daemons' own, of their logs
+		if strings.HasPrefix(label, "hsmgate log ") {
+			if n != 1 {
+				t.Errorf("%d objects labelled %s", n, label)
+			}
+			delete(labels, label)
+		}
+	}
 	if shells > makers*kills {
 		t.Errorf("%d shells of class %s after %d kills", shells, class, kills)
 	}
