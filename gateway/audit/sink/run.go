@@ -56,7 +56,6 @@ var errTooLarge = errors.New("the server takes no request of this size")
 type sink struct {
 	config Config
 	log    *audit.Log
-	path   string // of the log
 	zap    *zap.Logger
 	shape  export.Shape
 	to     target
@@ -69,7 +68,7 @@ type sink struct {
 }
 
 func newSink(c Config, o Options, m *counters, ending <-chan struct{}) (*sink, error) {
-	s := &sink{config: c, path: o.Path, log: o.Log, limit: maxBatch, ending: ending, zap: o.Zap.Named("sink").With(zap.String("sink", c.Name)),
+	s := &sink{config: c, log: o.Log, limit: maxBatch, ending: ending, zap: o.Zap.Named("sink").With(zap.String("sink", c.Name)),
 		delivered: m.delivered.WithLabelValues(c.Name), failures: m.failures.WithLabelValues(c.Name), missed: m.missed.WithLabelValues(c.Name)}
 	var err error
 	if s.shape, err = export.New(c.Format, o.Home); err != nil {
@@ -129,7 +128,7 @@ func (s *sink) run(ctx context.Context) {
 // skipRemoved goes on behind records that were removed from the log, and says so: they cannot be sent any more.
 func (s *sink) skipRemoved() {
 	at := s.at()
-	first, err := firstRecord(s.path)
+	first, err := s.log.First()
 	if err != nil || first <= at.Seq+1 {
 		return
 	}
