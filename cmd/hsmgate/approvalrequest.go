@@ -15,7 +15,7 @@ import (
 type approvalFlags struct {
 	key, algorithm, reason string
 	digests                []string
-	from, until            string
+	from, until            momentFlag
 	count, signatures      int
 	validFor               time.Duration
 }
@@ -52,8 +52,9 @@ its approvers need.`,
 	flags.StringArrayVar(&f.digests, "digest", nil, "digest to sign, such as sha256:<hex>; may be repeated")
 	flags.Var((*countFlag)(&f.signatures), "signatures", "how many signatures over each")
 	flags.DurationVar(&f.validFor, "valid-for", 24*time.Hour, "how long the request and its approval are good")
-	flags.StringVar(&f.from, "from", "", "when the window opens, in RFC 3339 (default: now)")
-	flags.StringVar(&f.until, "until", "", "when the window closes, in RFC 3339")
+	f.from.ahead, f.until.ahead, f.until.end = true, true, true
+	flags.Var(&f.from, "from", "when the window opens: "+momentAhead+" (default: now)")
+	flags.Var(&f.until, "until", "when the window closes, in the same forms; of a date, its end")
 	flags.Var((*countFlag)(&f.count), "count", "how many signatures in the window")
 	return c
 }
@@ -70,13 +71,13 @@ func (f *approvalFlags) request(files []string) (*api.RequestApprovalRequest, er
 		return nil, err
 	}
 	in := &api.RequestApprovalRequest{KeyTarget: target(f.key), SigningAlgorithm: chosen, Reason: f.reason}
-	if (f.until != "") == (len(files)+len(f.digests) > 0) {
+	if f.until.given() == (len(files)+len(f.digests) > 0) {
 		return nil, usagef("name files or digests, or a window with --until and --count")
 	}
-	if f.until != "" && f.count == 0 {
+	if f.until.given() && f.count == 0 {
 		return nil, usagef("--count is missing: how many signatures until then?")
 	}
-	if f.until == "" {
+	if !f.until.given() {
 		if f.validFor < time.Minute || f.validFor > 30*24*time.Hour {
 			return nil, usagef("--valid-for is 1m to 720h, not %s", f.validFor)
 		}
@@ -90,23 +91,8 @@ func (f *approvalFlags) request(files []string) (*api.RequestApprovalRequest, er
 		}
 		return in, nil
 	}
-	in.Window = &api.ApprovalWindow{Count: f.count}
-	if in.Window.NotAfter, err = timeFlag("until", f.until); err != nil {
-		return nil, err
-	}
-	in.Window.NotBefore, err = timeFlag("from", f.from)
-	return in, err
-}
-
-func timeFlag(flag, value string) (*api.Time, error) {
-	if value == "" {
-		return nil, nil
-	}
-	at, err := time.Parse(time.RFC3339, value)
-	if err != nil {
-		return nil, usagef("--%s is a time such as 2030-01-02T18:00:00Z, not %q", flag, value)
-	}
-	return api.NewTime(at), nil
+	in.Window = &api.ApprovalWindow{Count: f.count, NotAfter: f.until.member(), NotBefore: f.from.member()}
+	return in, nil
 }
 
 // addFiles hashes the files.

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,7 +19,7 @@ import (
 // asked is what records are asked for, as flags say it.
 type asked struct {
 	q                         query.Question
-	since, until              string
+	since, until              momentFlag
 	artifact, file, signature string
 	digests                   []string
 }
@@ -31,8 +29,9 @@ func (f *asked) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.q.Principal, "principal", "", "ARN of who called, or the end of one (assumed-role/ci/*), or a user's name")
 	c.Flags().StringVar(&f.q.Operation, "operation", "", "such as Sign")
 	c.Flags().StringVar(&f.q.Outcome, "outcome", "", "allowed, denied, invalid or failed")
-	c.Flags().StringVar(&f.since, "since", "", "from then on: 2026-01-31, 2026-01-31T12:00:00Z, or 7d, 12h or 30m ago")
-	c.Flags().StringVar(&f.until, "until", "", "up to then, in the same forms; of a date, its end")
+	f.until.end = true
+	c.Flags().Var(&f.since, "since", sinceHelp)
+	c.Flags().Var(&f.until, "until", untilHelp)
 	c.Flags().StringVar(&f.artifact, "artifact", "", "NAME or NAME@VERSION that the caller of Sign stated")
 	c.Flags().StringArrayVar(&f.digests, "digest", nil, "sha256:HEX (or sha384, sha512) that was signed or stated; of several, any")
 	c.Flags().StringVar(&f.file, "file", "", "a file that was signed: its digests are computed")
@@ -50,12 +49,7 @@ func (f *asked) question() (q query.Question, err error) {
 	if q.Outcome != "" && !slices.Contains(outcomes, q.Outcome) {
 		return q, usagef("--outcome is one of %s, not %q", strings.Join(outcomes, ", "), q.Outcome)
 	}
-	if q.Since, err = parseMoment("since", f.since, now, false); err != nil {
-		return q, err
-	}
-	if q.Until, err = parseMoment("until", f.until, now, true); err != nil {
-		return q, err
-	}
+	q.Since, q.Until = f.since.time(now), f.until.time(now)
 	if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
 		return q, usagef("--since is not before --until")
 	}
@@ -90,36 +84,6 @@ func artifactOf(text string) (name, version string) {
 		return text[:i], text[i+1:]
 	}
 	return text, ""
-}
-
-const dateForm = "2006-01-02"
-
-var agoForm = regexp.MustCompile(`^(\d{1,6})([dhm])$`)
-
-// parseMoment reads a time, a date, or how long ago it was.
-func parseMoment(flag, text string, now time.Time, end bool) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago := agoForm.FindStringSubmatch(text); ago != nil {
-		n, _ := strconv.Atoi(ago[1]) // six digits
-		unit := map[string]time.Duration{"d": 24 * time.Hour, "h": time.Hour, "m": time.Minute}[ago[2]]
-		if n > int((200*365*24*time.Hour)/unit) {
-			return time.Time{}, usagef("--%s: %s is too long ago", flag, text)
-		}
-		return now.Add(-time.Duration(n) * unit), nil
-	}
-	if t, err := time.Parse(dateForm, text); err == nil {
-		if end {
-			t = t.AddDate(0, 0, 1)
-		}
-		return t, nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return t, usagef("--%s is a date such as 2026-01-31, a time such as 2026-01-31T12:00:00Z, or how long ago, such as 7d, 12h or 30m, not %q", flag, text)
-	}
-	return t, nil
 }
 
 // hashes are those whose digests a record may have.

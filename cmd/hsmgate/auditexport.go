@@ -23,7 +23,7 @@ import (
 // exportFlags say which records are written, and how.
 type exportFlags struct {
 	format, file    string
-	since, until    string
+	since, until    momentFlag
 	from            uint64
 	operations      []string
 	key, principal  string
@@ -47,7 +47,7 @@ Members that these have no place for stand under additionalEventData and unmappe
 (docs/siem.md). Records are read along the chain, and a log that the gateway is writing is read
 up to its head; 'hsmgate audit verify' checks all of it. --key takes an id, an ARN or the name
 that callers gave; --principal an ARN, or its last part, such as user/ci or role/release.`,
-		Example: "  hsmgate audit export --format cloudtrail --since 2026-03-01T00:00:00Z -o events.json var/audit/audit.log\n" +
+		Example: "  hsmgate audit export --format cloudtrail --since 2026-03-01 -o events.json var/audit/audit.log\n" +
 			"  hsmgate audit export --format ocsf --operation Sign --principal user/ci audit.log | gzip >sign.jsonl.gz",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.region = a.region
@@ -69,8 +69,9 @@ that callers gave; --principal an ARN, or its last part, such as user/ci or role
 	}
 	c.Flags().StringVar(&f.format, "format", "jsonl", strings.Join(export.Formats, ", "))
 	c.Flags().StringVarP(&f.file, "output-file", "o", "", "file to write, whole or not at all (default: standard output)")
-	c.Flags().StringVar(&f.since, "since", "", "records of calls at or after this time (RFC 3339)")
-	c.Flags().StringVar(&f.until, "until", "", "records of calls before this time (RFC 3339)")
+	f.until.end = true
+	c.Flags().Var(&f.since, "since", sinceHelp)
+	c.Flags().Var(&f.until, "until", untilHelp)
 	c.Flags().Uint64Var(&f.from, "from-seq", 0, "records with this number or a later one")
 	c.Flags().StringArrayVar(&f.operations, "operation", nil, "records of this operation; may be repeated")
 	c.Flags().StringVar(&f.key, "key", "", "records about this key")
@@ -94,19 +95,8 @@ func newExporter(f exportFlags, log string) (*exporter, error) {
 	if f.region == "" {
 		f.region = "us-east-1" // as the gateway's own default
 	}
-	e := &exporter{exportFlags: f, log: log}
-	for flag, at := range map[string]struct {
-		text string
-		to   *time.Time
-	}{"since": {f.since, &e.since}, "until": {f.until, &e.until}} {
-		t, err := timeFlag(flag, at.text)
-		if err != nil {
-			return nil, err
-		}
-		if t != nil {
-			*at.to = t.Time
-		}
-	}
+	now := time.Now()
+	e := &exporter{exportFlags: f, log: log, since: f.since.time(now), until: f.until.time(now)}
 	var err error
 	if e.shape, err = export.New(f.format, export.Home{Account: f.account, Region: f.region}); err != nil {
 		return nil, usagef("--format: %w", err)

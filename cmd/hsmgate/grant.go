@@ -22,7 +22,7 @@ func newGrantCreate(a *app) *cobra.Command {
 	var in api.CreateGrantRequest
 	var operations []string
 	var equals, subset contextFlag
-	var expires string
+	expires := momentFlag{ahead: true}
 	var uses int
 	c := &cobra.Command{
 		Use: "create KEY --to ARN --operation OPERATION", Short: "Let a principal use a key", Args: exactly("a key"),
@@ -49,11 +49,7 @@ uses the key and that nothing else allows; DescribeKey is none. ` + aliasCosts,
 				}
 				in.Operations = append(in.Operations, named)
 			}
-			at, err := momentOf("expires", expires)
-			if err != nil {
-				return err
-			}
-			if in.ExpiresAt = at; uses != 0 {
+			if in.ExpiresAt = expires.member(); uses != 0 {
 				in.Uses = &uses
 			}
 			id, err := keyID(ctx, c, args[0])
@@ -78,23 +74,9 @@ uses the key and that nothing else allows; DescribeKey is none. ` + aliasCosts,
 	f.Var(&equals, "context-equals", "pair of the encryption context that each call has to have, and no other; may be repeated")
 	f.Var(&subset, "context-subset", "pair that the encryption context of each call has to contain; may be repeated")
 	f.StringVar(&in.Name, "name", "", "makes the same command give the same grant")
-	f.StringVar(&expires, "expires", "", "when the grant ends: a time such as 2030-01-31T12:00:00Z, or from now on such as 24h (default: never)")
+	f.Var(&expires, "expires", "when the grant ends: "+momentAhead+"; of a date, its beginning in UTC (default: never)")
 	f.Var((*countFlag)(&uses), "uses", "how many calls the grant allows (default: any number)")
 	return c
-}
-
-// momentOf reads a time, or how far away it is; nil for none.
-func momentOf(flag, text string) (*api.Time, error) {
-	if text == "" {
-		return nil, nil
-	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return api.NewTime(at), nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return api.NewTime(time.Now().Add(d)), nil
-	}
-	return nil, usagef("--%s is a time such as 2030-01-31T12:00:00Z or a duration such as 24h, not %q", flag, text)
 }
 
 func newGrantList(a *app) *cobra.Command {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +75,8 @@ alone. docs/operations.md has the OpenSSL commands that wrap. ` + aliasCosts,
 }
 
 func newKeyImport(a *app) *cobra.Command {
-	var token, expires, description, material string
+	var token, description, material string
+	expires := momentFlag{ahead: true}
 	var never, fresh bool
 	c := &cobra.Command{
 		Use: "import KEY --token FILE FILE", Short: "Bring wrapped key material into the token", Args: exactly("a key", "the wrapped material"),
@@ -89,15 +89,13 @@ the material has to be one that the key had before, to bring it back or to chang
 			if err := required(token, "token"); err != nil {
 				return err
 			}
-			switch at, err := time.Parse(time.RFC3339, expires); {
-			case never == (expires != ""):
+			switch {
+			case never == expires.given():
 				return usagef("say when the material expires: --expires TIME, or --never-expires")
 			case never:
 				in.ExpirationModel = api.KeyMaterialDoesNotExpire
-			case err != nil:
-				return usagef("--expires is a time such as 2030-01-31T12:00:00Z, not %q", expires)
 			default:
-				in.ExpirationModel, in.ValidTo = api.KeyMaterialExpires, api.NewTime(at)
+				in.ExpirationModel, in.ValidTo = api.KeyMaterialExpires, expires.member()
 			}
 			if fresh {
 				in.ImportType = api.NewKeyMaterial
@@ -124,7 +122,7 @@ the material has to be one that the key had before, to bring it back or to chang
 		},
 	}
 	c.Flags().StringVar(&token, "token", "", "file with the import token")
-	c.Flags().StringVar(&expires, "expires", "", "when the material is destroyed, such as 2030-01-31T12:00:00Z; at most 365 days away")
+	c.Flags().Var(&expires, "expires", "when the material is destroyed: "+momentAhead+"; of a date, its beginning in UTC; at most 365 days away")
 	c.Flags().BoolVar(&never, "never-expires", false, "the material stays until it is deleted")
 	c.Flags().BoolVar(&fresh, "new", false, "it is new material of a key that has some")
 	c.Flags().StringVar(&description, "description", "", "where the material comes from")

@@ -22,7 +22,7 @@ import (
 type usageQuery struct {
 	request api.GetUsageRequest
 	outcome string
-	since   string
+	since   momentFlag
 	by      []string
 	log     string
 }
@@ -43,7 +43,8 @@ with no gateway; the time is then up to the last record of the log. --output jso
 	f.StringVar(&q.request.PrincipalArn, "principal", "", "only this principal, by its ARN; sessions of a role are the role")
 	f.StringVar(&q.request.OperationName, "operation", "", "only this operation, such as Sign")
 	f.StringVar(&q.outcome, "outcome", "", "only this outcome: allowed, denied, invalid or failed")
-	f.StringVar(&q.since, "since", "7d", "how far back, in d or h: 1h to 28d")
+	_ = q.since.Set("7d") // a good one
+	f.Var(&q.since, "since", sinceHelp+"; by the hour, from 1h to 28d")
 	f.StringSliceVar(&q.by, "by", []string{"key"}, "what makes a line: key, principal, operation, outcome")
 	f.StringVar(&q.log, "log", "", "count from this audit log, offline")
 	c.AddCommand(newUsageReplay(a))
@@ -51,8 +52,8 @@ with no gateway; the time is then up to the last record of the log. --output jso
 }
 
 func (a *app) usage(ctx context.Context, q *usageQuery) error {
-	hours, err := hoursBack(q.since)
-	if err != nil {
+	hours, err := q.hours(time.Now())
+	if err != nil && (q.log == "" || q.since.away > 0) { // a date is seen from the end of the log
 		return err
 	}
 	q.request.Hours, q.request.Outcome = &hours, api.Outcome(q.outcome)
@@ -76,17 +77,11 @@ func (a *app) usage(ctx context.Context, q *usageQuery) error {
 	return a.print(out, func(w io.Writer) { printUsage(w, out, q.by, hours) })
 }
 
-// hoursBack reads a duration in days or hours.
-func hoursBack(text string) (int, error) {
-	unit := time.Hour
-	number, days := strings.CutSuffix(text, "d")
-	if days {
-		number, unit = number+"h", 24*time.Hour
-	}
-	d, err := time.ParseDuration(number)
-	hours := math.Ceil(d.Hours() * unit.Hours())
-	if err != nil || hours < 1 || hours > api.MaxUsageHours {
-		return 0, usagef("--since is from 1h to 28d, such as 7d or 12h, not %q", text)
+// hours is how far --since reaches back from the end of what is counted.
+func (q *usageQuery) hours(end time.Time) (int, error) {
+	hours := math.Ceil(end.Sub(q.since.time(end)).Hours())
+	if hours < 1 || hours > api.MaxUsageHours {
+		return 0, usagef("--since is from 1h to 28d before the end, such as 7d or 12h, not %q", q.since.text)
 	}
 	return int(hours), nil
 }
@@ -141,6 +136,9 @@ func usageOfLog(q *usageQuery) (*api.GetUsageResponse, error) {
 		return nil, err
 	}
 	in := q.request
+	if *in.Hours, err = q.hours(last); err != nil {
+		return nil, err
+	}
 	if at := strings.LastIndex(in.KeyId, ":key/"); at >= 0 {
 		in.KeyId = in.KeyId[at+len(":key/"):]
 	}

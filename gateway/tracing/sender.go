@@ -3,9 +3,11 @@ package tracing
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -48,11 +50,20 @@ func (s *sender) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 	}
 	switch was := s.failing.Swap(err != nil); {
 	case err != nil && !was:
-		s.log.Warn("traces cannot be sent, and are dropped until they can", zap.String("endpoint", s.endpoint), zap.Error(err))
+		s.log.Warn("traces cannot be sent, and are dropped until they can", zap.String("endpoint", place(s.endpoint)), zap.Error(err))
 	case err == nil && was:
 		s.log.Info("traces are sent again")
 	}
 	return nil
+}
+
+// place is what may be logged of an endpoint: its path and its query may hold a secret.
+func place(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // send tries again where that may help (OTLP specification, "Failures").
@@ -86,6 +97,10 @@ func (s *sender) post(ctx context.Context, body []byte) (again bool, err error) 
 	r.Header.Set("Content-Type", "application/x-protobuf")
 	answer, err := s.client.Do(r)
 	if err != nil {
+		var where *url.Error
+		if errors.As(err, &where) { // whose text has the whole URL
+			err = where.Err
+		}
 		return true, err
 	}
 	defer answer.Body.Close()

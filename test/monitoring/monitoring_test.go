@@ -40,6 +40,7 @@ var elsewhere = map[string][]string{
 	"hsmgate_audit_sink_delivered_total":        {"sink"},
 	"hsmgate_audit_sink_failures_total":         {"sink"},
 	"hsmgate_audit_sink_missed_total":           {"sink"},
+	"hsmgate_audit_sink_replaced_total":         {"sink"},
 	"hsmgate_audit_witnessed_records":           {"place"},
 	"hsmgate_audit_witness_behind_seconds":      {"place"},
 	"hsmgate_audit_witness_inconsistent":        {"place"},

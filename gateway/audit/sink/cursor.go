@@ -115,18 +115,18 @@ func writeCursor(path string, r audit.Receipt) error {
 
 // begin says after which record a sink goes on, and what a person has to be told about it.
 func begin(log *audit.Log, path string, c Config) (after audit.Receipt, note string, err error) {
-	file, head := cursorPath(path, c.Name), log.Head()
+	file := cursorPath(path, c.Name)
 	after, err = readCursor(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if after = (audit.Receipt{Hash: strings.Repeat("0", 64)}); c.Begin != "first" {
-			after = head
+			after = log.Head()
 		}
 		return after, "", writeCursor(file, after)
 	case err != nil || after.Seq == 0:
 		return after, "", err
 	}
-	same, err := holds(path, head, after)
+	same, err := holds(log, path, after)
 	if err != nil || same {
 		return after, "", err
 	}
@@ -136,11 +136,11 @@ func begin(log *audit.Log, path string, c Config) (after audit.Receipt, note str
 
 // holds says whether the log holds the record of a receipt. A record that was removed since, after its time, is one
 // that it has held.
-func holds(path string, head, r audit.Receipt) (bool, error) {
-	if r.Seq > head.Seq {
+func holds(log *audit.Log, path string, r audit.Receipt) (bool, error) {
+	if r.Seq > log.Head().Seq {
 		return false, nil
 	}
-	first, err := firstRecord(path)
+	first, err := log.First()
 	if err != nil || r.Seq < first {
 		return err == nil, err
 	}
@@ -151,15 +151,4 @@ func holds(path string, head, r audit.Receipt) (bool, error) {
 	defer func() { _ = reader.Close() }() // read only
 	line, err := reader.Next()
 	return err == nil && fmt.Sprintf("%x", line.Hash) == r.Hash, err
-}
-
-// firstRecord is the number of the first record that is still in the log.
-func firstRecord(path string) (uint64, error) {
-	reader, err := audit.OpenReader(path, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = reader.Close() }() // read only
-	line, err := reader.Next()
-	return line.Seq, err
 }

@@ -28,6 +28,8 @@ type siem struct {
 	next     []func(w http.ResponseWriter, r *http.Request) bool // answers true when the request was taken
 	requests []request
 	release  chan struct{} // ends those that hang
+
+	always func(w http.ResponseWriter, body []byte) bool // when the list is over, if set
 }
 
 type request struct {
@@ -44,7 +46,7 @@ func newSIEM(t *testing.T, next ...func(http.ResponseWriter, *http.Request) bool
 			return // cut off
 		}
 		s.mu.Lock()
-		do := func(http.ResponseWriter, *http.Request) bool { return true }
+		do := func(w http.ResponseWriter, _ *http.Request) bool { return s.always == nil || s.always(w, body) }
 		if len(s.next) > 0 {
 			do, s.next = s.next[0], s.next[1:]
 		}
@@ -263,10 +265,10 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("%q is %s", text, got)
 		}
 	}
-	if d := pauseAfter(&later{io.EOF, 24 * time.Hour}, 0); d != longest {
+	if d := pauseAfter(&later{io.EOF, 24 * time.Hour}, 0, 0); d != longest {
 		t.Error(d)
 	}
-	if d := pauseAfter(&refusal{io.EOF}, 0); d < lastRetry/2 || d > lastRetry {
+	if d := pauseAfter(&refusal{io.EOF}, 0, oneRefuse); d < lastRetry/2 || d > lastRetry {
 		t.Error(d)
 	}
 	for try := range 200 {

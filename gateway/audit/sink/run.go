@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +40,7 @@ var (
 	longest     = time.Hour // that a server may ask to wait
 )
 
-// refusal is a failure that is known to come again: it is tried as seldom as any, and never given up.
+// refusal is a failure that is known to come again, unless it was for one record's sake: it is tried as seldom as any.
 type refusal struct{ error }
 
 // later is a failure with the server's word on when to try again.
@@ -50,27 +49,29 @@ type later struct {
 	after time.Duration
 }
 
-// tooLarge is a failure that half of the batch may not have.
+// errTooLarge is a refusal that half of the batch may not meet.
 var errTooLarge = errors.New("the server takes no request of this size")
 
 type sink struct {
 	config Config
 	log    *audit.Log
-	path   string // of the log
 	zap    *zap.Logger
 	shape  export.Shape
 	to     target
-	limit  int // records of one delivery
+	most   int // records of one delivery
+	limit  int // of them, for now
+	full   int // deliveries of as many that went well
 	ending <-chan struct{}
 	cursor cursor
 
-	failing                     bool
-	delivered, failures, missed prometheus.Counter
+	failing                               bool
+	delivered, failures, missed, replaced prometheus.Counter
 }
 
 func newSink(c Config, o Options, m *counters, ending <-chan struct{}) (*sink, error) {
-	s := &sink{config: c, path: o.Path, log: o.Log, limit: maxBatch, ending: ending, zap: o.Zap.Named("sink").With(zap.String("sink", c.Name)),
-		delivered: m.delivered.WithLabelValues(c.Name), failures: m.failures.WithLabelValues(c.Name), missed: m.missed.WithLabelValues(c.Name)}
+	s := &sink{config: c, log: o.Log, most: maxBatch, ending: ending, zap: o.Zap.Named("sink").With(zap.String("sink", c.Name)),
+		delivered: m.delivered.WithLabelValues(c.Name), failures: m.failures.WithLabelValues(c.Name), missed: m.missed.WithLabelValues(c.Name),
+		replaced: m.replaced.WithLabelValues(c.Name)}
 	var err error
 	if s.shape, err = export.New(c.Format, o.Home); err != nil {
 		return nil, err
@@ -79,8 +80,9 @@ func newSink(c Config, o Options, m *counters, ending <-chan struct{}) (*sink, e
 		return nil, err
 	}
 	if c.Type == "http" {
-		s.limit = c.Batch
+		s.most = c.Batch
 	}
+	s.limit = s.most
 	done, note, err := begin(o.Log, o.Path, c)
 	if err != nil {
 		return nil, err
@@ -129,7 +131,7 @@ func (s *sink) run(ctx context.Context) {
 // skipRemoved goes on behind records that were removed from the log, and says so: they cannot be sent any more.
 func (s *sink) skipRemoved() {
 	at := s.at()
-	first, err := firstRecord(s.path)
+	first, err := s.log.First()
 	if err != nil || first <= at.Seq+1 {
 		return
 	}
@@ -203,53 +205,6 @@ func (s *sink) mayPass(text []byte) bool {
 		}
 	}
 	return false
-}
-
-// deliver tries until the first messages of the batch, up to the limit, have arrived, and says how many these were.
-func (s *sink) deliver(ctx context.Context, batch []message) (int, error) {
-	for try := 0; ; try++ {
-		n := min(len(batch), s.limit)
-		one, cancel := context.WithTimeout(ctx, s.config.Timeout)
-		err := s.to.deliver(one, batch[:n])
-		cancel()
-		if err == nil {
-			s.works()
-			return n, nil
-		}
-		if ctx.Err() != nil {
-			return 0, errEnded
-		}
-		if errors.Is(err, errTooLarge) && n > 1 {
-			s.limit = n / 2
-			continue
-		}
-		s.fails(err)
-		if !s.wait(ctx, pauseAfter(err, try)) {
-			return 0, errEnded
-		}
-	}
-}
-
-// pauseAfter is how long to wait after the try with that number.
-func pauseAfter(err error, try int) time.Duration {
-	var asked *later
-	var refused *refusal
-	switch {
-	case errors.As(err, &asked) && asked.after > 0:
-		return min(asked.after, longest)
-	case errors.As(err, &refused), errors.Is(err, errTooLarge):
-		return backoff(1 << 10)
-	}
-	return backoff(try)
-}
-
-// backoff doubles up to the longest, less a random part, so that daemons do not come together.
-func backoff(try int) time.Duration {
-	d := lastRetry
-	if try < 20 {
-		d = min(firstRetry<<try, lastRetry)
-	}
-	return d - time.Duration(rand.Int64N(int64(d/2))) //nolint:gosec // no secret
 }
 
 // wait answers false when the sink is to end: at once, if it is failing, and when its time is over.

@@ -1,7 +1,7 @@
 // Package sink sends audit records to other places while the log is written: standard output, a file, syslog, an HTTP
 // server. Each sink follows the log by a goroutine and a durable cursor of its own, so that it is in nobody's way: Append
 // never waits for one. Records go in their order, each at least once; what cannot be delivered is tried again, and nothing
-// is passed over.
+// is passed over: for a record that its receiver never takes, a line with its number and hash is sent.
 package sink
 
 import (
@@ -90,7 +90,7 @@ func (s *Set) Stop() {
 
 // counters are the metrics of all sinks, but for hsmgate_audit_sink_behind, which is worked out when it is asked for.
 type counters struct {
-	delivered, failures, missed *prometheus.CounterVec
+	delivered, failures, missed, replaced *prometheus.CounterVec
 }
 
 func newCounters(reg prometheus.Registerer) *counters {
@@ -103,6 +103,7 @@ func newCounters(reg prometheus.Registerer) *counters {
 		delivered: vec("hsmgate_audit_sink_delivered_total", "Records that the sink has delivered."),
 		failures:  vec("hsmgate_audit_sink_failures_total", "Deliveries that failed, each of which is tried again."),
 		missed:    vec("hsmgate_audit_sink_missed_total", "Records that were removed from the log before the sink had delivered them."),
+		replaced:  vec("hsmgate_audit_sink_replaced_total", "Records that the server took in no form, so that a line with number and hash went in their place."),
 	}
 }
 

@@ -43,10 +43,12 @@ func newBench(t testing.TB) *bench {
 	return b
 }
 
-func (b *bench) open() {
+func (b *bench) open() { b.t.Helper(); b.openWith(audit.Options{}) }
+
+func (b *bench) openWith(o audit.Options) {
 	b.t.Helper()
 	var err error
-	if b.log, err = audit.Open(b.path, audit.Options{}); err != nil {
+	if b.log, err = audit.Open(b.path, o); err != nil {
 		b.t.Fatal(err)
 	}
 	log := b.log

@@ -171,8 +171,7 @@ func (s *syslog) datagrams(batch []message) error {
 		m := &batch[i]
 		_, err := s.conn.Write(s.format(m, m.text))
 		if errors.Is(err, unix.EMSGSIZE) {
-			short := fmt.Appendf(nil, `{"seq":%d,"hash":"%x","tooLong":%d}`, m.Seq, m.Hash, len(m.text))
-			_, err = s.conn.Write(s.format(m, short))
+			_, err = s.conn.Write(s.format(m, m.stub("tooLong").text))
 		}
 		if err != nil {
 			return err
