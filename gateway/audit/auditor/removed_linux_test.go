@@ -1,12 +1,15 @@
 package auditor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/hsmgate/hsmgate/gateway/audit"
 )
@@ -108,5 +111,61 @@ func TestVerifyTreeWithAnOldKey(t *testing.T) {
 	must(t, err)
 	if r.Count() != 1 || r.Problems[0].Kind != BadCheckpoint || !strings.Contains(r.Problems[0].Detail, "not signed by a key that is known") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestMonitorBehindACut: by files and over HTTP, what was removed before it was read is an alarm that names it, and
+// From goes on behind it.
+func TestMonitorBehindACut(t *testing.T) {
+	t.Parallel()
+	for _, before := range []int{200, 700} {
+		w := newWorld(t)
+		w.log = audit.Options{SegmentSize: 16 << 10, Uncompressed: true}
+		w.add(5, "a")
+		folder, err := Open(w.path)
+		must(t, err)
+		early := w.monitor(folder)
+		_, err = early.Look(t.Context())
+		must(t, err)
+		w.add(before-5, "b")
+		cut := w.cut()
+		w.add(3, "c")
+		for name, from := range map[string]Source{"folder": folder, "remote": w.remote()} {
+			fresh, seen := w.monitor(from), w.monitor(from)
+			must(t, os.WriteFile(seen.StatePath, read(t, early.StatePath), 0o600))
+			for what, m := range map[string]*Monitor{"at the first look": fresh, "with a state": seen} {
+				var alarm *Alarm
+				if _, err := m.Look(t.Context()); !errors.As(err, &alarm) || alarm.Kind != AlarmRemoved || cut < width && !strings.Contains(alarm.Detail, fmt.Sprintf("to %d were removed", cut)) {
+					t.Errorf("%s, cut %d, %s: %v", name, cut, what, err)
+				}
+				m.From = cut
+				if _, err := m.Look(t.Context()); !errors.As(err, &alarm) || !strings.Contains(alarm.Detail, fmt.Sprintf("records %d to %d were removed", cut, cut)) {
+					t.Errorf("%s, cut %d, %s: %v", name, cut, what, err)
+				}
+				m.From = cut + 1
+				if got, err := m.Look(t.Context()); err != nil || got.Checked != int64(before)+3 {
+					t.Errorf("%s, cut %d, %s: %+v, %v", name, cut, what, got, err)
+				}
+			}
+		}
+	}
+}
+
+// TestMonitorHiddenRecord: a record between others that is left out was not removed by retention.
+func TestMonitorHiddenRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.add(10, "a")
+	m := w.monitor(altered{w.remote(), func(t tlog.Tile, data []byte) []byte {
+		if t.L >= 0 {
+			return data
+		}
+		n := int(data[0])<<8 + int(data[1]) + 2
+		next := int(data[n])<<8 + int(data[n+1]) + 2
+		return slices.Concat(data[:n], []byte{0, 0}, data[n+next:])
+	}})
+	var alarm *Alarm
+	if _, err := m.Look(t.Context()); !errors.As(err, &alarm) || alarm.Kind != AlarmRecord || !strings.Contains(alarm.Detail, "record 2:") {
+		t.Error(err)
 	}
 }
