@@ -145,10 +145,22 @@ func (s *Service) readLog(c *Call, name string) ([]byte, *api.Error) {
 		return nil, err
 	}
 	b, cause := tree.Bundle(s.treeConfig.Path, tile)
+	if errors.Is(cause, audit.ErrRemoved) {
+		return nil, s.removedBundle(tile, cause)
+	}
 	if cause != nil {
 		return nil, internal(c.RequestID, cause)
 	}
 	return b, nil
+}
+
+// removedBundle says where the log begins.
+func (s *Service) removedBundle(t tlog.Tile, cause error) *api.Error {
+	m := fmt.Sprintf("The records %d to %d were removed from the log", t.N*256+1, t.N*256+int64(t.W))
+	if first, err := s.audit.First(); err == nil {
+		m += fmt.Sprintf(", which begins with record %d", first)
+	}
+	return &api.Error{Code: api.NotFound, Cause: cause, Message: m + "."}
 }
 
 // publishedTile reads the name of a tile and looks whether the last checkpoint covers it.

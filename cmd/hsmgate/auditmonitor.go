@@ -29,7 +29,8 @@ func newAuditMonitor(a *app) *cobra.Command {
 use; or a log on this machine, or one that is served at another address. Each new checkpoint has
 to be signed by the log, and its tree has to begin with the one that was seen before, which is
 kept in the file --state. With --records, every record is read, too: each has to continue the
-chain and to be the leaf that the tree has.
+chain and to be the leaf that the tree has. Records that retention removed before they were read
+are an alarm, behind which --from goes on.
 
 An alarm ends it with exit code 1: the log was rewritten, put back or forked (both checkpoints
 are kept beside the state, as evidence), or stood still for longer than --expect-activity. A log
@@ -61,7 +62,7 @@ With --once it looks once, for cron. With --output json each look is one line.`,
 	}
 	c.Flags().StringVar(&m.monitor.StatePath, "state", "", "file for what was seen; it is made at the first look")
 	c.Flags().BoolVar(&m.monitor.Records, "records", false, "read every record, too")
-	c.Flags().Int64Var(&m.monitor.From, "from", 0, "record to begin with, at the first look (default: the first)")
+	c.Flags().Int64Var(&m.monitor.From, "from", 0, "record to begin with, if those before it were not read and need not be (default: the first)")
 	c.Flags().DurationVar(&m.monitor.Activity, "expect-activity", 0, "how long the log may stand still (default: for ever)")
 	c.Flags().DurationVar(&m.interval, "interval", 10*time.Second, "time between two looks")
 	c.Flags().BoolVar(&m.once, "once", false, "look once")

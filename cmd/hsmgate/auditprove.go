@@ -153,7 +153,9 @@ func (p *proving) find(subject *auditor.Subject) (proven, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return proven{}, &usageError{err}
-	case errors.Is(err, auditor.ErrNoRecord), errors.Is(err, auditor.ErrOtherFile), errors.Is(err, audit.ErrDamaged):
+	case errors.Is(err, auditor.ErrNoRecord):
+		return proven{}, &noError{fmt.Errorf("%w%s", err, removedFrom(p.log))}
+	case errors.Is(err, auditor.ErrOtherFile), errors.Is(err, audit.ErrDamaged):
 		return proven{}, &noError{err}
 	case err != nil:
 		return proven{}, err

@@ -11,6 +11,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/query"
 )
 
@@ -147,9 +148,18 @@ func (v *auditQuery) answer(all iter.Seq2[query.Found, error], bar *progressBar)
 		hint("there are more records: --limit 0 shows all, --count counts them")
 	}
 	if n == 0 {
-		return &noError{fmt.Errorf("no record of %s matches", v.log)}
+		return &noError{fmt.Errorf("no record of %s matches%s", v.log, removedFrom(v.log))}
 	}
 	return nil
+}
+
+// removedFrom adds to a no what retention has removed from the log, so that it could not be looked for.
+func removedFrom(log string) string {
+	cut, err := audit.ReadCut(log)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(": the records up to %d were removed by retention", cut.Last.Seq)
 }
 
 // brokenLog is the error of a log that is not whole, which is no answer, or of an index that was lying.

@@ -123,15 +123,18 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if d.pusher != nil {
 		registerPusher(d.registry, d.pusher)
 	}
+	if err := d.service.Start(ctx); err != nil {
+		return nil, err
+	}
 	d.sealer.Store(d.service)
-	return d, d.service.Start(ctx)
+	return d, nil
 }
 
 // seal gives what the log's key has signed for records that go, once there is a service that has the key.
 func (d *daemon) seal(last audit.Receipt) ([]byte, error) {
 	s := d.sealer.Load()
 	if s == nil {
-		return nil, errors.New("the service has not started yet")
+		return nil, audit.ErrSealLater
 	}
 	return s.SealLog(last)
 }

@@ -19,6 +19,9 @@ var (
 	ErrRemoved = errors.New("audit record was removed by retention")
 )
 
+// ErrSealLater is the error of Options.Seal while it is too early to seal anything.
+var ErrSealLater = errors.New("nothing can be sealed yet")
+
 // Error says what is wrong with the log and what to do.
 type Error struct {
 	Kind   error  // one of the kinds above

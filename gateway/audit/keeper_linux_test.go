@@ -3,11 +3,13 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -194,6 +196,33 @@ func TestRetention(t *testing.T) {
 	}
 	must(t, os.WriteFile(CutPath(path), cut.encode(), 0o600))
 	checkLog(t, path, want[cut.Last.Seq:])
+}
+
+// Retention that has to wait for who seals is no trouble, and begins when he is there.
+func TestRetentionWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	var asked atomic.Int64
+	var there atomic.Bool
+	var told atomic.Int64
+	o := brisk(Options{Retention: time.Hour, OnTrouble: func(string, error) { told.Add(1) }, Seal: func(Receipt) ([]byte, error) {
+		if asked.Add(1); !there.Load() {
+			return nil, ErrSealLater
+		}
+		return nil, nil
+	}})
+	l := open(t, path, o)
+	want := add(t, l, 0, 12)
+	until(t, "it is asked again", func() bool { return asked.Load() > 3 })
+	if err := l.Stats().Trouble; err != nil || told.Load() != 0 {
+		t.Fatal(told.Load(), err)
+	}
+	if _, err := ReadCut(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	checkLog(t, path, want)
+	there.Store(true)
+	until(t, "removal", func() bool { return l.Stats().Segments == 0 })
+	must(t, l.Close())
 }
 
 func segmentFiles(t testing.TB, path string) (names []string) {

@@ -31,7 +31,7 @@ type Options struct {
 	// Retention, if set, is how old the last record of a closed segment may become before the segment is removed.
 	Retention time.Duration
 	// Seal gives the text that the log's key has signed for the last record that retention is about to remove. Nothing is
-	// removed without one, or if it gives an error. The text is kept (ReadCut).
+	// removed without one, or if it gives an error, which is no trouble if it is ErrSealLater. The text is kept (ReadCut).
 	Seal func(last Receipt) ([]byte, error)
 	// Check is how often the closed segments are looked for, retention is thought of, and what failed of this is tried
 	// again. Default 10 s.

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -211,6 +212,41 @@ func TestTampered(t *testing.T) {
 					t.Errorf("exit code %d: %s", code, said)
 				}
 			})
+		}
+	}
+}
+
+// TestForms: the key file of a log whose key was changed, a signature in base64, and files that are not there.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	for name, signer := range signers(t) {
+		l, stranger := newLogged(t, signer, 2), newLogged(t, signers(t)[name], 1)
+		read := func(path string) []byte {
+			data, err := os.ReadFile(path)
+			must(t, err)
+			return data
+		}
+		must(t, os.WriteFile(l.path("keys"), append(read(stranger.path("key")), read(l.path("key"))...), 0o600))
+		must(t, os.WriteFile(l.path("others"), append(read(stranger.path("key")), read(stranger.path("key"))...), 0o600))
+		must(t, os.WriteFile(l.path("none"), []byte("\n"), 0o600))
+		text := base64.StdEncoding.EncodeToString(read(l.path("2.sig")))
+		must(t, os.WriteFile(l.path("base64"), []byte(text[:40]+"\n"+text[40:]+"\n"), 0o600))
+		for _, c := range []struct {
+			file, signature, key string
+			code                 int
+			want                 string
+		}{
+			{"2", "2.sig", "keys", 0, "record 2"},
+			{"2", "base64", "keys", 0, "record 2"},
+			{"2", "2.sig", "others", 1, "not signed by"},
+			{"2", "2.sig", "none", 1, "there is no key"},
+			{"absent", "2.sig", "key", 2, l.path("absent") + " cannot be read: No such file"},
+			{"2", "absent", "key", 2, l.path("absent") + " cannot be read: No such file"},
+			{"2", "2.sig", "absent", 2, l.path("absent") + " cannot be read: No such file"},
+		} {
+			if said, code := l.verify(t, c.file, c.signature, l.receipt[1], l.path(c.key)); code != c.code || !strings.Contains(said, c.want) {
+				t.Errorf("%s, %+v: exit code %d: %s", name, c, code, said)
+			}
 		}
 	}
 }

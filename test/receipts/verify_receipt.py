@@ -6,8 +6,8 @@ usage: verify_receipt.py FILE SIGNATURE RECEIPT LOGKEY
 Says who signed FILE with which key and when, and exits with 0, if
   - the record in RECEIPT is of this very FILE and SIGNATURE,
   - the record is in the tree that the checkpoint in RECEIPT names, and
-  - the checkpoint is signed by the log whose verifier key is in LOGKEY.
-Exits with 1, and says why, if not.
+  - the checkpoint is signed by the log whose verifier keys are in LOGKEY, one a line: it has several if its key was changed.
+SIGNATURE holds the bytes, or base64 of them. Exits with 1, and says why, if not; with 2 if a file cannot be read.
 """
 
 import base64
@@ -80,9 +80,12 @@ def openssl_verifies(kind, der, message, signature):
         return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def open_checkpoint(note, vkey):
-    """A signed note -> origin, size, root hash; refused unless the log has signed it."""
-    name, key_id, kind, der = parse_key(vkey)
+def open_checkpoint(note, vkeys):
+    """A signed note -> origin, size, root hash; refused unless the log has signed it, with one of its keys."""
+    keys = [parse_key(line) for line in vkeys.splitlines() if line.strip()]
+    need(keys, "there is no key of the log")
+    name = keys[0][0]
+    need(all(key[0] == name for key in keys), "the keys are of several logs")
     text, blank, signatures = note.rpartition("\n\n")
     need(blank, "the checkpoint has no signatures")
     text += "\n"
@@ -94,9 +97,10 @@ def open_checkpoint(note, vkey):
         need(dash == "\u2014" and signer, "%.40r is not a signature line" % line)
         raw = unbase64(encoded)
         need(len(raw) > 4, "a signature line holds no signature")
-        if signer == name and raw[:4] == key_id:
-            need(openssl_verifies(kind, der, text.encode(), raw[4:]), "the log's signature of the checkpoint is not good")
-            good = True
+        for _, key_id, kind, der in keys:
+            if signer == name and raw[:4] == key_id:
+                need(openssl_verifies(kind, der, text.encode(), raw[4:]), "the log's signature of the checkpoint is not good")
+                good = True
     need(good, "the checkpoint is not signed by %s" % name)
     lines = text.split("\n")
     need(len(lines) >= 4, "the checkpoint is too short")
@@ -149,7 +153,15 @@ def digest_of(path, record):
     return "%s:%s" % (kind, hashlib.new(kind, data).hexdigest())
 
 
-def verify(file, signature, receipt, vkey):
+def signatures_in(data):
+    """What a file of a signature may hold: the bytes themselves, or those that it is base64 of."""
+    try:
+        return [data, base64.b64decode(b"".join(data.split()), validate=True)]
+    except ValueError:
+        return [data]
+
+
+def verify(file, signature, receipt, vkeys):
     need(isinstance(receipt, dict) and isinstance(receipt.get("Record"), str) and isinstance(receipt.get("Proof"), str),
          "the receipt is not a JSON object with the texts Record and Proof")
     line = receipt["Record"]
@@ -157,11 +169,12 @@ def verify(file, signature, receipt, vkey):
     need(isinstance(record, dict), "the record is not a JSON object")
     need(record.get("operation") == "Sign" and record.get("outcome") == "allowed" and "phase" not in record,
          "the record is not of a signature that was made")
-    need(record.get("signatureHash") == "sha256:" + hashlib.sha256(signature).hexdigest(), "the record is of another signature")
+    need(record.get("signatureHash") in ["sha256:" + hashlib.sha256(s).hexdigest() for s in signatures_in(signature)],
+         "the record is of another signature")
     need(record.get("digest") == digest_of(file, record), "the record is of another file")
     index, hashes, checkpoint = parse_proof(receipt["Proof"])
     need(record.get("seq") == index + 1, "the record is number %s, and the proof is of number %d" % (record.get("seq"), index + 1))
-    origin, size, root = open_checkpoint(checkpoint, vkey)
+    origin, size, root = open_checkpoint(checkpoint, vkeys)
     need(root_of(sha256(b"\x00" + line.encode()), index, size, hashes) == root, "the record is not in the tree of the checkpoint")
     return "record %d of %s: %s signed with %s, version %s, at %s (%s); checkpoint of %d records" % (
         record["seq"], origin, record.get("principal"), record.get("keyArn"), record.get("keyVersion"), record.get("time"),
@@ -172,16 +185,19 @@ def main(arguments):
     if len(arguments) != 4:
         print(__doc__, file=sys.stderr)
         return 2
-    file, signature, receipt, vkey = arguments
+    file, signature, receipt, vkeys = arguments
     try:
         with open(signature, "rb") as f:
             made = f.read()
         with open(receipt, encoding="utf-8") as f:
             given = json.load(f)
-        with open(vkey, encoding="utf-8") as f:
-            key = f.read()
-        print(verify(file, made, given, key))
+        with open(vkeys, encoding="utf-8") as f:
+            keys = f.read()
+        print(verify(file, made, given, keys))
         return 0
+    except OSError as why:
+        print("%s cannot be read: %s" % (why.filename, why.strerror), file=sys.stderr)
+        return 2
     except Refused as why:
         print("refused: %s" % why, file=sys.stderr)
     except (ValueError, KeyError) as why:  # JSON or text that cannot be read

@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 )
 
@@ -18,8 +20,8 @@ type Monitor struct {
 	Source    Source
 	Trust     Trust
 	StatePath string
-	// Records has every record read, too: that it continues the chain, and is the leaf that the tree has. The first look
-	// begins with the record From; 0 is 1.
+	// Records has every record read, too: that it continues the chain, and is the leaf that the tree has. Those before the
+	// record From are passed over.
 	Records bool
 	From    int64
 	// Activity is how long the log may stand still. 0: for ever.
@@ -47,6 +49,7 @@ const (
 	AlarmCheckpoint AlarmKind = "checkpoint" // it is not signed by the log
 	AlarmTiles      AlarmKind = "tiles"      // the tiles are not those of the checkpoint
 	AlarmRecord     AlarmKind = "record"     // a record does not continue the chain, or is not the leaf of the tree
+	AlarmRemoved    AlarmKind = "removed"    // records were removed before they were read
 	AlarmStandstill AlarmKind = "standstill" // nothing was recorded for longer than may be
 )
 
@@ -86,9 +89,7 @@ func (m *Monitor) Look(ctx context.Context) (Seen, error) {
 	seen.Grown = c.Tree.N - old.Tree.N
 	active := seen.Grown > 0 || state.Grown.IsZero()
 	if m.Records {
-		if state.LastHash == "" {
-			state.Records = max(m.From, 1) - 1
-		}
+		state.begin(m.From)
 		if err := m.read(ctx, c.Tree, &state); err != nil {
 			return Seen{}, err
 		}
@@ -165,12 +166,22 @@ func (m *Monitor) read(ctx context.Context, t tlog.Tree, s *state) error {
 // bundle checks the records of one bundle, from the first that was not read yet.
 func (m *Monitor) bundle(ctx context.Context, b tlog.Tile, leaves tlog.HashReader, s *state) error {
 	data, err := m.Source.Tile(ctx, b)
+	if errors.Is(err, audit.ErrRemoved) {
+		return s.removed(b.N*width+int64(b.W), err.Error())
+	}
 	if err != nil {
 		return fmt.Errorf("the records from %d on: %w", b.N*width+1, err)
 	}
 	lines, err := tree.ParseBundle(data)
 	if err != nil || len(lines) < b.W {
 		return &Alarm{Kind: AlarmRecord, Detail: fmt.Sprintf("the bundle of records %d to %d is not whole", b.N*width+1, b.N*width+int64(b.W))}
+	}
+	begin := s.Records - b.N*width
+	if n := slices.IndexFunc(lines[begin:b.W], func(l []byte) bool { return len(l) > 0 }); n != 0 {
+		if n < 0 {
+			n = b.W - int(begin)
+		}
+		return s.removed(s.Records+int64(n), "the log holds them no more")
 	}
 	indexes := make([]int64, b.W)
 	for i := range indexes {
@@ -183,7 +194,7 @@ func (m *Monitor) bundle(ctx context.Context, b tlog.Tile, leaves tlog.HashReade
 	if err != nil {
 		return err
 	}
-	for i := s.Records - b.N*width; i < int64(b.W); i++ {
+	for i := begin; i < int64(b.W); i++ {
 		if err := s.take(lines[i], want[i]); err != nil {
 			return err
 		}

@@ -11,13 +11,15 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 )
 
 // Source is where a log's checkpoint, tiles and records are read. Nothing that it gives is believed.
 type Source interface {
 	Checkpoint(ctx context.Context) ([]byte, error)
-	// Tile reads a tile, or a bundle of records for the level -1.
+	// Tile reads a tile, or a bundle of records for the level -1. The error is audit.ErrRemoved where all of these were
+	// removed; where some were, their lines are empty.
 	Tile(ctx context.Context, t tlog.Tile) ([]byte, error)
 }
 
@@ -73,14 +75,19 @@ func (r Remote) Checkpoint(ctx context.Context) ([]byte, error) { return r.Get(c
 // Tile fetches a tile or a bundle; the full one, where it has taken the place of the part that is asked for.
 func (r Remote) Tile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	data, err := r.Get(ctx, tree.TileName(t))
-	if t.W == width || !errors.Is(err, fs.ErrNotExist) {
-		return data, err
+	if t.W < width && errors.Is(err, fs.ErrNotExist) {
+		whole := t
+		whole.W = width
+		full, fullErr := r.Get(ctx, tree.TileName(whole))
+		if t.L >= 0 && len(full) >= t.W*tlog.HashSize {
+			full = full[:t.W*tlog.HashSize]
+		}
+		if !errors.Is(fullErr, fs.ErrNotExist) {
+			data, err = full, fullErr
+		}
 	}
-	whole := t
-	whole.W = width
-	data, err = r.Get(ctx, tree.TileName(whole))
-	if err == nil && t.L >= 0 && len(data) >= t.W*tlog.HashSize {
-		data = data[:t.W*tlog.HashSize]
+	if t.L < 0 && errors.Is(err, fs.ErrNotExist) { // the checkpoint covers it
+		err = fmt.Errorf("%w: %w", audit.ErrRemoved, err)
 	}
 	return data, err
 }

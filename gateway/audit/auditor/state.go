@@ -34,6 +34,23 @@ func readState(path string) (state, error) {
 	return s, err
 }
 
+// begin passes over the records before from, of which the next one is not bound to continue the chain.
+func (s *state) begin(from int64) {
+	if s.LastHash == "" {
+		s.Records = 0
+	}
+	if from-1 > s.Records {
+		s.Records, s.LastHash = from-1, ""
+	}
+}
+
+// removed is the alarm for records up to last, which were removed before they were read. A log that hides them says the
+// same, so that somebody has to know of it.
+func (s *state) removed(last int64, why string) *Alarm {
+	return &Alarm{Kind: AlarmRemoved, Detail: fmt.Sprintf("the records %d to %d were removed from the log before they were read; "+
+		"if that is as it should be, --from goes on with the first one that is there: %s", s.Records+1, last, why)}
+}
+
 func (s state) write(path string) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

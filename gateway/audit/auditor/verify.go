@@ -82,13 +82,14 @@ func VerifyTree(path string, trust Trust, saved []Saved) (Report, error) {
 }
 
 type verifier struct {
-	path   string
-	dir    tree.Dir
-	trust  Trust
-	saved  []Saved // the rest of them, by size
-	last   tree.Checkpoint
-	past   *history
-	report Report
+	path    string
+	dir     tree.Dir
+	trust   Trust
+	saved   []Saved // the rest of them, by size
+	last    tree.Checkpoint
+	strange bool // the key of the published checkpoint is not known, so that it says nothing
+	past    *history
+	report  Report
 }
 
 func (v *verifier) problem(k Kind, size int64, format string, args ...any) {
@@ -103,14 +104,21 @@ func (v *verifier) run() error {
 	if err := v.published(); err != nil { // before the records, which may be growing
 		return err
 	}
+	if v.strange {
+		return nil
+	}
 	v.past = openHistory(v.dir)
 	defer v.past.close()
+	edge := &tree.Edge{}
 	r, err := audit.OpenReader(v.path, 0)
+	if errors.Is(err, audit.ErrDamaged) {
+		v.problem(Damaged, 0, "the records cannot be compared: %s", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	edge := &tree.Edge{}
 	for {
 		line, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -124,12 +132,17 @@ func (v *verifier) run() error {
 			return err
 		}
 		if edge.Size() == 0 && line.Seq > 1 {
-			if edge, err = v.removed(int64(line.Seq) - 1); err != nil {
+			if edge, err = v.removed(int64(line.Seq) - 1); err != nil || edge == nil {
 				return err
 			}
 		}
 		edge.Add(line.Text, v.tile)
 		if err := v.at(edge); err != nil {
+			return err
+		}
+	}
+	if cut, err := audit.ReadCut(v.path); err == nil && edge.Size() == 0 { // no record has come since
+		if edge, err = v.removed(int64(cut.Last.Seq)); err != nil || edge == nil {
 			return err
 		}
 	}
@@ -147,6 +160,10 @@ func (v *verifier) published() error {
 		return err
 	}
 	c, err := v.trust.Parse(signed)
+	if v.strange = errors.Is(err, tree.ErrUnknownKey); v.strange {
+		v.problem(BadCheckpoint, 0, "%s: nothing was compared with it; 'hsmgate audit key' prints all keys of a log whose key was changed", err)
+		return nil
+	}
 	if err != nil {
 		v.problem(BadCheckpoint, 0, "%s", err)
 		return nil
@@ -161,20 +178,21 @@ func (v *verifier) published() error {
 	return nil
 }
 
-// removed begins behind the records that retention has removed, with what the tiles say of them. That the published
-// checkpoint bears it out is all that can be known of these.
+// removed begins behind the records that retention has removed, with what the tiles of the published checkpoint say of
+// them. That it bears them out is all that can be known of these; nil: it does not, and there is nothing to begin with.
 func (v *verifier) removed(size int64) (*tree.Edge, error) {
-	edge, err := v.dir.Load(size)
+	if v.last.Tree.N < size {
+		v.problem(Missing, size, "the first record is number %d, and there is no published checkpoint of so many: nothing vouches for those before it", size+1)
+		return nil, nil
+	}
+	edge, err := v.dir.LoadFrom(v.last.Tree.N, size)
 	if err != nil {
-		return nil, fmt.Errorf("the first record is number %d, and the tiles of those before it cannot be read: %w", size+1, err)
+		v.problem(Missing, size, "the first record is number %d, and the tiles of those before it cannot be read: %s", size+1, err)
+		return nil, nil
 	}
 	before, err := edge.Tree()
 	if err != nil {
 		return nil, err
-	}
-	if v.last.Tree.N < size {
-		v.problem(Missing, size, "the first record is number %d, and the published checkpoint is of fewer: nothing vouches for those before it", size+1)
-		return edge, nil
 	}
 	v.byTiles("the tiles", before)
 	for len(v.saved) > 0 && v.saved[0].Tree.N <= size {

@@ -28,6 +28,7 @@ type world struct {
 	path    string
 	private ed25519.PrivateKey
 	key     string // verifier key
+	log     audit.Options
 }
 
 func newWorld(t *testing.T) *world {
@@ -76,7 +77,7 @@ func (w *world) add(n int, name string) tree.Checkpoint {
 // append appends records and gives the checkpoint that covers them.
 func (w *world) append(records ...*audit.Record) tree.Checkpoint {
 	w.t.Helper()
-	log, err := audit.Open(w.path, audit.Options{})
+	log, err := audit.Open(w.path, w.log)
 	must(w.t, err)
 	defer log.Close()
 	p, err := tree.Start(log, w.path, tree.Options{Origin: origin, Keys: []string{w.key}, Interval: 20 * time.Millisecond,
@@ -93,6 +94,31 @@ func (w *world) append(records ...*audit.Record) tree.Checkpoint {
 	must(w.t, err)
 	must(w.t, p.Close(ctx))
 	return c
+}
+
+// cut has retention remove all segments that are closed, and gives the last record that went.
+func (w *world) cut() int64 {
+	w.t.Helper()
+	log, err := audit.Open(w.path, audit.Options{Retention: time.Nanosecond, Check: time.Millisecond,
+		Seal: func(last audit.Receipt) ([]byte, error) { return w.seal(last), nil }})
+	must(w.t, err)
+	defer log.Close()
+	for log.Stats().Segments > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	must(w.t, log.Stats().Trouble)
+	c, err := audit.ReadCut(w.path)
+	must(w.t, err)
+	return int64(c.Last.Seq)
+}
+
+// seal is the proof of a record, as the daemon has it for what goes.
+func (w *world) seal(last audit.Receipt) []byte {
+	c, err := tree.DirOf(w.path).Checkpoint(w.trust().Log...)
+	must(w.t, err)
+	proof, err := tree.DirOf(w.path).Proof(c, last.Seq)
+	must(w.t, err)
+	return []byte(proof)
 }
 
 // keep is a copy of everything as it is now.

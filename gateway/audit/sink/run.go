@@ -120,7 +120,9 @@ func (s *sink) run(ctx context.Context) {
 		if err == nil || errors.Is(err, errEnded) || ctx.Err() != nil {
 			return
 		}
-		s.skipRemoved()
+		if s.skipRemoved() {
+			continue
+		}
 		s.fails(fmt.Errorf("the log cannot be read: %w", err))
 		if !s.wait(ctx, backoff(try)) {
 			return
@@ -129,15 +131,16 @@ func (s *sink) run(ctx context.Context) {
 }
 
 // skipRemoved goes on behind records that were removed from the log, and says so: they cannot be sent any more.
-func (s *sink) skipRemoved() {
+func (s *sink) skipRemoved() bool {
 	at := s.at()
 	first, err := s.log.First()
 	if err != nil || first <= at.Seq+1 {
-		return
+		return false
 	}
 	s.missed.Add(float64(first - 1 - at.Seq))
 	s.zap.Error("records were removed from the audit log before this sink had delivered them", zap.Uint64("from", at.Seq+1), zap.Uint64("to", first-1))
 	s.cursor.move(audit.Receipt{Seq: first - 1, Hash: at.Hash})
+	return true
 }
 
 // errEnded ends Follow.

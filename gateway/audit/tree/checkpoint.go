@@ -13,6 +13,9 @@ import (
 // maxCheckpoint bounds what is read as one: three lines and 16 signatures.
 const maxCheckpoint = 128 << 10
 
+// ErrUnknownKey: none of the keys that were given has signed the checkpoint.
+var ErrUnknownKey = errors.New("the checkpoint is not signed by a key that is known here")
+
 // Checkpoint is a signed head of the tree.
 type Checkpoint struct {
 	Origin string
@@ -41,7 +44,7 @@ func ParseCheckpoint(signed []byte, keys ...note.Verifier) (Checkpoint, error) {
 	n, err := note.Open(signed, note.VerifierList(keys...))
 	var unknown *note.UnverifiedNoteError
 	if errors.As(err, &unknown) {
-		return Checkpoint{}, errors.New("the checkpoint is not signed by a key that is known here" + signers(unknown.Note.UnverifiedSigs))
+		return Checkpoint{}, fmt.Errorf("%w%s", ErrUnknownKey, signers(unknown.Note.UnverifiedSigs))
 	}
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("the checkpoint is not good: %w", err)

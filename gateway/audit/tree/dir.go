@@ -110,16 +110,23 @@ func CheckTree(p tlog.TreeProof, newer, older tlog.Tree) error {
 }
 
 // Load reads the edge of the tree of that size. Whether it is the right one, its Tree tells.
-func (d Dir) Load(size int64) (*Edge, error) {
+func (d Dir) Load(size int64) (*Edge, error) { return d.LoadFrom(size, size) }
+
+// LoadFrom reads the edge that the tree had at that size from the tiles of one that is not smaller.
+func (d Dir) LoadFrom(newer, size int64) (*Edge, error) {
 	e := &Edge{size: size}
 	for level := 0; size>>(height*level) > 0; level++ {
 		tile := make([]byte, 0, width*tlog.HashSize)
 		if t := edgeTile(size, level); t.W > 0 {
-			data, err := d.ReadTile(t)
+			there := edgeTile(newer, level)
+			if t.N < there.N {
+				there = tlog.Tile{H: height, L: level, N: t.N, W: width}
+			}
+			data, err := d.ReadTile(there)
 			if err != nil {
 				return nil, err
 			}
-			tile = append(tile, data...)
+			tile = append(tile, data[:t.W*tlog.HashSize]...)
 		}
 		e.tiles = append(e.tiles, tile)
 	}
