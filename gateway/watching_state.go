@@ -4,11 +4,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/hsmgate/hsmgate/gateway/audit/whole"
 	"github.com/hsmgate/hsmgate/gateway/watch"
 )
 
@@ -45,23 +45,9 @@ func (w *watching) save() error {
 	begin := time.Now()
 	data, err := watch.Snapshot(w.detector, w.usage.Load(), w.seen)
 	if err == nil {
-		err = replaceFile(w.settings.State, data)
+		err = whole.Write(w.settings.State, data, 0o600)
 	}
 	w.saved = time.Now()
 	w.pause = max(saveEvery, saveShare*w.saved.Sub(begin))
 	return err
-}
-
-// replaceFile writes a file that is there whole, as it was or as it is to be.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

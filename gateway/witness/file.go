@@ -9,12 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
+	"github.com/hsmgate/hsmgate/gateway/audit/whole"
 )
 
 // File is a place that keeps: Path holds the newest checkpoint, and Path.history each that was pushed, one JSON object a
@@ -46,7 +46,7 @@ func (f *File) push(_ context.Context, c tree.Checkpoint, prove Prover) (string,
 	if err := f.remember(c); err != nil {
 		return "", err
 	}
-	return "", f.replace(c.Text)
+	return "", whole.Write(f.Path, c.Text, 0o644)
 }
 
 // continues checks the checkpoint that is there against the new one.
@@ -93,18 +93,4 @@ func unended(f *os.File) bool {
 	}
 	_, err = f.ReadAt(last, at-1)
 	return err == nil && last[0] != '\n'
-}
-
-// replace puts the checkpoint in the place of the one before, whole or not at all.
-func (f *File) replace(text []byte) error {
-	made, err := os.CreateTemp(filepath.Dir(f.Path), "."+filepath.Base(f.Path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(made.Name()) // gone already when all went well
-	_, err = made.Write(text)
-	if err := errors.Join(err, made.Chmod(0o644), made.Sync(), made.Close()); err != nil {
-		return err
-	}
-	return os.Rename(made.Name(), f.Path)
 }

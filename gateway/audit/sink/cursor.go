@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/audit/whole"
 )
 
 // A cursor is the file LOG.sinks/NAME: the receipt of the last record that the sink has delivered, on one line. It is
@@ -91,26 +92,10 @@ func readCursor(path string) (audit.Receipt, error) {
 
 // writeCursor replaces the file, durably.
 func writeCursor(path string, r audit.Receipt) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(r.String() + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return whole.Write(path, []byte(r.String()+"\n"), 0o600)
 }
 
 // begin says after which record a sink goes on, and what a person has to be told about it.

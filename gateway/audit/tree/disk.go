@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/hsmgate/hsmgate/gateway/audit/whole"
 )
 
 // disk writes the files of a tree. All of it goes through do, so that tests can make each step fail.
@@ -53,31 +55,11 @@ func replace(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // whoever holds the log's lock is alone here
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // a half-made one does no harm: the next one overwrites it
-	}
-	return err
+	return whole.Replace(path, data, 0o600)
 }
 
 // syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func syncDir(dir string) error { return whole.SyncDir(dir) }
 
 // filled is a tile that is to be written.
 type filled struct {
