@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -257,6 +258,9 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	c.endSpan(err)
 	now := time.Now()
 	s.metrics.observe(c, err, now.Sub(start), now)
+	for i := range c.items {
+		s.metrics.observe(&c.items[i].call, cmp.Or(c.items[i].err, err), time.Duration(c.items[i].call.record.LatencyMicros)*time.Microsecond, now)
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/store"
@@ -50,6 +51,9 @@ func (s *Service) GrowUses(first, block, most uint64) {
 
 // Round is one round of what Run does.
 func (s *Service) Round(ctx context.Context) { s.round(ctx) }
+
+// SetClock takes another clock, while no call is under way.
+func (s *Service) SetClock(now func() time.Time) { s.now = now }
 
 // Remembers says whether memory holds anything of a token object.
 func (s *Service) Remembers(object []byte) bool {

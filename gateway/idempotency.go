@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/store"
@@ -21,10 +19,11 @@ import (
 //
 //	1 find      no answer is kept under the key
 //	2 sign      a crash here leaves nothing: nobody has that signature
-//	3 keep      the answer, in the database. A crash from here on: a repeat finds it,
+//	3 keep      the answer, sealed, in the database. A crash from here on: a repeat finds it,
 //	            and looks in the log of this process whether it was recorded
 //	4 record    in the audit log. Only then the signature leaves
 //	5 note      the record beside the answer, a moment later, for other processes
+//	6 make up   for the record of an answer that nobody asks for again; see recordLeft
 //
 // From 1 to 4, who repeats a request in this process waits. Of two processes, the first
 // to keep its answer decides; the other throws its signature away.
@@ -75,9 +74,9 @@ func newRepeatable(c *Call, in *api.SignRequest, input []byte) *repeatable {
 	return c.once
 }
 
-// findAnswers waits for others with the same requests, and finds what is kept of each.
+// findAnswers waits for others with the same requests, and finds what is kept of each since a time.
 // All are of one caller and key.
-func (s *Service) findAnswers(ctx context.Context, all []*repeatable) {
+func (s *Service) findAnswers(ctx context.Context, all []*repeatable, since time.Time) {
 	inOrder := slices.Clone(all) // so that no two batches wait for each other
 	slices.SortFunc(inOrder, func(a, b *repeatable) int {
 		return bytes.Compare([]byte(a.name.IdempotencyKey), []byte(b.name.IdempotencyKey))
@@ -93,7 +92,7 @@ func (s *Service) findAnswers(ctx context.Context, all []*repeatable) {
 	for i, r := range all {
 		keys[i] = r.name.IdempotencyKey
 	}
-	found, err := s.store.Answers(ctx, all[0].name.Principal, all[0].name.KeyARN, keys, s.keptSince())
+	found, err := s.answers(ctx, all[0].name, keys, since)
 	if err != nil {
 		failAll(all, unkept(err))
 		return
@@ -146,7 +145,7 @@ func (s *Service) keepAnswers(ctx context.Context, all []*repeatable) {
 	if len(answers) == 0 {
 		return
 	}
-	lost, err := s.once.keep(answers)
+	lost, err := s.once.keep(s.sealAnswers(answers))
 	if err != nil {
 		failAll(fresh, unkept(err))
 		return
@@ -164,14 +163,15 @@ func (s *Service) keepAnswers(ctx context.Context, all []*repeatable) {
 	for i, r := range others {
 		keys[i] = r.name.IdempotencyKey
 	}
-	found, err := s.store.Answers(ctx, others[0].name.Principal, others[0].name.KeyARN, keys, s.keptSince())
+	found, err := s.answers(ctx, others[0].name, keys, s.keptSince())
 	if err != nil {
 		failAll(others, unkept(err))
 		return
 	}
 	for _, r := range others {
 		if r.kept, r.found = found[r.name.IdempotencyKey]; !r.found {
-			r.err = unkept(nil)
+			r.err = &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second,
+				Message: "The idempotency key was used before by a process of the gateway that has not recorded its signature. Use another one; or an operator starts that process."}
 		}
 	}
 	s.settleAnswers(ctx, others)
@@ -183,6 +183,9 @@ func (s *Service) settleAnswers(ctx context.Context, found []*repeatable) {
 	for _, r := range found {
 		switch {
 		case r.err != nil:
+		case r.kept.Signature == nil:
+			r.err = &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second,
+				Message: "The answer that is kept under the idempotency key does not open: it was sealed under another seal key, or the database was changed. Use another idempotency key; an operator has to start the gateway with the seal key that belongs to its database."}
 		case !bytes.Equal(r.kept.Request, r.request[:]):
 			r.err = api.Errorf(api.IdempotencyKeyReused, "The idempotency key %q was used for another request to sign with %s. Use a new one for each signature.", r.name.IdempotencyKey, r.name.KeyARN)
 		case r.kept.Record != "":
@@ -196,7 +199,7 @@ func (s *Service) settleAnswers(ctx context.Context, found []*repeatable) {
 		}
 	}
 	if len(here) > 0 {
-		s.searchLog(here)
+		s.searchLog(ctx, here)
 	}
 	if len(elsewhere) > 0 {
 		s.awaitRecords(ctx, elsewhere)
@@ -205,18 +208,18 @@ func (s *Service) settleAnswers(ctx context.Context, found []*repeatable) {
 
 // searchLog looks in this process's log for the records of answers that it kept and did
 // not note as recorded: it ended in between. Those that are not there are recorded now.
-func (s *Service) searchLog(all []*repeatable) {
-	from, last := all[0].kept.After, all[0].kept.CreatedAt
+func (s *Service) searchLog(ctx context.Context, all []*repeatable) {
+	from := all[0].kept.After
 	byKey := make(map[string]*repeatable)
 	for _, r := range all {
 		from = min(from, r.kept.After)
-		if r.kept.CreatedAt.After(last) {
-			last = r.kept.CreatedAt
-		}
 		byKey[r.name.IdempotencyKey] = r
 	}
 	missing := len(all)
 	err := s.audit.Each(from+1, func(l audit.Line) bool {
+		if ctx.Err() != nil {
+			return false
+		}
 		if !bytes.Contains(l.Text, []byte(`"idempotencyKey":`)) { // nearly all
 			return true
 		}
@@ -230,8 +233,12 @@ func (s *Service) searchLog(all []*repeatable) {
 		missing--
 		return missing > 0
 	})
-	if err != nil {
+	switch cause := ctx.Err(); {
+	case err != nil:
 		failAll(all, notRecorded(err))
+	case cause != nil && missing > 0: // whether they are recorded is not known
+		failAll(all, &api.Error{Code: api.DependencyTimeout, RetryAfter: time.Second, Cause: cause,
+			Message: "The time of the request was over before the record of its first one was found. Try again."})
 	}
 }
 
@@ -309,12 +316,5 @@ func (c *Call) letRepeat() {
 	}
 	for i := range c.items {
 		c.items[i].call.letRepeat()
-	}
-}
-
-// forgetAnswers removes the answers that were kept long enough.
-func (s *Service) forgetAnswers(ctx context.Context) {
-	if err := s.store.ForgetAnswers(ctx, s.keptSince(), s.idempotency.PerPrincipal); err != nil {
-		s.log.Error("answers that were kept long enough stay", zap.Error(err))
 	}
 }

@@ -70,7 +70,8 @@ func newMetrics(reg prometheus.Registerer, s *Service, bounds Series) *metrics {
 	return m
 }
 
-// observe counts a call that has ended.
+// observe counts a call that has ended. The items of a batch are calls of Sign: of the batch
+// itself only its answer is counted, since they are of its key and caller.
 func (m *metrics) observe(c *Call, err *api.Error, d time.Duration, now time.Time) {
 	of := m.ops[c.op.Name]
 	if of == nil {
@@ -79,11 +80,16 @@ func (m *metrics) observe(c *Call, err *api.Error, d time.Duration, now time.Tim
 	outcome := allowedFigure
 	if err != nil {
 		outcome = max(slices.Index(outcomes[:], err.Code.Outcome()), allowedFigure+1)
-		m.errors.WithLabelValues(string(err.Code)).Inc()
 	}
 	seconds := d.Seconds()
 	of.calls[outcome].Inc()
 	of.latency.Observe(seconds)
+	if c.items != nil {
+		return
+	}
+	if err != nil {
+		m.errors.WithLabelValues(string(err.Code)).Inc()
+	}
 	m.principals.observe(c.sharer(), of.number, outcome, seconds, now)
 	for _, part := range [...]*Call{c, c.source} { // ReEncrypt is a call on both of its keys
 		if part != nil && part.key != nil {

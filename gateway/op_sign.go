@@ -37,7 +37,7 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 		return s.signature(ctx, c, in, what)
 	}
 	only := []*repeatable{newRepeatable(c, in, what.input)}
-	s.findAnswers(ctx, only)
+	s.findAnswers(ctx, only, s.keptSince())
 	if s.unanswered(only) {
 		out, err := s.signature(ctx, c, in, what)
 		if err != nil {

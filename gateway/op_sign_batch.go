@@ -194,7 +194,7 @@ func (s *Service) prepareItems(ctx context.Context, c *Call) (repeats []*repeata
 		repeats = append(repeats, r)
 	}
 	if len(repeats) > 0 {
-		s.findAnswers(ctx, repeats)
+		s.findAnswers(ctx, repeats, s.keptSince())
 	}
 	return repeats
 }

@@ -51,6 +51,7 @@ type Identities struct {
 	store    *store.Store
 	seal     cipher.AEAD
 	sessions sessions
+	answers  cipher.AEAD // of signatures that are kept for repeats
 	account  string
 	derived  atomic.Pointer[derived]
 
@@ -89,7 +90,11 @@ func New(s *store.Store, sealKey []byte, account string) (*Identities, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Identities{store: s, seal: seal, sessions: sessions, account: account}
+	answers, err := newAnswers(sealKey)
+	if err != nil {
+		return nil, err
+	}
+	i := &Identities{store: s, seal: seal, sessions: sessions, answers: answers, account: account}
 	i.derived.Store(&derived{generation: s.IdentityGeneration()})
 	for _, k := range s.AccessKeys("") {
 		if _, err := i.open(k.ID, k.SealedSecret); err != nil {

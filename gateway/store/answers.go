@@ -17,7 +17,7 @@ type AnswerName struct{ Principal, KeyARN, IdempotencyKey string }
 type Answer struct {
 	AnswerName
 	Request   []byte // SHA-256 of what was asked for
-	Signature []byte
+	Signature []byte // sealed by who keeps it
 	Version   int    // of the key
 	Instance  string // the process that made it
 	After     uint64 // the last record of its log then
@@ -56,7 +56,7 @@ func (s *Store) Answers(ctx context.Context, principal, keyARN string, keys []st
 }
 
 // KeepAnswers keeps answers and notes the records of others, in one transaction. Where
-// there is one since a time under the same name, it stays: lost has those that were not
+// there is one since a time under the same name, or one without a record, it stays: lost has those that were not
 // kept for that.
 func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[AnswerName]string, since time.Time) (lost map[AnswerName]bool, err error) {
 	lost = make(map[AnswerName]bool)
@@ -64,7 +64,7 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 		for _, a := range answers {
 			result, err := tx.ExecContext(ctx, `INSERT INTO answers (principal, key_arn, idempotency_key, request, signature, version, instance, after, record, created_at)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT (principal, key_arn, idempotency_key) DO UPDATE SET request = excluded.request, signature = excluded.signature,
-				version = excluded.version, instance = excluded.instance, after = excluded.after, record = '', created_at = excluded.created_at WHERE answers.created_at < ?`,
+				version = excluded.version, instance = excluded.instance, after = excluded.after, record = '', created_at = excluded.created_at WHERE answers.created_at < ? AND answers.record <> ''`,
 				a.Principal, a.KeyARN, a.IdempotencyKey, a.Request, a.Signature, a.Version, a.Instance, int64(a.After), a.CreatedAt.UnixMicro(), since.UnixMicro()) //nolint:gosec // G115: a number of records
 			if err != nil {
 				return nil, err
@@ -86,27 +86,99 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 	return lost, err
 }
 
-// ForgetAnswers removes the answers kept before a time, and of each principal those
-// beyond the newest most.
-func (s *Store) ForgetAnswers(ctx context.Context, before time.Time, most int) error {
-	var count int
-	var oldest sql.NullInt64
-	read, cancel := s.database.bound(ctx, followTimeout)
+// UnrecordedAnswers are the oldest answers of a process that no record is noted of: their names and requests.
+func (s *Store) UnrecordedAnswers(ctx context.Context, instance string, most int) (all []*Answer, err error) {
+	ctx, cancel := s.database.bound(ctx, followTimeout)
 	defer cancel()
-	if err := s.database.reader().QueryRowContext(read, "SELECT count(*), min(created_at) FROM answers").Scan(&count, &oldest); err != nil {
-		return fmt.Errorf("store: %w", s.database.typed(err))
+	rows, err := s.database.reader().QueryContext(ctx, `SELECT principal, key_arn, idempotency_key, request FROM answers
+		WHERE record = '' AND instance = ? ORDER BY created_at LIMIT ?`, instance, most)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", s.database.typed(err))
 	}
-	if count <= most && (count == 0 || oldest.Int64 >= before.UnixMicro()) {
-		return nil
-	}
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM answers WHERE created_at < ?", before.UnixMicro()); err != nil {
-			return nil, err
+	defer rows.Close()
+	for rows.Next() {
+		a := &Answer{Instance: instance}
+		if err := rows.Scan(&a.Principal, &a.KeyARN, &a.IdempotencyKey, &a.Request); err != nil {
+			return nil, fmt.Errorf("store: %w", err)
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM answers WHERE (principal, key_arn, idempotency_key) IN (
-			SELECT principal, key_arn, idempotency_key FROM (
-				SELECT principal, key_arn, idempotency_key, row_number() OVER (PARTITION BY principal ORDER BY created_at DESC) AS place FROM answers
-			) AS placed WHERE place > ?)`, most)
-		return func(*memory) {}, err
-	})
+		all = append(all, a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("store: %w", s.database.typed(err))
+	}
+	return all, nil
+}
+
+// forgetMost is how many answers one transaction removes, so that others have their turn.
+const forgetMost = 10_000
+
+// ForgetAnswers removes the answers kept before a time, and of each principal those
+// beyond the newest most. One without a record stays.
+func (s *Store) ForgetAnswers(ctx context.Context, before time.Time, most int) error {
+	const names = "principal, key_arn, idempotency_key"
+	if err := s.forgetAnswers(ctx, "SELECT "+names+" FROM answers WHERE created_at < ? AND record <> '' ORDER BY created_at LIMIT ?",
+		before.UnixMicro(), forgetMost); err != nil {
+		return err
+	}
+	over, err := s.answerersOf(ctx, most)
+	if err != nil {
+		return err
+	}
+	for _, principal := range over {
+		if err := s.forgetAnswers(ctx, "SELECT "+names+" FROM answers WHERE principal = ? ORDER BY created_at DESC LIMIT ? OFFSET ?",
+			principal, forgetMost, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerersOf are the principals of whom more than that many answers are kept.
+func (s *Store) answerersOf(ctx context.Context, most int) (all []string, err error) {
+	ctx, cancel := s.database.bound(ctx, followTimeout)
+	defer cancel()
+	rows, err := s.database.reader().QueryContext(ctx, "SELECT principal FROM answers GROUP BY principal HAVING count(*) > ?", most)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", s.database.typed(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var principal string
+		if err := rows.Scan(&principal); err != nil {
+			return nil, fmt.Errorf("store: %w", err)
+		}
+		all = append(all, principal)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("store: %w", s.database.typed(err))
+	}
+	return all, nil
+}
+
+// forgetAnswers removes those that a query names, as long as it names forgetMost. Where it
+// names none, nothing waits for the right to write.
+func (s *Store) forgetAnswers(ctx context.Context, query string, args ...any) error {
+	for removed := int64(forgetMost); removed == forgetMost; {
+		read, cancel := s.database.bound(ctx, followTimeout)
+		var there int
+		err := s.database.reader().QueryRowContext(read, "SELECT count(*) FROM ("+query+") AS named", args...).Scan(&there)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("store: %w", s.database.typed(err))
+		}
+		if there == 0 {
+			return nil
+		}
+		err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+			result, err := tx.ExecContext(ctx, "DELETE FROM answers WHERE record <> '' AND (principal, key_arn, idempotency_key) IN ("+query+")", args...)
+			if err == nil {
+				removed, err = result.RowsAffected()
+			}
+			return func(*memory) {}, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
