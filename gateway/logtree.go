@@ -233,6 +233,9 @@ func (s *Service) LogFile(c *Call, name string) ([]byte, *api.Error) {
 	if err != nil {
 		return nil, err
 	}
+	if tile.L < 0 { // records, which ReadLog gives, under a name that was escaped
+		return nil, api.Errorf(api.Validation, "%.80q does not name a tile of hashes: it should be tile/<level>/<number>[.p/<width>].", name)
+	}
 	b, cause := t.Dir().ReadTile(tile)
 	if cause != nil {
 		return nil, internal(c.RequestID, cause)
