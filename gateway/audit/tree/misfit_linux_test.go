@@ -246,3 +246,41 @@ func TestSeal(t *testing.T) {
 		t.Fatal("a record that is not there is sealed")
 	}
 }
+
+// Tiles that do not give the root of the last checkpoint are evidence as long as the log does not give it either: they
+// stay as they are, and it is asked for ever less often.
+func TestTilesOfAnotherLogStay(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(w.options())
+	w.add(keep*width + 600)
+	w.covered()
+	must(t, w.stop())
+	before, err := os.ReadFile(p.Dir().path("tile/0/000"))
+	must(t, err)
+	rewrite(t, w, keep*width+700)
+	must(t, os.RemoveAll(p.Dir().path("tile/0/066.p")))
+	o := w.options()
+	o.Interval = time.Millisecond
+	p = w.start(o)
+	for p.Stats().Failures < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	after, err := os.ReadFile(p.Dir().path("tile/0/000"))
+	must(t, err)
+	if err := p.Stats().Err; !errors.Is(err, ErrInconsistent) || !bytes.Equal(before, after) {
+		t.Fatalf("the tiles of the old log are there: %v; %v", bytes.Equal(before, after), err)
+	}
+}
+
+func TestPauses(t *testing.T) {
+	lost, pause := inconsistent("it does not fit"), time.Second
+	for range 20 {
+		pause = pauseAfter(lost, pause, time.Second)
+	}
+	if first := pauseAfter(lost, 0, time.Second); first != time.Second || pause != maxPause {
+		t.Fatal(first, pause)
+	}
+	if p := pauseAfter(errors.New("the disk fails"), maxPause, time.Second); p != time.Second {
+		t.Fatal(p)
+	}
+}
