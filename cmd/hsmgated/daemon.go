@@ -86,7 +86,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	for _, name := range missingRoles(c, d.store) {
 		log.Warn(noSuchRole(name), zap.String("do", "hsmgated role create "+name))
 	}
-	if d.audit, err = openAudit(c, log, d.seal); err != nil {
+	if d.audit, err = openAudit(c, log, d.seal, d.sealed); err != nil {
 		return nil, err
 	}
 	if d.sinks, err = openSinks(c, d.audit, log, d.registry); err != nil {
@@ -134,6 +134,15 @@ func (d *daemon) seal(last audit.Receipt) ([]byte, error) {
 		return nil, errors.New("the service has not started yet")
 	}
 	return s.SealLog(last)
+}
+
+// sealed says whether the log's key has signed what a cut of the log holds.
+func (d *daemon) sealed(c audit.Cut) error {
+	s := d.sealer.Load()
+	if s == nil {
+		return errors.New("the service has not started yet")
+	}
+	return s.CheckLogCut(c)
 }
 
 // keyStores are the further tokens by name, which the service opens.
@@ -232,14 +241,14 @@ func trust(ids *identity.Identities, c *Config, log *zap.Logger) error {
 	return ids.TrustCertificates(c.ClientCertificates, log)
 }
 
-func openAudit(c *Config, log *zap.Logger, seal func(audit.Receipt) ([]byte, error)) (*audit.Log, error) {
+func openAudit(c *Config, log *zap.Logger, seal func(audit.Receipt) ([]byte, error), sealed func(audit.Cut) error) (*audit.Log, error) {
 	if err := os.MkdirAll(filepath.Dir(c.Audit.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of the audit log: %w", err)
 	}
 	return audit.Open(c.Audit.Path, audit.Options{
 		Timeout:     c.Audit.Timeout,
 		SegmentSize: c.Audit.SegmentSize, SegmentAge: c.Audit.SegmentAge, Retention: c.Audit.Retention,
-		Seal:         seal,
+		Seal: seal, Sealed: sealed,
 		Uncompressed: c.Audit.Compress != nil && !*c.Audit.Compress,
 		OnTrouble: func(what string, err error) {
 			if err != nil {

@@ -139,7 +139,7 @@ func (p *Publisher) Receipt(ctx context.Context, seq uint64) (Receipt, error) {
 	return Receipt{Record: string(line.Text), Proof: proof}, err
 }
 
-// Seal gives the proof for the last one of records that are to be removed from the log.
+// Seal gives the receipt of the last one of records that are to be removed from the log, as CheckCut reads it.
 func (p *Publisher) Seal(last audit.Receipt) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
@@ -150,5 +150,5 @@ func (p *Publisher) Seal(last audit.Receipt) ([]byte, error) {
 	if sum := sha256.Sum256([]byte(r.Record)); hex.EncodeToString(sum[:]) != last.Hash {
 		return nil, inconsistent("record %d has another hash than the one that is to be sealed", last.Seq)
 	}
-	return []byte(r.Proof), nil
+	return r.seal()
 }

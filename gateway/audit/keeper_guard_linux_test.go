@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -42,5 +45,25 @@ func TestAHangingSegmentStopsNobody(t *testing.T) {
 		release()
 		<-done
 		t.Fatal("the figures wait for the disk of the closed segments")
+	}
+}
+
+// A cut removes nothing on account of a signature that is not the log's.
+func TestAnUnsealedCutRemovesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := open(t, path, brisk(Options{}))
+	want := add(t, l, 0, 12)
+	must(t, l.Close())
+	must(t, os.WriteFile(CutPath(path), Cut{Last: want[5], Signed: []byte("x")}.encode(), 0o600))
+	before := segmentFiles(t, path)
+	o := brisk(Options{Sealed: func(Cut) error { return errors.New("nobody signed") }}).withDefaults()
+	k := &keeper{path: path, opts: o, trouble: map[chore]error{}}
+	if err := k.removeCut(); err == nil || !slices.Equal(segmentFiles(t, path), before) {
+		t.Fatal(err)
+	}
+	k.opts.Sealed = func(Cut) error { return nil }
+	must(t, k.removeCut())
+	if after := segmentFiles(t, path); len(after) >= len(before) {
+		t.Fatal(after)
 	}
 }
