@@ -38,13 +38,16 @@ func (s *Store) AllLogKeys() []*LogKey {
 }
 
 // InsertLogKey adds a key with the next number of its log, which it returns, and ends the claim that PendObject made for its object.
-// ErrState when the object is not claimed any more.
+// ErrState when the object is not claimed any more, ErrExists when a key of another daemon signs for that log.
 func (s *Store) InsertLogKey(ctx context.Context, key LogKey) (number int, err error) {
 	k := key
 	k.ObjectID, k.PublicKey, k.CreatedAt = slices.Clone(k.ObjectID), slices.Clone(k.PublicKey), stored(k.CreatedAt)
 	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		k.Number = 1
 		for _, old := range s.mem.logKeys.sorted {
+			if old.Origin == k.Origin && old.Instance != k.Instance && old.RetiredAt.IsZero() { // a daemon that has another name by now retires its key first
+				return nil, fmt.Errorf("a key of the log %q, which is that of the daemon %q: %w", k.Origin, old.Instance, ErrExists)
+			}
 			if old.Origin == k.Origin {
 				k.Number = max(k.Number, old.Number+1)
 			}
