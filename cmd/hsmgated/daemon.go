@@ -23,6 +23,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/sink"
+	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/gateway/tracing"
@@ -53,6 +54,7 @@ type daemon struct {
 	url        string          // under which clients on this machine reach the server
 
 	background sync.WaitGroup
+	lastTree   atomic.Pointer[tree.Publisher]  // for the last checkpoint, which comes at its end
 	sealer     atomic.Pointer[gateway.Service] // service, for the log, which is opened before it
 }
 
@@ -117,7 +119,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Idempotency: c.Idempotency, Series: c.Metrics, Tracer: d.tracing.Tracer(), Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
 		Watch: c.Watch,
 	})
-	if d.pusher, err = newPusher(&c.Audit, d.service.LogTree, log); err != nil {
+	if d.pusher, err = newPusher(&c.Audit, d.logTree, log); err != nil {
 		return nil, err
 	}
 	if d.pusher != nil {
@@ -296,9 +298,11 @@ func (d *daemon) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
 		errs = append(errs, d.service.Flush(ctx))
+		ended := d.logTree()
 		if err := d.service.EndTree(ctx); err != nil {
 			d.log.Warn("the last records have no checkpoint yet; the next start makes one", zap.Error(err))
 		}
+		d.pushLast(ended)
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
