@@ -221,7 +221,7 @@ func (s *Service) able(reads bool) *api.Error {
 			return unchanged(err)
 		}
 	}
-	if s.audit.Stats().Broken == nil {
+	if s.audit.Broken() == nil {
 		return nil
 	}
 	if err := s.audit.Ready(); err != nil {

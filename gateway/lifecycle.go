@@ -45,6 +45,9 @@ func (s *Service) Start(ctx context.Context) error {
 	if s.uses.since, err = s.store.UsesSince(ctx); err != nil {
 		return err
 	}
+	if err := s.checkCut(); err != nil {
+		return err
+	}
 	s.doomPending(ctx)
 	s.startKeyStores(ctx)
 	s.startTree(ctx)

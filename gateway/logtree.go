@@ -71,11 +71,7 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 	}
 	o := tree.Options{Origin: origin, Interval: s.treeConfig.Interval, OnState: s.treeState}
 	for _, k := range keys {
-		key, err := hsm.NewKey(k.ObjectID, hsm.KeySpec(k.Spec), k.PublicKey)
-		if err != nil {
-			return nil, err
-		}
-		vkey, err := tree.VerifierKey(origin, key.Public())
+		key, vkey, err := logVerifierKey(k)
 		if err != nil {
 			return nil, err
 		}
@@ -86,6 +82,16 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 	}
 	s.log.Info("the tree of the audit log is kept", zap.String("origin", origin), zap.String("key", o.Keys[0]), zap.String("folder", string(tree.DirOf(s.treeConfig.Path))))
 	return tree.Start(s.audit, s.treeConfig.Path, o)
+}
+
+// logVerifierKey gives a key of a log, and how others write it.
+func logVerifierKey(k *store.LogKey) (*hsm.Key, string, error) {
+	key, err := hsm.NewKey(k.ObjectID, hsm.KeySpec(k.Spec), k.PublicKey)
+	if err != nil {
+		return nil, "", err
+	}
+	vkey, err := tree.VerifierKey(k.Origin, key.Public())
+	return key, vkey, err
 }
 
 // logOrigin is the name of the log: that of the tree that is there, whatever name the daemon has by now.
@@ -174,7 +180,7 @@ func (s *Service) treeError() error {
 	return t.Stats().Err
 }
 
-// SealLog gives the signed proof for the last one of records that are to be removed from the log.
+// SealLog gives the receipt of the last one of records that are to be removed from the log.
 func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
 	t := s.tree.Load()
 	if t.Publisher == nil {
@@ -232,6 +238,9 @@ func (s *Service) LogFile(c *Call, name string) ([]byte, *api.Error) {
 	tile, err := publishedTile(t, name)
 	if err != nil {
 		return nil, err
+	}
+	if tile.L < 0 { // records, which ReadLog gives, under a name that was escaped
+		return nil, api.Errorf(api.Validation, "%.80q does not name a tile of hashes: it should be tile/<level>/<number>[.p/<width>].", name)
 	}
 	b, cause := t.Dir().ReadTile(tile)
 	if cause != nil {

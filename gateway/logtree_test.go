@@ -129,6 +129,9 @@ func TestLogIsServed(t *testing.T) {
 		}
 	}
 	get(user.Token, bundle, 403)
+	for _, token := range []string{user.Token, g.Admin.Token} { // no way around the permission and the record
+		get(token, strings.Replace(bundle, "entries", "%65ntries", 1), 400)
+	}
 	get(g.Admin.Token, "tile/0/001", 404)
 	get(g.Admin.Token, "tile/0/000", 404)
 	get(g.Admin.Token, "tile/0/x", 400)

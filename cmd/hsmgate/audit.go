@@ -35,7 +35,7 @@ func newAuditVerify(a *app) *cobra.Command {
 		Long: `Checks the chain of an audit log, with no gateway, and prints each record that was changed,
 dropped, swapped, cut off or added, by its number: in the file that is written, in its
 closed segments (LOG.d), compressed or not, and from what retention has removed (LOG.d/cut)
-on. The log's head file (LOG.head) tells
+on; that its key has signed for what is removed is checked with the tree. The log's head file (LOG.head) tells
 what its last record is; --head takes that from a copy that was kept in another place, so
 that one who can write both files cannot cut the log. A receipt is what the gateway answers
 each call with (Hsmgate-Audit-Record, or AuditRecord of 'hsmgate sign --output json'): with
@@ -73,7 +73,7 @@ A log that the gateway is writing can be checked too. Exit code 1: it is not int
 				return err
 			}
 			intact := r.Intact() && (t == nil || t.Good())
-			if err := a.print(auditReport{intact, r, t}, func(w io.Writer) { printReport(w, args[0], r); printTree(w, t) }); err != nil {
+			if err := a.print(auditReport{intact, r, t}, func(w io.Writer) { printReport(w, args[0], r, t != nil); printTree(w, t) }); err != nil {
 				return err
 			}
 			if !intact {
@@ -115,7 +115,7 @@ func verifyOptions(head string, receipts []string) (audit.VerifyOptions, error) 
 	return o, nil
 }
 
-func printReport(w io.Writer, path string, r audit.Report) {
+func printReport(w io.Writer, path string, r audit.Report, sealed bool) {
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
 	}
@@ -132,6 +132,9 @@ func printReport(w io.Writer, path string, r audit.Report) {
 	fmt.Fprintln(w)
 	if r.Cut != nil {
 		fmt.Fprintf(w, "removed by retention: the records up to %d\n", r.Cut.Last.Seq)
+		if !sealed {
+			fmt.Fprintln(w, "whether the log's key has signed for that was not checked: it takes the tree (LOG.tree) and --log-key")
+		}
 	}
 	if len(r.Segments) > 1 {
 		printSegments(w, r.Segments)

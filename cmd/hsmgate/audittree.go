@@ -61,5 +61,8 @@ func printTree(w io.Writer, r *auditor.Report) {
 		return
 	}
 	fmt.Fprintf(w, "the tree of %s is what the records make: checkpoint of %d records, root %s\n", r.Origin, r.Size, r.Root)
+	if r.Removed > 0 {
+		fmt.Fprintf(w, "the log's key has signed for the records up to %d that retention has removed\n", r.Removed)
+	}
 	fmt.Fprintf(w, "%d published and %d saved checkpoints are consistent with it\n", r.Published, r.Saved)
 }

@@ -226,6 +226,6 @@ func (f *findings) auditLog(c *Config) {
 		f.add(stateOK, what, "", "%d records, intact, in %d file(s), %d bytes; last record %s", r.Records, len(r.Segments), size, r.End)
 	}
 	if err == nil && r.Cut != nil {
-		f.add(stateNote, what, "", "the records up to %d were removed by retention", r.Cut.Last.Seq)
+		f.add(stateNote, what, "", "the records up to %d were removed by retention; the start checks that the log's key has signed for that", r.Cut.Last.Seq)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/sink"
+	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
 	"github.com/hsmgate/hsmgate/gateway/tracing"
@@ -53,6 +54,7 @@ type daemon struct {
 	url        string          // under which clients on this machine reach the server
 
 	background sync.WaitGroup
+	lastTree   atomic.Pointer[tree.Publisher]  // for the last checkpoint, which comes at its end
 	sealer     atomic.Pointer[gateway.Service] // service, for the log, which is opened before it
 }
 
@@ -86,7 +88,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	for _, name := range missingRoles(c, d.store) {
 		log.Warn(noSuchRole(name), zap.String("do", "hsmgated role create "+name))
 	}
-	if d.audit, err = openAudit(c, log, d.seal); err != nil {
+	if d.audit, err = openAudit(c, log, d.seal, d.sealed); err != nil {
 		return nil, err
 	}
 	if d.sinks, err = openSinks(c, d.audit, log, d.registry); err != nil {
@@ -117,7 +119,7 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Idempotency: c.Idempotency, Series: c.Metrics, Tracer: d.tracing.Tracer(), Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
 		Watch: c.Watch,
 	})
-	if d.pusher, err = newPusher(&c.Audit, d.service.LogTree, log); err != nil {
+	if d.pusher, err = newPusher(&c.Audit, d.logTree, log); err != nil {
 		return nil, err
 	}
 	if d.pusher != nil {
@@ -137,6 +139,15 @@ func (d *daemon) seal(last audit.Receipt) ([]byte, error) {
 		return nil, audit.ErrSealLater
 	}
 	return s.SealLog(last)
+}
+
+// sealed says whether the log's key has signed what a cut of the log holds.
+func (d *daemon) sealed(c audit.Cut) error {
+	s := d.sealer.Load()
+	if s == nil {
+		return errors.New("the service has not started yet")
+	}
+	return s.CheckLogCut(c)
 }
 
 // keyStores are the further tokens by name, which the service opens.
@@ -235,14 +246,14 @@ func trust(ids *identity.Identities, c *Config, log *zap.Logger) error {
 	return ids.TrustCertificates(c.ClientCertificates, log)
 }
 
-func openAudit(c *Config, log *zap.Logger, seal func(audit.Receipt) ([]byte, error)) (*audit.Log, error) {
+func openAudit(c *Config, log *zap.Logger, seal func(audit.Receipt) ([]byte, error), sealed func(audit.Cut) error) (*audit.Log, error) {
 	if err := os.MkdirAll(filepath.Dir(c.Audit.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of the audit log: %w", err)
 	}
 	return audit.Open(c.Audit.Path, audit.Options{
 		Timeout:     c.Audit.Timeout,
 		SegmentSize: c.Audit.SegmentSize, SegmentAge: c.Audit.SegmentAge, Retention: c.Audit.Retention,
-		Seal:         seal,
+		Seal: seal, Sealed: sealed,
 		Uncompressed: c.Audit.Compress != nil && !*c.Audit.Compress,
 		OnTrouble: func(what string, err error) {
 			if err != nil {
@@ -290,9 +301,11 @@ func (d *daemon) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
 		errs = append(errs, d.service.Flush(ctx))
+		ended := d.logTree()
 		if err := d.service.EndTree(ctx); err != nil {
 			d.log.Warn("the last records have no checkpoint yet; the next start makes one", zap.Error(err))
 		}
+		d.pushLast(ended)
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())

@@ -45,6 +45,9 @@ func (a *Audit) checkWitnesses(wrong func(string, ...any)) {
 	}
 }
 
+// lastPush bounds the time in which the last checkpoint can leave the machine.
+const lastPush = 5 * time.Second
+
 // errNoTree is the error of a proof while there is no tree.
 var errNoTree = errors.New("there is no tree of the audit log now")
 
@@ -118,6 +121,26 @@ func push(ctx context.Context, published func() *tree.Publisher, to *witness.Pus
 			return
 		case <-time.After(time.Second): // until there is a tree, or another one
 		}
+	}
+}
+
+// logTree is the tree of the audit log, also after its end.
+func (d *daemon) logTree() *tree.Publisher {
+	if t := d.service.LogTree(); t != nil {
+		d.lastTree.Store(t)
+	}
+	return d.lastTree.Load()
+}
+
+// pushLast hands the checkpoint that ended the tree to the places. The daemon's end waits for them, but not long.
+func (d *daemon) pushLast(ended *tree.Publisher) {
+	if d.pusher == nil || ended == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastPush)
+	defer cancel()
+	if err := d.pusher.Last(ctx, ended.Stats().Checkpoint); err != nil {
+		d.log.Warn("the last checkpoint is not everywhere yet; the next start hands it out", zap.Error(err))
 	}
 }
 

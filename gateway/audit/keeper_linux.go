@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -26,6 +27,8 @@ type keeper struct {
 	known   []Segment // as they should be
 	trouble map[chore]error
 }
+
+const stepLook step = "look" // a closed segment is looked for
 
 // chore is a part of what is done with segments that can fail while the log goes on.
 type chore string
@@ -118,10 +121,8 @@ func (k *keeper) status() (int, error) {
 // check sees whether every closed segment is there and as long as it was. The writer asks it, too, when it has to mend
 // the log.
 func (k *keeper) check() error {
-	k.mu.Lock()
-	lost := checkSegments(k.known)
+	lost := k.missing()
 	k.lost.Store(lost)
-	k.mu.Unlock()
 	if lost == nil {
 		k.told(keepSegments, nil)
 		return nil
@@ -130,9 +131,17 @@ func (k *keeper) check() error {
 	return lost
 }
 
-func checkSegments(known []Segment) *Error {
-	for _, s := range known {
-		info, err := os.Stat(s.File)
+// missing looks for the segments without the lock: a disk that hangs must not stop who asks for figures.
+func (k *keeper) missing() *Error {
+	for _, s := range k.segments() {
+		var info os.FileInfo
+		err := k.opts.do(stepLook, 0, func(int) (err error) {
+			info, err = os.Stat(s.File)
+			return err
+		})
+		if (err != nil || info.Size() != s.Size) && !slices.ContainsFunc(k.segments(), s.is) {
+			continue // it was compressed or removed meanwhile: what is known is changed before its file
+		}
 		switch {
 		case err != nil:
 			return &Error{Kind: ErrNotDurable, Detail: fmt.Sprintf("the closed segment with records %d to %d cannot be found", s.First, s.Last), Cause: err,
@@ -144,6 +153,8 @@ func checkSegments(known []Segment) *Error {
 	}
 	return nil
 }
+
+func (s Segment) is(other Segment) bool { return s.File == other.File && s.Size == other.Size }
 
 // close ends the work at a place from which it can be begun again.
 func (k *keeper) close() {

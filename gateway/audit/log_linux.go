@@ -222,6 +222,16 @@ func (l *Log) Stats() Stats {
 	return s
 }
 
+// Broken is why no record can be appended now, as far as is known, or nil. It waits for nothing, and every call asks it.
+func (l *Log) Broken() error {
+	if l.stalled.Load() {
+		return l.stalledError()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shown.Broken
+}
+
 // Ready is nil if a record could be appended now, as far as can be told without writing one. A broken log is
 // mended here too, if it can be, so that a service that gets no calls while it is not ready comes back.
 func (l *Log) Ready() error {

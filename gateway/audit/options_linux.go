@@ -33,6 +33,8 @@ type Options struct {
 	// Seal gives the text that the log's key has signed for the last record that retention is about to remove. Nothing is
 	// removed without one, or if it gives an error, which is no trouble if it is ErrSealLater. The text is kept (ReadCut).
 	Seal func(last Receipt) ([]byte, error)
+	// Sealed, if set, says whether Seal has made what a cut holds: on account of any other, nothing is removed.
+	Sealed func(Cut) error
 	// Check is how often the closed segments are looked for, retention is thought of, and what failed of this is tried
 	// again. Default 10 s.
 	Check time.Duration

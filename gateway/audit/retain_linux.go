@@ -91,6 +91,11 @@ func (k *keeper) removeCut() error {
 	if (Receipt{last.Last, last.sum.String()}) != cut.Last {
 		return fmt.Errorf("%s names record %s, which is not the last one of %s: nothing is removed", CutPath(k.path), cut.Last, last.File)
 	}
+	if k.opts.Sealed != nil {
+		if err := k.opts.Sealed(cut); err != nil {
+			return fmt.Errorf("nothing is removed, because %s is not sealed: %w", CutPath(k.path), err)
+		}
+	}
 	for _, s := range old {
 		k.replace(s.First) // first, so that it is not missed
 		if err := k.opts.do(stepRemove, 0, func(int) error { return os.Remove(s.File) }); err != nil {

@@ -13,7 +13,8 @@ import (
 
 // VerifyFile verifies the log at path, with its closed segments, against its head file. It needs no daemon and changes
 // nothing; a log that is being written can be verified too. o.Head, if set, is checked instead of the head file. A
-// missing head file is an error, fs.ErrNotExist.
+// missing head file is an error, fs.ErrNotExist. Where retention has removed records, what the log's key has signed for
+// that (Report.Cut) is not checked: that takes the key, see auditor.VerifyTree.
 func VerifyFile(path string, o VerifyOptions) (r Report, err error) {
 	if o.Head == nil {
 		head, err := ReadHead(path) // before the log, which may be growing

@@ -38,16 +38,17 @@ func (s *Store) AllLogKeys() []*LogKey {
 }
 
 // InsertLogKey adds a key with the next number of its log, which it returns, and ends the claim that PendObject made for its object.
-// ErrState when the object is not claimed any more.
+// ErrState when the object is not claimed any more, ErrExists when a key of another daemon signs for that log.
 func (s *Store) InsertLogKey(ctx context.Context, key LogKey) (number int, err error) {
 	k := key
 	k.ObjectID, k.PublicKey, k.CreatedAt = slices.Clone(k.ObjectID), slices.Clone(k.PublicKey), stored(k.CreatedAt)
 	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		k.Number = 1
-		for _, old := range s.mem.logKeys.sorted {
-			if old.Origin == k.Origin {
-				k.Number = max(k.Number, old.Number+1)
+		if newest := s.newestLogKey(k.Origin); newest != nil {
+			if newest.Instance != k.Instance && newest.RetiredAt.IsZero() { // one of another name that is retired may be our own of before
+				return nil, fmt.Errorf("a key of the log %q, which is that of the daemon %q: %w", k.Origin, newest.Instance, ErrExists)
 			}
+			k.Number = newest.Number + 1
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO log_keys (id, instance, number, origin, spec, object_id, public_key, created_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, k.id(), k.Instance, k.Number, k.Origin, k.Spec, k.ObjectID, k.PublicKey, k.CreatedAt.UnixMicro()); err != nil {
@@ -65,12 +66,7 @@ func (s *Store) InsertLogKey(ctx context.Context, key LogKey) (number int, err e
 func (s *Store) RetireLogKey(ctx context.Context, origin string, now time.Time) (*LogKey, error) {
 	var retired *LogKey
 	err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		var newest *LogKey
-		for _, k := range s.mem.logKeys.sorted {
-			if k.Origin == origin && (newest == nil || k.Number > newest.Number) {
-				newest = k
-			}
-		}
+		newest := s.newestLogKey(origin)
 		if newest == nil || !newest.RetiredAt.IsZero() {
 			return nil, fmt.Errorf("a key of the log %q that signs: %w", origin, ErrNotFound)
 		}
@@ -81,6 +77,16 @@ func (s *Store) RetireLogKey(ctx context.Context, origin string, now time.Time) 
 		return func(m *memory) { m.logKeys.put(&k) }, err
 	})
 	return retired, err
+}
+
+// newestLogKey is for changes, which hold the lock.
+func (s *Store) newestLogKey(origin string) (newest *LogKey) {
+	for _, k := range s.mem.logKeys.sorted {
+		if k.Origin == origin && (newest == nil || k.Number > newest.Number) {
+			newest = k
+		}
+	}
+	return newest
 }
 
 func loadLogKeys(ctx context.Context, r *reader) error {

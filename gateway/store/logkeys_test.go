@@ -25,6 +25,9 @@ func TestLogKeys(t *testing.T) {
 		_, err = s.InsertLogKey(ctx, aLogKey("unclaimed"))
 		is(t, err, ErrState)
 		other := aLogKey("c")
+		other.Instance = "two" // two daemons with one name of a log
+		_, err = s.InsertLogKey(ctx, other)
+		is(t, err, ErrExists)
 		other.Origin = "log.example.com/two"
 		n, err := s.InsertLogKey(ctx, other)
 		ok(t, err)
@@ -38,7 +41,14 @@ func TestLogKeys(t *testing.T) {
 		for _, k := range s.LogKeys("log.example.com/one") {
 			got = append(got, string(k.ObjectID))
 		}
-		if !slices.Equal(got, []string{"b", "a"}) || len(s.AllLogKeys()) != 3 || s.LogKeys("log.example.com/one")[0].RetiredAt.IsZero() {
+		claim(t, s, "d")
+		renamed := aLogKey("d")
+		renamed.Instance = "one renamed" // its key is retired
+		n, err = s.InsertLogKey(ctx, renamed)
+		ok(t, err)
+		equal(t, n, 3)
+		got = append(got, "d")
+		if !slices.Equal(got, []string{"b", "a", "d"}) || len(s.AllLogKeys()) != 4 || s.LogKeys("log.example.com/one")[1].RetiredAt.IsZero() {
 			t.Fatal(got, len(s.AllLogKeys()))
 		}
 		for _, o := range s.Pending() {

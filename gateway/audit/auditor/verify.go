@@ -28,6 +28,7 @@ const (
 	BadTile       Kind = "tile"       // a tile is not what the records make
 	Damaged       Kind = "chain"      // the chain of the records is broken
 	Disordered    Kind = "history"    // the checkpoints that were published do not grow
+	BadCut        Kind = "cut"        // the log's key has not signed for the records that retention has removed
 )
 
 // Problem is one finding.
@@ -51,8 +52,9 @@ type Report struct {
 	Size      int64     `json:"size"`           // of the tree of the published checkpoint
 	Root      string    `json:"root,omitempty"` // base64
 	Cosigned  []string  `json:"cosigned,omitempty"`
-	Published int       `json:"published"` // checkpoints of the history that the records bear out
-	Saved     int       `json:"saved"`     // given checkpoints that they bear out
+	Published int       `json:"published"`         // checkpoints of the history that the records bear out
+	Saved     int       `json:"saved"`             // given checkpoints that they bear out
+	Removed   uint64    `json:"removed,omitempty"` // last record that retention has removed, if the log's key has signed for it
 	Problems  []Problem `json:"problems"`
 	Omitted   int       `json:"omitted"`
 }
@@ -75,10 +77,15 @@ const maxProblems = 100
 // checkpoint, all that were published before, and the saved ones. It needs the same memory whatever the log's length.
 // The chain of the records is checked on the way. An error says that something could not be read.
 func VerifyTree(path string, trust Trust, saved []Saved) (Report, error) {
-	v := &verifier{path: path, dir: tree.DirOf(path), trust: trust, saved: slices.Clone(saved)}
-	slices.SortStableFunc(v.saved, func(a, b Saved) int { return int(a.Tree.N - b.Tree.N) })
-	err := v.run()
-	return v.report, err
+	for tries := 3; ; tries-- {
+		v := &verifier{path: path, dir: tree.DirOf(path), trust: trust, saved: slices.Clone(saved)}
+		slices.SortStableFunc(v.saved, func(a, b Saved) int { return int(a.Tree.N - b.Tree.N) })
+		cut, _ := audit.ReadCut(path)
+		err := v.run()
+		if now, _ := audit.ReadCut(path); tries == 1 || now.Last == cut.Last { // retention has removed nothing meanwhile
+			return v.report, err
+		}
+	}
 }
 
 type verifier struct {
@@ -101,11 +108,18 @@ func (v *verifier) problem(k Kind, size int64, format string, args ...any) {
 }
 
 func (v *verifier) run() error {
+	sealed, err := v.cut() // its checkpoint is no younger than the published one
+	if err != nil {
+		return err
+	}
 	if err := v.published(); err != nil { // before the records, which may be growing
 		return err
 	}
 	if v.strange {
 		return nil
+	}
+	if sealed.N > 0 {
+		v.covered("the cut", sealed)
 	}
 	v.past = openHistory(v.dir)
 	defer v.past.close()
@@ -147,6 +161,39 @@ func (v *verifier) run() error {
 		}
 	}
 	return v.end(edge)
+}
+
+// cut checks what the log's key has signed for the records that retention has removed, and gives the tree that holds them.
+func (v *verifier) cut() (tlog.Tree, error) {
+	cut, err := audit.ReadCut(v.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return tlog.Tree{}, nil
+	case errors.Is(err, audit.ErrDamaged):
+		v.problem(BadCut, 0, "%s", err)
+		return tlog.Tree{}, nil
+	case err != nil:
+		return tlog.Tree{}, err
+	}
+	c, err := tree.CheckCut(cut, v.trust.keys()...)
+	if err == nil {
+		err = v.trust.own(c)
+	}
+	if err != nil {
+		v.problem(BadCut, int64(cut.Last.Seq), "the records up to number %d are gone, and the log's key has not signed for that: %s", cut.Last.Seq, err)
+		return tlog.Tree{}, nil
+	}
+	v.report.Removed = cut.Last.Seq
+	return c.Tree, nil
+}
+
+// covered compares an older tree with the published one.
+func (v *verifier) covered(name string, t tlog.Tree) {
+	if t.N > v.last.Tree.N {
+		v.problem(RolledBack, t.N, "%s vouches for %d records, and the published checkpoint for %d", name, t.N, v.last.Tree.N)
+		return
+	}
+	v.byTiles(name, t)
 }
 
 // published reads the newest checkpoint.

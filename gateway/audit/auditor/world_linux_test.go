@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -100,7 +101,7 @@ func (w *world) append(records ...*audit.Record) tree.Checkpoint {
 func (w *world) cut() int64 {
 	w.t.Helper()
 	log, err := audit.Open(w.path, audit.Options{Retention: time.Nanosecond, Check: time.Millisecond,
-		Seal: func(last audit.Receipt) ([]byte, error) { return w.seal(last), nil }})
+		Seal: func(last audit.Receipt) ([]byte, error) { return w.sealed(last), nil }})
 	must(w.t, err)
 	defer log.Close()
 	for log.Stats().Segments > 0 {
@@ -112,13 +113,20 @@ func (w *world) cut() int64 {
 	return int64(c.Last.Seq)
 }
 
-// seal is the proof of a record, as the daemon has it for what goes.
-func (w *world) seal(last audit.Receipt) []byte {
+// sealed is what the daemon's key has signed for the last record that goes.
+func (w *world) sealed(last audit.Receipt) []byte {
 	c, err := tree.DirOf(w.path).Checkpoint(w.trust().Log...)
 	must(w.t, err)
 	proof, err := tree.DirOf(w.path).Proof(c, last.Seq)
 	must(w.t, err)
-	return []byte(proof)
+	r, err := audit.OpenReader(w.path, last.Seq)
+	must(w.t, err)
+	defer r.Close()
+	line, err := r.Next()
+	must(w.t, err)
+	b, err := json.Marshal(tree.Receipt{Record: string(line.Text), Proof: proof})
+	must(w.t, err)
+	return b
 }
 
 // keep is a copy of everything as it is now.

@@ -124,8 +124,20 @@ func (p *Publisher) loadEdge() (*Edge, error) {
 		}
 		lost = errors.New("their root is another one")
 	}
+	if edge, err := Build(p.path, want.N, p.ended); err != nil {
+		return nil, damaged(errors.Join(lost, err), "the tiles are not those of the last checkpoint, and cannot be made from the log")
+	} else if got, err := edge.Tree(); err != nil || got != want {
+		return nil, inconsistent("the first %d records give the root %s, and the last checkpoint has %s", want.N, got.Hash, want.Hash)
+	}
+	return p.rebuild(want.N) // only now: tiles that the log does not give are evidence
+}
+
+func (p *Publisher) ended(tlog.Tile, []byte) error { return p.ctx.Err() }
+
+// rebuild makes the tiles anew from the log.
+func (p *Publisher) rebuild(size int64) (*Edge, error) {
 	var list []filled
-	edge, err := Build(p.path, want.N, func(t tlog.Tile, data []byte) error {
+	edge, err := Build(p.path, size, func(t tlog.Tile, data []byte) error {
 		if list = append(list, filled{t, data}); len(list) < keep {
 			return p.ctx.Err()
 		}
@@ -134,10 +146,7 @@ func (p *Publisher) loadEdge() (*Edge, error) {
 		return err
 	})
 	if err != nil {
-		return nil, damaged(errors.Join(lost, err), "the tiles are not those of the last checkpoint, and cannot be made from the log")
-	}
-	if got, err := edge.Tree(); err != nil || got != want {
-		return nil, inconsistent("the first %d records give the root %s, and the last checkpoint has %s", want.N, got.Hash, want.Hash)
+		return nil, err
 	}
 	return edge, p.disk.writeTiles(append(list, edge.unfilled()...))
 }

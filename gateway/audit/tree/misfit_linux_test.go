@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/hsmgate/hsmgate/gateway/audit"
 )
 
@@ -230,13 +232,24 @@ func TestSeal(t *testing.T) {
 	last := w.log.Head()
 	text, err := p.Seal(last)
 	must(t, err)
-	r, err := audit.OpenReader(w.path, last.Seq)
-	must(t, err)
-	defer r.Close()
-	l, err := r.Next()
-	must(t, err)
-	if seq, c, err := VerifyProof(string(l.Text), string(text), w.keys()...); err != nil || seq != last.Seq || c.Tree.N < 300 {
-		t.Fatal(seq, c, err)
+	if c, err := CheckCut(audit.Cut{Last: last, Signed: text}, w.keys()...); err != nil || c.Tree.N < 300 {
+		t.Fatal(c, err)
+	}
+	other := newWorld(t)
+	for name, c := range map[string]struct {
+		cut  audit.Cut
+		keys []note.Verifier
+		text string
+	}{
+		"nothing signed": {audit.Cut{Last: last, Signed: []byte("no signature")}, w.keys(), "no receipt"},
+		"another key":    {audit.Cut{Last: last, Signed: text}, other.keys(), "not signed by a key that is known here"},
+		"another number": {audit.Cut{Last: audit.Receipt{Seq: 299, Hash: last.Hash}, Signed: text}, w.keys(), "the cut names record 299"},
+		"another hash":   {audit.Cut{Last: audit.Receipt{Seq: 300, Hash: strings.Repeat("0", 64)}, Signed: text}, w.keys(), "the cut names record 300:000"},
+		"another record": {audit.Cut{Last: last, Signed: bytes.Replace(text, []byte("Sign"), []byte("Song"), 1)}, w.keys(), "does not lead from this record"},
+	} {
+		if _, err := CheckCut(c.cut, c.keys...); err == nil || !strings.Contains(err.Error(), c.text) {
+			t.Error(name, err)
+		}
 	}
 	last.Hash = strings.Repeat("0", 64)
 	if _, err := p.Seal(last); !errors.Is(err, ErrInconsistent) {
@@ -244,5 +257,43 @@ func TestSeal(t *testing.T) {
 	}
 	if _, err := p.Seal(audit.Receipt{Seq: 301}); err == nil {
 		t.Fatal("a record that is not there is sealed")
+	}
+}
+
+// Tiles that do not give the root of the last checkpoint are evidence as long as the log does not give it either: they
+// stay as they are, and it is asked for ever less often.
+func TestTilesOfAnotherLogStay(t *testing.T) {
+	w := newWorld(t)
+	p := w.start(w.options())
+	w.add(keep*width + 600)
+	w.covered()
+	must(t, w.stop())
+	before, err := os.ReadFile(p.Dir().path("tile/0/000"))
+	must(t, err)
+	rewrite(t, w, keep*width+700)
+	must(t, os.RemoveAll(p.Dir().path("tile/0/066.p")))
+	o := w.options()
+	o.Interval = time.Millisecond
+	p = w.start(o)
+	for p.Stats().Failures < 3 {
+		time.Sleep(time.Millisecond)
+	}
+	after, err := os.ReadFile(p.Dir().path("tile/0/000"))
+	must(t, err)
+	if err := p.Stats().Err; !errors.Is(err, ErrInconsistent) || !bytes.Equal(before, after) {
+		t.Fatalf("the tiles of the old log are there: %v; %v", bytes.Equal(before, after), err)
+	}
+}
+
+func TestPauses(t *testing.T) {
+	lost, pause := inconsistent("it does not fit"), time.Second
+	for range 20 {
+		pause = pauseAfter(lost, pause, time.Second)
+	}
+	if first := pauseAfter(lost, 0, time.Second); first != time.Second || pause != maxPause {
+		t.Fatal(first, pause)
+	}
+	if p := pauseAfter(errors.New("the disk fails"), maxPause, time.Second); p != time.Second {
+		t.Fatal(p)
 	}
 }

@@ -122,7 +122,7 @@ func (p *Publisher) sign(text []byte) (sig []byte, err error) {
 // error leaves is taken up in the same way.
 func (p *Publisher) run() {
 	defer close(p.done)
-	for {
+	for pause := time.Duration(0); ; {
 		err := p.load()
 		if err == nil {
 			err = p.follow()
@@ -134,12 +134,24 @@ func (p *Publisher) run() {
 			return
 		}
 		p.state.failed(err, p.opts.OnState)
+		pause = pauseAfter(err, pause, 5*p.opts.Interval)
 		select {
-		case <-time.After(5 * p.opts.Interval):
+		case <-time.After(pause):
 		case <-p.ctx.Done():
 			return
 		}
 	}
+}
+
+// maxPause bounds the time between two tries to take up a tree that does not fit, each of which may read the whole log.
+const maxPause = time.Minute
+
+// pauseAfter is how long nothing is tried after an error, given how long it was before it.
+func pauseAfter(err error, before, least time.Duration) time.Duration {
+	if errors.Is(err, ErrInconsistent) || errors.Is(err, ErrDamaged) {
+		return min(max(2*before, least), max(least, maxPause))
+	}
+	return least
 }
 
 // follow takes records and publishes, until the log is closed or something fails.

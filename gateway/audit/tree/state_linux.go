@@ -142,10 +142,13 @@ func (p *Publisher) Receipt(ctx context.Context, of audit.Receipt) (Receipt, err
 	return Receipt{Record: string(line.Text), Proof: proof}, err
 }
 
-// Seal gives the proof for the last one of records that are to be removed from the log.
+// Seal gives the receipt of the last one of records that are to be removed from the log, as CheckCut reads it.
 func (p *Publisher) Seal(last audit.Receipt) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
 	r, err := p.Receipt(ctx, last)
-	return []byte(r.Proof), err
+	if err != nil {
+		return nil, err
+	}
+	return r.seal()
 }
