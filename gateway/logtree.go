@@ -64,7 +64,7 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 		return nil, fmt.Errorf("the name of the log %q is that of the daemon %q, whose tree is not here: set another one as audit.origin, or put the folder of the tree back", origin, keys[0].Instance)
 	}
 	if len(keys) == 0 || !keys[0].RetiredAt.IsZero() {
-		if err := s.makeLogKey(ctx, origin); err != nil {
+		if err := s.logKeyTries.do(s.now(), func() error { return s.makeLogKey(ctx, origin) }); err != nil {
 			return nil, fmt.Errorf("the key that signs checkpoints cannot be made: %w", err)
 		}
 		keys = s.store.LogKeys(origin)

@@ -75,6 +75,7 @@ type Service struct {
 	token          *hsm.Token
 	audit          *audit.Log
 	treeConfig     Tree
+	logKeyTries    tries // of whoever starts the tree: Start, then the rounds
 	tree           atomic.Pointer[logTree]
 	log            *zap.Logger
 	metrics        *metrics
