@@ -50,16 +50,17 @@ func newLogged(t *testing.T, signer crypto.Signer, n int) *logged {
 	defer log.Close()
 	p, err := tree.Start(log, path, tree.Options{Origin: origin, Keys: []string{key}, Interval: 20 * time.Millisecond, Sign: l.sign})
 	must(t, err)
-	for i := range n {
-		_, err := log.Append(t.Context(), l.signature(i+1))
+	records := make([]audit.Receipt, n)
+	for i := range records {
+		records[i], err = log.Append(t.Context(), l.signature(i+1))
 		must(t, err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = p.Wait(ctx, uint64(n))
 	must(t, err)
-	for i := range n {
-		r, err := p.Receipt(ctx, uint64(i+1))
+	for _, record := range records {
+		r, err := p.Receipt(ctx, record)
 		must(t, err)
 		l.receipt = append(l.receipt, r)
 	}
