@@ -36,8 +36,8 @@ type logTree struct {
 	err error
 }
 
-// noTree is the error of a gateway without one.
-var noTree = errors.New("this gateway keeps no tree of its audit log")
+// errNoTree is the error of a gateway without one.
+var errNoTree = errors.New("this gateway keeps no tree of its audit log")
 
 // startTree begins to keep the tree. What hinders it hinders nothing else: it is told, and tried again.
 func (s *Service) startTree(ctx context.Context) {
@@ -184,7 +184,7 @@ func (s *Service) treeError() error {
 func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
 	t := s.tree.Load()
 	if t.Publisher == nil {
-		return nil, errors.Join(noTree, t.err)
+		return nil, errors.Join(errNoTree, t.err)
 	}
 	return t.Seal(last)
 }
@@ -207,7 +207,7 @@ func (s *Service) treePart() Part {
 // EndTree publishes a checkpoint of all records and ends the tree. It comes after the last call, and before the log is
 // closed.
 func (s *Service) EndTree(ctx context.Context) error {
-	t := s.tree.Swap(&logTree{err: noTree})
+	t := s.tree.Swap(&logTree{err: errNoTree})
 	if t.Publisher == nil {
 		return nil
 	}

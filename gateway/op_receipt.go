@@ -17,7 +17,7 @@ import (
 func (s *Service) receiptReady() *api.Error {
 	cause := s.treeError()
 	if cause == nil && s.tree.Load().Publisher == nil {
-		cause = noTree
+		cause = errNoTree
 	}
 	if cause == nil {
 		return nil
@@ -62,7 +62,7 @@ func ofCaller(line string, c *Call) bool {
 func (s *Service) receiptOf(ctx context.Context, of audit.Receipt) (*api.Receipt, error) {
 	t := s.tree.Load()
 	if t.Publisher == nil {
-		return nil, errors.Join(noTree, t.err)
+		return nil, errors.Join(errNoTree, t.err)
 	}
 	wait, cancel := context.WithTimeout(ctx, s.receiptTimeout)
 	defer cancel()
@@ -97,7 +97,7 @@ func (s *Service) recordAt(seq uint64) (audit.Line, error) {
 // GetReceipt gives the receipt of a record.
 func (s *Service) GetReceipt(ctx context.Context, _ *Call, in *api.GetReceiptRequest) (*api.GetReceiptResponse, *api.Error) {
 	if s.tree.Load().Publisher == nil {
-		return nil, s.receiptMissing(noTree)
+		return nil, s.receiptMissing(errNoTree)
 	}
 	if head := s.audit.Head().Seq; uint64(in.RecordNumber) > head {
 		return nil, api.Errorf(api.NotFound, "There is no record %d: the last one is %d.", in.RecordNumber, head)

@@ -262,7 +262,9 @@ func TestDecrypter(t *testing.T) {
 	check()
 	g.Call("POST", "/v1/keys/"+id+"/rotate", nil, nil)
 	check()
-	for name, opts := range map[string]crypto.DecrypterOpts{"nil": nil, "PKCS #1 v1.5": &rsa.PKCS1v15DecryptOptions{}, "a label": &rsa.OAEPOptions{Hash: crypto.SHA256, Label: []byte("x")},
+	//lint:ignore SA1019 it is to be refused
+	old := &rsa.PKCS1v15DecryptOptions{} //nolint:staticcheck // it is to be refused
+	for name, opts := range map[string]crypto.DecrypterOpts{"nil": nil, "PKCS #1 v1.5": old, "a label": &rsa.OAEPOptions{Hash: crypto.SHA256, Label: []byte("x")},
 		"SHA-512": &rsa.OAEPOptions{Hash: crypto.SHA512}, "two hashes": &rsa.OAEPOptions{Hash: crypto.SHA256, MGFHash: crypto.SHA1}} {
 		if _, err := d.Decrypt(nil, make([]byte, 256), opts); client.Code(err) != api.UnsupportedOperation {
 			t.Errorf("%s: %v", name, err)
