@@ -51,6 +51,7 @@ func (s *Service) Start(ctx context.Context) error {
 	s.doomPending(ctx)
 	s.startKeyStores(ctx)
 	s.startTree(ctx)
+	s.awaitCheckpoint(ctx)
 	s.recordLeft(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)

@@ -51,6 +51,18 @@ func (s *Service) startTree(ctx context.Context) {
 	s.tree.Store(&logTree{p, err})
 }
 
+// awaitCheckpoint has the log covered by a checkpoint before calls come, if that takes no longer than it is worth waiting
+// for: a long log whose tree is made anew takes its time.
+func (s *Service) awaitCheckpoint(ctx context.Context) {
+	p, head := s.tree.Load().Publisher, s.audit.Head()
+	if p == nil || head.Seq == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, _ = p.Wait(ctx, head.Seq) // what hinders it is told by treeState
+}
+
 func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 	origin, there, err := s.logOrigin()
 	if err != nil {
