@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestEventSources(t *testing.T) {
 		if e.EventSource != want {
 			t.Errorf("%s is of %s, want %s", op.Name, e.EventSource, want)
 		}
-		if op.Method == "GET" && !e.ReadOnly || (op.Method == "PUT" || op.Method == "DELETE") && e.ReadOnly {
+		if op.Method == http.MethodGet && !e.ReadOnly || (op.Method == http.MethodPut || op.Method == http.MethodDelete) && e.ReadOnly {
 			t.Errorf("%s %s: readOnly is %v", op.Method, op.Name, e.ReadOnly)
 		}
 	}

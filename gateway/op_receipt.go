@@ -90,7 +90,7 @@ func (s *Service) recordAt(seq uint64) (audit.Line, error) {
 	if err != nil {
 		return audit.Line{}, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	return r.Next()
 }
 

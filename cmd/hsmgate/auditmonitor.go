@@ -76,7 +76,7 @@ func (m *monitoring) run(ctx context.Context, a *app) error {
 		var alarm *auditor.Alarm
 		switch {
 		case ctx.Err() != nil:
-			return nil // asked to end
+			return nil //nolint:nilerr // asked to end
 		case errors.As(err, &alarm):
 			return m.alarm(a, alarm)
 		case err != nil && m.once:

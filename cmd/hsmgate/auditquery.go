@@ -86,7 +86,7 @@ func (v *auditQuery) run() error {
 	if err != nil {
 		return brokenLog(err)
 	}
-	defer x.Close()
+	defer func() { _ = x.Close() }() // read only
 	bar.end()
 	if err := x.Unkept(); err != nil {
 		warn("the index cannot be written, so that each question reads the whole log: %s", err)

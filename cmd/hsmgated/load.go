@@ -161,6 +161,8 @@ func (c *Config) check() error {
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
 	c.Audit.checkWitnesses(wrong)
+	c.checkLog(wrong)
+	c.checkBounds(wrong)
 	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check(), c.checkSinks())
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
@@ -177,6 +179,17 @@ func (c *Config) check() error {
 	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
 		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
 	}
+	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
+		wrong("rotation.overlap is not negative")
+	}
+	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
+		wrong("first_administrator.env_file: the file for the credentials is missing")
+	}
+	return errors.Join(problems...)
+}
+
+// checkLog looks at the settings of the audit log.
+func (c *Config) checkLog(wrong func(string, ...any)) {
 	if c.Audit.SegmentSize < minSegment || c.Audit.SegmentAge < time.Minute || c.Audit.Retention < 0 {
 		wrong("audit: segment_size is %d at least, segment_age 1m, and retention is not negative", minSegment)
 	}
@@ -188,9 +201,10 @@ func (c *Config) check() error {
 			wrong("audit.origin: %v", err)
 		}
 	}
-	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
-		wrong("rotation.overlap is not negative")
-	}
+}
+
+// checkBounds looks at what is bounded: quotas, limits, and how long things are kept.
+func (c *Config) checkBounds(wrong func(string, ...any)) {
 	if text := c.Watch.Check(); text != "" {
 		wrong("watch: %s", text)
 	}
@@ -217,10 +231,6 @@ func (c *Config) check() error {
 	if c.Idempotency.PerPrincipal < 0 {
 		wrong("idempotency.per_principal is not negative; 0 is the default")
 	}
-	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
-		wrong("first_administrator.env_file: the file for the credentials is missing")
-	}
-	return errors.Join(problems...)
 }
 
 func (c *Config) checkRegions(wrong func(string, ...any)) {

@@ -82,7 +82,7 @@ func (l *Log) Follow(ctx context.Context, after uint64, deliver func([]Line) err
 // ended tells an end that was wanted from one that was not.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, ErrNotDurable) {
-		return nil
+		return nil //nolint:nilerr // wanted
 	}
 	return err
 }

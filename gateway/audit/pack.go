@@ -79,7 +79,7 @@ func (p packIndex) encode() []byte {
 	b = fmt.Appendf(b, "end %010d ", len(b)+packEnd)
 	b = fmt.Appendf(b, "%s\n", hashOf(b))
 	head := binary.LittleEndian.AppendUint32(nil, packSkip)
-	head = binary.LittleEndian.AppendUint32(head, uint32(len(b))) //nolint:gosec // bounded by the size of a segment
+	head = binary.LittleEndian.AppendUint32(head, uint32(len(b)))
 	return append(head, b...)
 }
 

@@ -110,7 +110,7 @@ func TestFollowGivesEachDurableRecordOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	fail := false
 	l := open(t, path, Options{Retry: time.Millisecond, fault: func(s step) failure {
-		if fail = s == stepSync && rand.IntN(4) == 0; fail { //nolint:gosec // no secret
+		if fail = s == stepSync && rand.IntN(4) == 0; fail {
 			return failure{err: errors.New("a test's"), part: 1}
 		}
 		return failure{}

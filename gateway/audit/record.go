@@ -135,16 +135,7 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendPairs(b, `,"encryptionContext":`, r.EncryptionContext)
 	b = appendPairs(b, `,"sourceEncryptionContext":`, r.SourceContext)
 	b = appendPairs(b, `,"signingContext":`, r.SigningContext)
-	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
-	b = appendText(b, `,"artifactVersion":"`, r.ArtifactVersion)
-	b = appendText(b, `,"artifactDigest":"`, r.ArtifactDigest)
-	b = appendText(b, `,"artifactRepository":"`, r.ArtifactRepo)
-	b = appendText(b, `,"artifactCommit":"`, r.ArtifactCommit)
-	b = appendText(b, `,"artifactRun":"`, r.ArtifactRun)
-	b = appendText(b, `,"provenRepository":"`, r.ProvenRepo)
-	b = appendText(b, `,"provenCommit":"`, r.ProvenCommit)
-	b = appendText(b, `,"provenRun":"`, r.ProvenRun)
-	b = appendText(b, `,"provenWorkflow":"`, r.ProvenWorkflow)
+	b = appendArtifact(b, r)
 	b = appendText(b, `,"idempotencyKey":"`, r.IdempotencyKey)
 	b = appendText(b, `,"alertId":"`, r.AlertID)
 	b = appendText(b, `,"alertRule":"`, r.AlertRule)
@@ -158,6 +149,20 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"sourceReason":"`, r.SourceReason)
 	b = appendInt(b, `,"latencyMicros":`, r.LatencyMicros)
 	return append(b, '}')
+}
+
+// appendArtifact appends what is signed: as the caller states it, and as its identity token proves it.
+func appendArtifact(b []byte, r *Record) []byte {
+	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
+	b = appendText(b, `,"artifactVersion":"`, r.ArtifactVersion)
+	b = appendText(b, `,"artifactDigest":"`, r.ArtifactDigest)
+	b = appendText(b, `,"artifactRepository":"`, r.ArtifactRepo)
+	b = appendText(b, `,"artifactCommit":"`, r.ArtifactCommit)
+	b = appendText(b, `,"artifactRun":"`, r.ArtifactRun)
+	b = appendText(b, `,"provenRepository":"`, r.ProvenRepo)
+	b = appendText(b, `,"provenCommit":"`, r.ProvenCommit)
+	b = appendText(b, `,"provenRun":"`, r.ProvenRun)
+	return appendText(b, `,"provenWorkflow":"`, r.ProvenWorkflow)
 }
 
 func appendInt(b []byte, name string, n int64) []byte {

@@ -72,7 +72,7 @@ func (u *unpacker) frame(i int) error {
 	}
 	u.bad(i)
 	if err != nil {
-		plain = bytes.Repeat([]byte("\n"), int(u.index.lastOf(i)-f.first)+1) //nolint:gosec // at most frameLines
+		plain = bytes.Repeat([]byte("\n"), int(u.index.lastOf(i)-f.first)+1)
 	}
 	u.plain, u.rest = plain, plain
 	return nil

@@ -31,7 +31,7 @@ func VerifyFile(path string, o VerifyOptions) (r Report, err error) {
 			break
 		}
 	}
-	return r, nil
+	return r, nil //nolint:nilerr // a cut that cannot be read is in the report
 }
 
 func verifyOnce(path string, o VerifyOptions) (Report, error) {

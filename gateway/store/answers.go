@@ -65,7 +65,7 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 			result, err := tx.ExecContext(ctx, `INSERT INTO answers (principal, key_arn, idempotency_key, request, signature, version, instance, after, record, created_at)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT (principal, key_arn, idempotency_key) DO UPDATE SET request = excluded.request, signature = excluded.signature,
 				version = excluded.version, instance = excluded.instance, after = excluded.after, record = '', created_at = excluded.created_at WHERE answers.created_at < ? AND answers.record <> ''`,
-				a.Principal, a.KeyARN, a.IdempotencyKey, a.Request, a.Signature, a.Version, a.Instance, int64(a.After), a.CreatedAt.UnixMicro(), since.UnixMicro()) //nolint:gosec // G115: a number of records
+				a.Principal, a.KeyARN, a.IdempotencyKey, a.Request, a.Signature, a.Version, a.Instance, int64(a.After), a.CreatedAt.UnixMicro(), since.UnixMicro())
 			if err != nil {
 				return nil, err
 			}
@@ -170,7 +170,7 @@ func (s *Store) forgetAnswers(ctx context.Context, query string, args ...any) er
 			return nil
 		}
 		err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-			result, err := tx.ExecContext(ctx, "DELETE FROM answers WHERE record <> '' AND (principal, key_arn, idempotency_key) IN ("+query+")", args...)
+			result, err := tx.ExecContext(ctx, "DELETE FROM answers WHERE record <> '' AND (principal, key_arn, idempotency_key) IN ("+query+")", args...) //nolint:gosec // G202: query is made of constants
 			if err == nil {
 				removed, err = result.RowsAffected()
 			}

@@ -74,7 +74,7 @@ func (f *File) remember(c tree.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	h, err := os.OpenFile(f.Path+historySuffix, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	h, err := os.OpenFile(f.Path+historySuffix, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644) //nolint:gosec // G302: checkpoints are for everybody
 	if err != nil {
 		return err
 	}

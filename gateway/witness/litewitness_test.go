@@ -61,7 +61,7 @@ func startLitewitness(t *testing.T, logKey string) *Witness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	install := exec.Command("go", "install", litewitness)
 	install.Dir, install.Env = dir, append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	if out, err := install.CombinedOutput(); bytes.Contains(out, []byte("reading http")) || bytes.Contains(out, []byte("dial tcp")) {

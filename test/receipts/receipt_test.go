@@ -166,11 +166,11 @@ func TestTampered(t *testing.T) {
 		l, other := newLogged(t, signer, 5), newLogged(t, signer, 5)
 		stranger := newLogged(t, signers(t)[name], 5)
 		r := l.receipt[3]
-		with := func(old, new string) tree.Receipt { // in the record or the proof
-			if !strings.Contains(r.Record+r.Proof, old) {
-				t.Fatalf("%q is not there", old)
+		with := func(from, to string) tree.Receipt { // in the record or the proof
+			if !strings.Contains(r.Record+r.Proof, from) {
+				t.Fatalf("%q is not there", from)
 			}
-			return tree.Receipt{Record: strings.Replace(r.Record, old, new, 1), Proof: strings.Replace(r.Proof, old, new, 1)}
+			return tree.Receipt{Record: strings.Replace(r.Record, from, to, 1), Proof: strings.Replace(r.Proof, from, to, 1)}
 		}
 		hashLine := strings.Split(r.Proof, "\n")[2]
 		for what, c := range map[string]struct {

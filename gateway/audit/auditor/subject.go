@@ -83,7 +83,7 @@ func (s *Subject) Find(path string) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	found, missing := Found{}, ErrNoRecord
 	for {
 		line, err := r.Next()

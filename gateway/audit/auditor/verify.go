@@ -133,7 +133,7 @@ func (v *verifier) run() error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	for {
 		line, err := r.Next()
 		if errors.Is(err, io.EOF) {

@@ -185,15 +185,15 @@ func must(t *testing.T, err error) {
 }
 
 // change changes the first occurrence of a byte string of a file; an empty one is its byte in the middle.
-func change(t *testing.T, path, old, new string) {
+func change(t *testing.T, path, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	must(t, err)
-	if old == "" {
+	if from == "" {
 		data[len(data)/2] ^= 1
 	} else {
-		at := indexOf(t, string(data), old)
-		data = append(append(append([]byte{}, data[:at]...), new...), data[at+len(old):]...)
+		at := indexOf(t, string(data), from)
+		data = append(append(append([]byte{}, data[:at]...), to...), data[at+len(from):]...)
 	}
 	must(t, os.WriteFile(path, data, 0o600))
 }

@@ -76,11 +76,11 @@ func (c *compiled) text(text string, is func(string) func(string) bool, columns 
 	if text == "" {
 		return
 	}
-	var any condition
+	var some condition
 	for _, i := range columns {
-		any = append(any, term{column: i, holds: is(text)})
+		some = append(some, term{column: i, holds: is(text)})
 	}
-	c.conditions = append(c.conditions, any)
+	c.conditions = append(c.conditions, some)
 }
 
 // sum adds a condition: one of the columns is one of the texts.
@@ -92,11 +92,11 @@ func (c *compiled) sum(texts []string, columns ...int) {
 	for _, text := range texts {
 		sums = append(sums, sumOf(text))
 	}
-	var any condition
+	var some condition
 	for _, i := range columns {
-		any = append(any, term{column: i, holds: func(text string) bool { return slices.Contains(texts, text) }, sums: sums})
+		some = append(some, term{column: i, holds: func(text string) bool { return slices.Contains(texts, text) }, sums: sums})
 	}
-	c.conditions = append(c.conditions, any)
+	c.conditions = append(c.conditions, some)
 }
 
 // key adds the condition that a record is about a key: the one of its call, the one that ReEncrypt decrypts with, or the one that the caller named.
@@ -158,8 +158,8 @@ func (c *compiled) during(t time.Time) bool {
 }
 
 func (c *compiled) all(holds func(term) bool) bool {
-	for _, any := range c.conditions {
-		if !slices.ContainsFunc(any, holds) {
+	for _, some := range c.conditions {
+		if !slices.ContainsFunc(some, holds) {
 			return false
 		}
 	}

@@ -88,11 +88,11 @@ func (s *sealed) candidates(c *compiled) (mask []bool, none bool, err error) {
 		fill(s.some, false)
 		found := false
 		for _, t := range condition {
-			any, err := s.term(t)
+			hit, err := s.term(t)
 			if err != nil {
 				return nil, false, err
 			}
-			found = found || any
+			found = found || hit
 		}
 		if !found {
 			return nil, true, nil
@@ -139,12 +139,12 @@ func (s *sealed) during(c *compiled) (none bool, err error) {
 }
 
 // term adds to s.some the records for which a term may hold.
-func (s *sealed) term(t term) (any bool, err error) {
+func (s *sealed) term(t term) (hit bool, err error) {
 	if columns[t.column].hashed {
 		return s.hashes(t)
 	}
-	texts, any, err := s.texts(t)
-	if err != nil || !any {
+	texts, hit, err := s.texts(t)
+	if err != nil || !hit {
 		return false, err
 	}
 	width := widthOf(texts)
@@ -168,7 +168,7 @@ func (s *sealed) term(t term) (any bool, err error) {
 }
 
 // texts reads the list of a column into s.hits: for which codes the term may hold, and whether there is one.
-func (s *sealed) texts(t term) (count int, any bool, err error) {
+func (s *sealed) texts(t term) (count int, hit bool, err error) {
 	b, err := s.part(listPart(t.column))
 	if err != nil {
 		return 0, false, err
@@ -190,13 +190,13 @@ func (s *sealed) texts(t term) (count int, any bool, err error) {
 			return 0, false, errBroken
 		}
 		s.hits[code] = whole > maxName || t.holds(string(b[:size]))
-		any = any || s.hits[code]
+		hit = hit || s.hits[code]
 		b = b[size:]
 	}
-	return int(n), any, nil
+	return int(n), hit, nil
 }
 
-func (s *sealed) hashes(t term) (any bool, err error) {
+func (s *sealed) hashes(t term) (hit bool, err error) {
 	b, err := s.rows(codesPart(t.column), 4)
 	if err != nil {
 		return false, err
@@ -204,9 +204,9 @@ func (s *sealed) hashes(t term) (any bool, err error) {
 	for _, sum := range t.sums {
 		for i := range s.some {
 			if binary.BigEndian.Uint32(b[4*i:]) == sum {
-				s.some[i], any = true, true
+				s.some[i], hit = true, true
 			}
 		}
 	}
-	return any, nil
+	return hit, nil
 }

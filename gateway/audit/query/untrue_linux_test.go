@@ -92,7 +92,7 @@ func forge(t testing.TB, path, dir string, first uint64, change func(line *audit
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.close()
+	defer func() { _ = l.close() }() // read only
 	b := newBuilder(small)
 	for seq := first; seq < first+small; seq++ {
 		line, err := l.line(seq)

@@ -22,7 +22,7 @@ func Build(path string, size int64, each func(t tlog.Tile, data []byte) error) (
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	for e.size < size {
 		line, err := r.Next()
 		if errors.Is(err, io.EOF) {

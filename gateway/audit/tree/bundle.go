@@ -26,7 +26,7 @@ func Bundle(path string, t tlog.Tile) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	var b []byte
 	for next < end {
 		line, err := r.Next()

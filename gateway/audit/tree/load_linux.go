@@ -171,7 +171,7 @@ func (p *Publisher) compare() error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	for {
 		line, err := r.Next()
 		switch {

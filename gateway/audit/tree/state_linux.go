@@ -127,7 +127,7 @@ func (p *Publisher) Receipt(ctx context.Context, of audit.Receipt) (Receipt, err
 	if err != nil {
 		return Receipt{}, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	line, err := r.Next()
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%s ends before record %d", p.path, of.Seq)
