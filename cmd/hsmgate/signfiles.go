@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/mattn/go-isatty"
@@ -26,11 +28,11 @@ const (
 
 // signedFile is the result of one file.
 type signedFile struct {
-	File   string
-	Format string `json:",omitempty"`
-	Output string `json:",omitempty"` // where the signature is: the file itself, or one beside it
-	Status string
-	Error  string `json:",omitempty"`
+	File    string
+	Format  string   `json:",omitempty"`
+	Outputs []string `json:",omitempty"` // where the signature is: the file itself, or files beside it
+	Status  string
+	Error   string `json:",omitempty"`
 
 	err error
 }
@@ -81,10 +83,7 @@ func (s *signer) file(ctx context.Context, name string, r *signedFile) error {
 			return err
 		}
 	}
-	r.Format, r.Output = f.Name, s.output
-	if r.Output == "" {
-		r.Output = name + f.Ending
-	}
+	r.Format = f.Name
 	key, err := s.key(f)
 	if err != nil {
 		return err
@@ -92,22 +91,46 @@ func (s *signer) file(ctx context.Context, name string, r *signedFile) error {
 	if err := f.Suits(key); err != nil {
 		return &usageError{err}
 	}
+	for ; f != nil; f = f.Also {
+		if err := s.signature(ctx, f, key, in, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signature makes one signature of a file, or finds that it is there.
+func (s *signer) signature(ctx context.Context, f *format.Format, key *format.Key, in *os.File, r *signedFile) error {
+	output := s.output
+	if output == "" {
+		output = outputOf(f, in.Name())
+	}
+	r.Outputs = append(r.Outputs, output)
 	switch {
-	case s.output == "" && alreadySigned(f, key, in, r.Output):
-		r.Status = statusSkipped
+	case s.output == "" && alreadySigned(f, key, in, output):
+		if r.Status == "" {
+			r.Status = statusSkipped
+		}
 	case s.dryRun:
 		r.Status = statusWould
 	default:
 		r.Status = statusSigned
-		return writeWhole(r.Output, func(out io.Writer) error { return f.Sign(ctx, key, in, out) })
+		return writeWhole(output, func(out io.Writer) error { return f.Sign(ctx, key, in, out) })
 	}
 	return nil
+}
+
+func outputOf(f *format.Format, artifact string) string {
+	if f.Output == nil {
+		return artifact
+	}
+	return f.Output(artifact)
 }
 
 // alreadySigned says whether the signature is there and is this key's over this file.
 func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string) bool {
 	t := &format.Trust{Keys: []crypto.PublicKey{key.Public()}, Namespace: key.Namespace}
-	if f.Ending == "" {
+	if f.Output == nil {
 		return f.Verify(t, in, nil) == nil
 	}
 	signature, err := os.Open(output)
@@ -192,8 +215,8 @@ func (r *signReport) add(f signedFile) {
 		if r.total > 1 {
 			fmt.Fprintf(os.Stderr, "hsmgate: %s: %s\n", f.File, f.Error)
 		}
-	case f.Output != "-":
-		fmt.Fprintf(os.Stdout, "%s: %s (%s) %s\n", f.File, f.Status, f.Format, f.Output)
+	case !slices.Equal(f.Outputs, []string{"-"}):
+		fmt.Fprintf(os.Stdout, "%s: %s (%s) %s\n", f.File, f.Status, f.Format, strings.Join(f.Outputs, " "))
 	}
 	r.draw()
 }

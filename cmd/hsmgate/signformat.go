@@ -85,6 +85,9 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	if err != nil {
 		return err
 	}
+	if output != "" && chosen != nil && chosen.Also != nil {
+		return usagef("%s makes several files, so -o cannot name one", chosen.Name)
+	}
 	certificates, err := readCertificates(flags.certificate)
 	if err != nil {
 		return err

@@ -28,27 +28,32 @@ var Clearsign = &Format{
 		}
 		return clearsigned(k, text, out)
 	},
-	verify: func(t *Trust, in *os.File, _ io.Reader) error {
-		text, err := readText(in)
-		if err != nil {
-			return err
-		}
-		block, rest := clearsign.Decode(text)
-		switch {
-		case block == nil:
-			return ErrNotSigned
-		case len(bytes.TrimSpace(rest)) > 0 || !bytes.HasPrefix(text, []byte("-----BEGIN PGP SIGNED MESSAGE-----")):
-			return notGood("there is text outside of what is signed")
-		}
-		sig, err := readPGP(block.ArmoredSignature.Body)
-		if err != nil {
-			return err
-		}
-		if sig.SigType != packet.SigTypeText {
-			return notGood("it is an OpenPGP signature of type %#x, not of a text", uint8(sig.SigType))
-		}
-		return t.byAny(func(key crypto.PublicKey) error { return pgpVerify(key, sig, bytes.NewReader(block.Bytes)) })
-	},
+	verify: func(t *Trust, in *os.File, _ io.Reader) error { return verifyClearsigned(t, in, nil) },
+}
+
+// verifyClearsigned checks a text with its signature around it. It has to be this text, unless that is nil.
+func verifyClearsigned(t *Trust, in io.Reader, want []byte) error {
+	text, err := readText(in)
+	if err != nil {
+		return err
+	}
+	block, rest := clearsign.Decode(text)
+	switch {
+	case block == nil:
+		return ErrNotSigned
+	case len(bytes.TrimSpace(rest)) > 0 || !bytes.HasPrefix(text, []byte("-----BEGIN PGP SIGNED MESSAGE-----")):
+		return notGood("there is text outside of what is signed")
+	case want != nil && !bytes.Equal(bytes.TrimRight(block.Plaintext, "\n"), bytes.TrimRight(want, "\n")):
+		return notGood("it is of another text")
+	}
+	sig, err := readPGP(block.ArmoredSignature.Body)
+	if err != nil {
+		return err
+	}
+	if sig.SigType != packet.SigTypeText {
+		return notGood("it is an OpenPGP signature of type %#x, not of a text", uint8(sig.SigType))
+	}
+	return t.byAny(func(key crypto.PublicKey) error { return pgpVerify(key, sig, bytes.NewReader(block.Bytes)) })
 }
 
 func readText(in io.Reader) ([]byte, error) {

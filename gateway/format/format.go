@@ -24,9 +24,11 @@ type Format struct {
 	Summary string // what is signed and what checks it, on one line
 	Keys    string // the kinds of key that it takes, for people
 
-	// Ending is what a detached signature's file adds to the name of its artifact, such as ".asc". Empty is a format
-	// that puts the signature into the artifact.
-	Ending string
+	// Output gives the file of a detached signature by the name of its artifact. Nil is a format that puts the signature
+	// into the artifact.
+	Output func(artifact string) string
+	// Also is a second signature that is made with this one. Its names are those of this one.
+	Also *Format
 	// Fits says, by an artifact's name and first bytes, that this is the format its kind is signed in. Nil: it is never
 	// chosen by itself.
 	Fits func(name string, head []byte) bool
@@ -38,6 +40,11 @@ type Format struct {
 	suits  func(crypto.PublicKey) bool
 	sign   func(ctx context.Context, k *Key, in *os.File, out io.Writer) error
 	verify func(t *Trust, in *os.File, signature io.Reader) error
+}
+
+// ending makes the Output of a signature beside its artifact.
+func ending(text string) func(string) string {
+	return func(artifact string) string { return artifact + text }
 }
 
 // Key is what signs, with what formats say of it.
@@ -73,7 +80,7 @@ type Trust struct {
 }
 
 // All formats.
-var All = []*Format{Raw, OpenPGP, Clearsign, SSH, Minisign}
+var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, SSH, Minisign}
 
 var (
 	// ErrNotGood: the signature was not made over this artifact by a trusted key.

@@ -19,7 +19,7 @@ import (
 
 // Minisign is minisign's signature, of the BLAKE2b-512 of the file ("ED"), with a trusted comment.
 var Minisign = &Format{
-	Name: "minisign", Summary: "any file: a minisign signature; minisign -V", Keys: "Ed25519", Ending: ".minisig", suits: isEd25519,
+	Name: "minisign", Summary: "any file: a minisign signature; minisign -V", Keys: "Ed25519", Output: ending(".minisig"), suits: isEd25519,
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
 		sum, err := blake2(in)
 		if err != nil {

@@ -26,7 +26,7 @@ const pgpKeys = "RSA, P-256, P-384, P-521"
 
 // OpenPGP is a detached, armored signature (RFC 9580, version 4).
 var OpenPGP = &Format{
-	Name: "openpgp", Summary: "any file: a detached OpenPGP signature; gpg, gpgv, sq", Keys: pgpKeys, Ending: ".asc", Dated: true, suits: isRSAOrNIST,
+	Name: "openpgp", Summary: "any file: a detached OpenPGP signature; gpg, gpgv, sq", Keys: pgpKeys, Output: ending(".asc"), Dated: true, suits: isRSAOrNIST,
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
 		return armored(out, openpgp.SignatureType, func(w io.Writer) error {
 			sig, err := pgpSign(k, packet.SigTypeBinary, in)

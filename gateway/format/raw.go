@@ -17,7 +17,7 @@ const maxMessage = 4096
 // Raw is the signature itself and nothing else, as `openssl dgst -verify` takes it.
 var Raw = &Format{
 	Name: "raw", Summary: "any file: the signature itself (DER for ECDSA); openssl dgst", Keys: "RSA, P-256, P-384, P-521, Ed25519 (files of at most 4096 bytes)",
-	Ending: ".sig", suits: isRSANISTOrEd25519,
+	Output: ending(".sig"), suits: isRSANISTOrEd25519,
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
 		var signature []byte
 		var err error

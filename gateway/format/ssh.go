@@ -13,7 +13,7 @@ import (
 
 // SSH is the signature of `ssh-keygen -Y sign` (OpenSSH's PROTOCOL.sshsig).
 var SSH = &Format{
-	Name: "ssh", Summary: "any file: an SSH signature; ssh-keygen -Y verify", Keys: "RSA, P-256, P-384, P-521, Ed25519", Ending: ".sshsig", suits: isRSANISTOrEd25519,
+	Name: "ssh", Summary: "any file: an SSH signature; ssh-keygen -Y verify", Keys: "RSA, P-256, P-384, P-521, Ed25519", Output: ending(".sshsig"), suits: isRSANISTOrEd25519,
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
 		signer := &faithful{Signer: k.Signer}
 		s, err := ssh.NewSignerFromSigner(signer)
