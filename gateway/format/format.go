@@ -80,7 +80,7 @@ type Trust struct {
 }
 
 // All formats.
-var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, SSH, Minisign}
+var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, RPM, SSH, Minisign}
 
 var (
 	// ErrNotGood: the signature was not made over this artifact by a trusted key.
