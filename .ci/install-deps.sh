@@ -3,11 +3,11 @@
 #
 # usage: install-deps.sh run|test|compose ...
 #   run      what `make run` and `make demo` need: SoftHSM, OpenSSL and curl, C headers for cgo
-#   test     and what the tests need: other PKCS#11 modules, OpenSSL, the AWS clients, PostgreSQL
+#   test     and what the tests need: other PKCS#11 modules, OpenSSL, the AWS clients, PostgreSQL, promtool
 #   compose  and what builds stand-ins for the base images, where a Docker engine answers
 set -euo pipefail
 
-packages=()
+packages=() promtool=
 # want PACKAGE TEST...: the package is wanted when the command TEST fails.
 want() {
   local package=$1
@@ -36,8 +36,10 @@ for group in "$@"; do
     want libnss3-tools has certutil
     want postgresql lib '/usr/lib/postgresql/*/bin/initdb'
     want jq has jq
+    want rsyslog test -x /usr/sbin/rsyslogd
     want openssh-client has ssh-keygen
     want awscli has /usr/bin/aws
+    has promtool >/dev/null || promtool=wanted
     want python3-boto3 /usr/bin/python3 -c 'import boto3'
     ;;
   compose)
@@ -50,23 +52,23 @@ for group in "$@"; do
     ;;
   esac
 done
-[ ${#packages[@]} -gt 0 ] || exit 0
+[ ${#packages[@]} -gt 0 ] || [ -n "$promtool" ] || exit 0
 
-mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+[ ${#packages[@]} -eq 0 ] || mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
 if ! command -v apt-get >/dev/null; then
-  echo "install-deps: error: missing: ${packages[*]} (Debian's names), and there is no apt-get to install them" >&2
+  echo "install-deps: error: missing: ${packages[*]} ${promtool:+prometheus} (Debian's names), and there is no apt-get to install them" >&2
   exit 1
 fi
 root=()
 if [ "$(id -u)" != 0 ]; then
   command -v sudo >/dev/null || {
-    echo "install-deps: error: missing: ${packages[*]}" >&2
-    echo "install-deps: hint: run as root: apt-get install ${packages[*]}" >&2
+    echo "install-deps: error: missing: ${packages[*]} ${promtool:+prometheus}" >&2
+    echo "install-deps: hint: run as root: apt-get install ${packages[*]} ${promtool:+prometheus}" >&2
     exit 1
   }
   root=(sudo)
 fi
-echo "installing ${packages[*]}"
+echo "installing ${packages[*]} ${promtool:+promtool}"
 # The tests run PostgreSQL in folders of their own: the package need not make and start a cluster.
 if [[ " ${packages[*]} " == *" postgresql "* && ! -e /etc/postgresql-common/createcluster.conf ]]; then
   "${root[@]}" mkdir -p /etc/postgresql-common
@@ -74,13 +76,23 @@ if [[ " ${packages[*]} " == *" postgresql "* && ! -e /etc/postgresql-common/crea
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-install() {
+apt() {
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" </dev/null >"$log" 2>&1
 }
-# A stale package list fails the install, so the list is fetched first only where that happens.
-install install -y --no-install-recommends "${packages[@]}" ||
-  { install update && install install -y --no-install-recommends "${packages[@]}"; } ||
-  {
+# fetch ARGS...: apt-get. A stale package list fails the install, so the list is fetched first only where that happens.
+fetch() {
+  apt "$@" || { apt update && apt "$@"; } || {
     cat "$log" >&2
     exit 1
   }
+}
+[ ${#packages[@]} -eq 0 ] || fetch install -y --no-install-recommends "${packages[@]}"
+# Of Debian's prometheus, promtool alone: the package would start a server, and bring ten more.
+if [ -n "$promtool" ]; then
+  folder=$(mktemp -d)
+  trap 'rm -rf "$log" "$folder"' EXIT
+  cd "$folder"
+  fetch download prometheus
+  dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+  "${root[@]}" install -m 0755 usr/bin/promtool /usr/local/bin/promtool
+fi

@@ -3,13 +3,18 @@ package gateway_test
 import (
 	"crypto/sha256"
 	"crypto/sha512"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/identity/identitytest"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // stated are the members that say what a signature is for.
@@ -141,4 +146,59 @@ func TestGrantConstraintsAreForEncryption(t *testing.T) {
 	if last.SigningContext != nil || last.ArtifactName != "" {
 		t.Errorf("%+v", last)
 	}
+}
+
+// TestStatedAndProven are kept apart in the record: what the caller says of where an
+// artifact comes from, and what its identity token proves.
+func TestStatedAndProven(t *testing.T) {
+	t.Parallel()
+	commit := strings.Repeat("0a", 20)
+	issuer := identitytest.NewIssuer(t)
+	g := gatewaytest.NewWith(t, gatewaytest.Options{Providers: []identity.Provider{{
+		Name: "ci", Issuer: issuer.URL, Audiences: []string{"hsmgate"}, Rules: []identity.ClaimRule{{Role: "release", Claims: map[string]string{"plan": "release"}}}}}})
+	_, err := g.Identities.CreateRole(t.Context(), "release", policy.RoleAdministrator, nil, g.Now())
+	noError(t, err)
+	id := g.CreateKey(api.P256, api.SignVerify).KeyId
+	stated := map[string]any{"Message": []byte("m"), "SigningAlgorithm": "ECDSA_SHA_256",
+		"Artifact": api.Artifact{Name: "app", Repository: "example/other", Commit: commit, Run: "run 1"}}
+	for name, claims := range map[string]map[string]any{
+		"github": {"repository": "example/app", "sha": "c0ffee", "run_id": "7", "workflow_ref": "example/app/.github/workflows/release.yml@refs/tags/v1"},
+		"gitlab": {"project_path": "example/app", "sha": "c0ffee", "pipeline_id": "7", "ci_config_ref_uri": "gitlab.example.com/example/app//.gitlab-ci.yml@refs/tags/v1"},
+		"none":   {},
+	} {
+		for claim, value := range map[string]any{"iss": issuer.URL, "sub": name, "aud": "hsmgate", "exp": g.Now().Add(time.Hour).Unix(), "plan": "release"} {
+			claims[claim] = value
+		}
+		token := issuer.Token(claims)
+		var session api.AssumeRoleWithWebIdentityResponse
+		decodeTo(t, g.Send(token, "POST", "/v1/sessions", nil), &session)
+		for _, bearer := range []string{token, session.BearerToken} {
+			decodeTo(t, g.Send(bearer, "POST", "/v1/keys/"+id+"/sign", stated), &struct{}{})
+			r := g.Records()[len(g.Records())-1]
+			if r.ArtifactRepo != "example/other" || r.ArtifactCommit != commit || r.ArtifactRun != "run 1" {
+				t.Errorf("%s, stated: %+v", name, r)
+			}
+			want := [4]string{}
+			if name != "none" {
+				want = [4]string{"example/app", "c0ffee", "7", fmt.Sprint(claims["workflow_ref"])}
+			}
+			if name == "gitlab" {
+				want[3] = fmt.Sprint(claims["ci_config_ref_uri"])
+			}
+			if got := [4]string{r.ProvenRepo, r.ProvenCommit, r.ProvenRun, r.ProvenWorkflow}; got != want {
+				t.Errorf("%s, proven: %q, want %q", name, got, want)
+			}
+		}
+	}
+	for name, value := range map[string]string{"Repository": "a\nb", "Commit": "main", "Run": strings.Repeat("x", 257)} {
+		refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+id+"/sign", map[string]any{"Message": []byte("m"), "SigningAlgorithm": "ECDSA_SHA_256",
+			"Artifact": map[string]any{name: value}}), 400, api.Validation)
+	}
+	a := newAsked(t, gatewaytest.Options{})
+	a.attach(a.user, "packages", statement("Allow", "", "kms:Sign", `{"StringEquals":{"hsmgate:ArtifactRepository":"example/app","hsmgate:ArtifactCommit":"`+commit+`","hsmgate:ArtifactRun":"7"}}`))
+	with := func(run string) map[string]any {
+		return map[string]any{"Artifact": api.Artifact{Repository: "example/app", Commit: commit, Run: run}}
+	}
+	a.allowed("as stated", a.signWith(a.user, a.signing, with("7")), "policy/packages/1")
+	a.denied("another run", a.signWith(a.user, a.signing, with("8")), "because no identity-based policy allows the kms:Sign action")
 }

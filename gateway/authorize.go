@@ -19,6 +19,9 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	if batch, ok := in.(*api.SignBatchRequest); ok {
 		return s.authorizeBatch(c, batch)
 	}
+	if receipt, ok := in.(*api.GetReceiptRequest); ok {
+		return s.authorizeReceipt(c, receipt)
+	}
 	target, aboutKey := in.(interface{ KeyRef() string })
 	if !aboutKey {
 		return s.decide(c, question{action: c.op.permission, resource: "*"})

@@ -20,7 +20,7 @@ func TestAvailableKeys(t *testing.T) {
 	s := referenceService(t)
 	key, _ := s.store.Key(testNames.Region, ownKey)
 	seen := make(map[string]bool)
-	for _, op := range slices.Concat([]*Op{GetMetrics}, Ops, STS) {
+	for _, op := range slices.Concat([]*Op{GetMetrics, ReadLog}, Ops, STS) {
 		if op.open {
 			continue
 		}

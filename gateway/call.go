@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
@@ -43,19 +44,21 @@ type Call struct {
 	// badToken is what is wrong with the grant tokens, which only who may make the
 	// call is told.
 	badToken *api.Error
-	source   *Call  // of ReEncrypt: the same call, about the key that decrypts
-	whole    *Call  // of such a source: the call that it is a part of
-	items    []item // of SignBatch; see authorizeBatch
-	counted  string // id of the grant that allows the call, a use of which is to be taken; see takeUse
-	free     bool   // a dry run, which takes none, although it uses the key
+	source   *Call       // of ReEncrypt: the same call, about the key that decrypts
+	whole    *Call       // of such a source: the call that it is a part of
+	items    []item      // of SignBatch; see authorizeBatch
+	once     *repeatable // of Sign with an idempotency key
+	counted  string      // id of the grant that allows the call, a use of which is to be taken; see takeUse
+	free     bool        // a dry run, which takes none, although it uses the key
 	// Of a call that is explained and not made: when it comes, and who is told of each
 	// decision.
 	at        time.Time
 	explained func(question, policy.Request, policy.Decision)
 
+	span   trace.Span // nil where calls are not traced
 	record audit.Record
 	undo   func() // takes back what was made when its record could not be kept
-	unlock func() // ends the call's right to change; see Op.changes
+	unlock func() // see release and Op.changes
 }
 
 // undoBy sets how the change that the call made is taken back when its record
@@ -80,14 +83,19 @@ func (c *Call) undoBy(s *Service, change func(context.Context) error) {
 func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *api.Error) (any, *api.Error) {
 	start := time.Now()
 	c.op = op
+	ctx = s.startSpan(ctx, c, start)
 	ctx = hsm.WithCaller(ctx, policy.Sharer(c.Principal.ARN)) // callers take turns at the token
 	defer func() {
-		if c.unlock != nil {
-			c.unlock()
-		}
+		c.release()
+		c.letRepeat()
 	}()
 	out, err := s.attempt(ctx, c, decode)
-	if err = s.finish(ctx, c, start, err); err != nil {
+	if err = s.finish(ctx, c, start, err); err == nil {
+		err = s.withReceipt(ctx, c, out)
+	}
+	if err != nil {
+		c.release()
+		holdDenial(ctx, start, err)
 		if plain, ok := out.(wiper); ok {
 			plain.Wipe()
 		}
@@ -99,6 +107,14 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 	return out, nil
 }
 
+// release ends the call's right to change.
+func (c *Call) release() {
+	if c.unlock != nil {
+		c.unlock()
+		c.unlock = nil
+	}
+}
+
 // wiper is what holds a plaintext that is to be cleared when it was used.
 type wiper interface{ Wipe() }
 
@@ -108,7 +124,8 @@ func (s *Service) Reject(ctx context.Context, c *Call, name string, err *api.Err
 	if over := s.limits.call(c, s.now); over != nil {
 		err = over
 	}
-	return s.finish(ctx, c, time.Now(), err)
+	start := time.Now()
+	return s.finish(s.startSpan(ctx, c, start), c, start, err)
 }
 
 // attempt performs the call. A panic is an internal error and is recorded like
@@ -163,8 +180,11 @@ func (s *Service) perform(ctx context.Context, c *Call, decode func(in any) *api
 		s.changes.Lock()
 		c.unlock = s.changes.Unlock
 	}
-	if err := s.authorize(c, in); err != nil {
-		return nil, err
+	decided := s.step(ctx, "decide")
+	denied := s.authorize(c, in)
+	decided()
+	if denied != nil {
+		return nil, denied
 	}
 	if c.badToken != nil {
 		return nil, c.badToken
@@ -214,21 +234,26 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 	// The caller may be gone; what was done is recorded all the same.
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.auditTimeout)
 	defer cancel()
-	if lost := s.append(wait, c, start, err); lost != nil {
+	appended := s.step(ctx, "audit append")
+	lost := s.append(wait, c, start, err)
+	appended()
+	if lost != nil {
 		if c.undo != nil {
 			c.undo()
 		}
 		err = notRecorded(lost)
 		r.Outcome, r.ErrorCode = string(api.Failed), string(err.Code)
 	}
-	if err == nil && c.op.tracked && c.key != nil {
+	if err == nil && c.op.tracked && c.key != nil && !c.repeats() {
 		s.uses.note(c.key, r.KeyARN, c, s.now())
 		if from := c.source; from != nil {
 			s.uses.note(from.key, from.record.KeyARN, c, s.now())
 		}
 	}
 	s.logCall(c, err)
-	s.metrics.observe(c.op, api.Outcome(r.Outcome), time.Since(start))
+	c.endSpan(err)
+	now := time.Now()
+	s.metrics.observe(c, err, now.Sub(start), now)
 	return err
 }
 
@@ -251,6 +276,12 @@ func (s *Service) append(ctx context.Context, c *Call, start time.Time, err *api
 	if c.items != nil {
 		return s.appendItems(ctx, c, start, err)
 	}
+	if s.recordedBefore(c, err) {
+		return nil
+	}
 	c.Receipt, lost = s.audit.Append(ctx, &c.record)
+	if lost == nil && err == nil {
+		s.noteRecord(c)
+	}
 	return lost
 }

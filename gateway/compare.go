@@ -50,12 +50,36 @@ func Compare(ctx context.Context, s *store.Store, name string, token *hsm.Token)
 			}
 		}
 	}
+	if name == DefaultToken {
+		differences = append(differences, compareLogKeys(s, held, known)...)
+	}
 	for _, o := range objects {
 		if !known[string(o.ID)] {
 			differences = append(differences, Difference{false, fmt.Sprintf("the token's private key %q with CKA_ID %x is not in the store", o.Label, o.ID)})
 		}
 	}
 	return differences, nil
+}
+
+// compareLogKeys looks for the keys that sign checkpoints. One that has been retired may be gone.
+func compareLogKeys(s *store.Store, held map[string]hsm.Object, known map[string]bool) (differences []Difference) {
+	newest := make(map[string]int)
+	for _, k := range s.AllLogKeys() {
+		known[string(k.ObjectID)] = true
+		newest[k.Origin] = max(newest[k.Origin], k.Number)
+	}
+	for _, k := range s.AllLogKeys() {
+		if k.Number < newest[k.Origin] || !k.RetiredAt.IsZero() {
+			continue
+		}
+		switch o, ok := held[string(k.ObjectID)]; {
+		case !ok:
+			differences = append(differences, Difference{true, fmt.Sprintf("the key of the log %s: the token has no private key with CKA_ID %x; without it there are no checkpoints: restore the token, or 'hsmgated audit rotate-key'", k.Origin, k.ObjectID)})
+		case !o.Protected:
+			differences = append(differences, Difference{true, fmt.Sprintf("the key of the log %s: the token's private key with CKA_ID %x is not used: %s", k.Origin, k.ObjectID, o.Why)})
+		}
+	}
+	return differences
 }
 
 // passing are the object ids of keys that are being made or destroyed, whose

@@ -86,3 +86,14 @@ func (s *Service) Buckets() (n int) {
 	}
 	return n
 }
+
+// KeepTree begins to keep the tree of the audit log, as Start does.
+func (s *Service) KeepTree(ctx context.Context) { s.startTree(ctx) }
+
+// HoldReceipts lets no receipt come in time.
+func (s *Service) HoldReceipts(hold bool) {
+	s.receiptTimeout = s.auditTimeout
+	if hold {
+		s.receiptTimeout = 1
+	}
+}

@@ -147,6 +147,7 @@ func (s *Service) settle(ctx context.Context, ks *keyStore) {
 		return
 	}
 	ks.failed.Store(nil)
+	s.observeToken(ks.name, t)
 	ks.token.Store(t)
 	s.log.Info("a key store is connected", zap.String("token", ks.name))
 	if err := s.report(ctx, ks.name, t); err != nil {

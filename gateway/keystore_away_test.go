@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/hsm"
@@ -81,8 +82,8 @@ func TestKeyStoreAway(t *testing.T) {
 		return a.Status == 503 && a.Code() == string(api.KeyUnavailable) && a.Header.Get("Retry-After") != ""
 	})
 	comes(t, g, "second", "FAILED NETWORK_ERRORS")
-	if err := g.Service.Ready(); err != nil {
-		t.Errorf("the gateway is not ready: %v", err)
+	if r := g.Service.Readiness(); r.Status != gateway.StatusReady {
+		t.Errorf("the gateway is not ready: %+v", r)
 	}
 	sign(t, g, own.KeyId, message)
 	if m := describe(t, g, key.KeyId); m.KeyState != api.Enabled {

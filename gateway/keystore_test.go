@@ -289,8 +289,8 @@ func TestKeyStorePINRefused(t *testing.T) {
 	if got := connections(t, g)["second"]; got != "FAILED INVALID_CREDENTIALS" {
 		t.Fatalf("it was tried again: %s", got)
 	}
-	if err := g.Service.Ready(); err != nil {
-		t.Errorf("the gateway is not ready: %v", err)
+	if r := g.Service.Readiness(); r.Status != gateway.StatusReady {
+		t.Errorf("the gateway is not ready: %+v", r)
 	}
 	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys", api.CreateKeyRequest{KeySpec: api.P256, KeyUsage: api.SignVerify, CustomKeyStoreId: "second"}), 409, api.CustomKeyStoreInvalidState)
 	a := connect(t, g, "connect", "second")

@@ -47,6 +47,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	s.doomPending(ctx)
 	s.startKeyStores(ctx)
+	s.startTree(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
 	s.dropRules(ctx)
@@ -115,6 +116,7 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 			}
 		case <-tick.C:
 			s.limits.tidy(s.now())
+			s.metrics.tidy(time.Now())
 			if s.able(false) == nil {
 				s.round(ctx)
 			}
@@ -147,7 +149,9 @@ func (s *Service) round(ctx context.Context) {
 	s.rotateDue(ctx)
 	s.dropRules(ctx)
 	s.forgetApprovals(ctx)
+	s.forgetAnswers(ctx)
 	s.forgetStrangers()
+	s.startTree(ctx)
 }
 
 // destroyDue makes a tombstone of each key whose date has come, which nobody
@@ -324,51 +328,6 @@ func (s *Service) forgetStrangers() {
 			s.forgetObject(id)
 		}
 	}
-}
-
-// NotReady says why calls are not served. What may be told to anybody; Cause is
-// for the log.
-type NotReady struct {
-	What  string
-	Cause error
-}
-
-func (e *NotReady) Error() string { return e.What + ": " + e.Cause.Error() }
-
-// Unwrap returns the cause.
-func (e *NotReady) Unwrap() error { return e.Cause }
-
-// readyTimeout is how long the token may take to say that it is there.
-const readyTimeout = 2 * time.Second
-
-// Ready is nil when a call that uses a key would be served now: the audit log
-// takes records, the database is followed or has been until lately, and the token
-// answers. However many ask, the token is
-// asked once at a time, since anybody may ask.
-func (s *Service) Ready() *NotReady {
-	answer, _, _ := s.asking.Do("ready", func() (any, error) {
-		err := s.ask()
-		if err != nil {
-			s.log.Warn("not ready", zap.Error(err)) // strangers read the answer, so the whole reason is only here
-		}
-		return err, nil
-	})
-	return answer.(*NotReady)
-}
-
-func (s *Service) ask() *NotReady {
-	if err := s.audit.Ready(); err != nil {
-		return &NotReady{"the audit log takes no records", err}
-	}
-	if err := s.store.Ready(); err != nil && s.store.Stale() >= s.staleLimit {
-		return &NotReady{"the database cannot be read", err}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
-	defer cancel()
-	if err := s.token.Ready(ctx); err != nil {
-		return &NotReady{"the token does not answer", err}
-	}
-	return nil
 }
 
 // hungAfter is how long a call may be stuck inside the module before the

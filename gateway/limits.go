@@ -10,7 +10,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
-	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 // Limits bound how fast callers may call one daemon. A limit that is left out is
@@ -116,11 +115,7 @@ func (l *limiter) call(c *Call, now func() time.Time) *api.Error {
 		return nil
 	}
 	at := now()
-	of := policy.Sharer(c.Principal.ARN)
-	if of == "" && c.workload != nil { // proven to be for a role, of which there is no session
-		of = c.workload.sharer
-	}
-	if err := l.principal.take(of, at); err != nil {
+	if err := l.principal.take(c.sharer(), at); err != nil {
 		return err
 	}
 	return l.gateway.take("", at)

@@ -73,6 +73,9 @@ func (s *Service) logCall(c *Call, err *api.Error) {
 	if r.Algorithm != "" {
 		fields = append(fields, zap.String("algorithm", r.Algorithm))
 	}
+	if id := c.traceID(); id != "" {
+		fields = append(fields, zap.String("traceId", id))
+	}
 	if r.ApprovalID != "" {
 		fields = append(fields, zap.String("approvalId", r.ApprovalID))
 	}

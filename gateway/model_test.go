@@ -24,6 +24,7 @@ var beyond = map[string]string{
 	"SourceKeyVersion": "the same of the key that decrypted",
 	"SigningContext":   "what a signature is for: the AWS face refuses it",
 	"Artifact":         "the same",
+	"IdempotencyKey":   "makes a repeat give the same signature: the same",
 	"ExpiresAt":        "when a grant ends: the AWS face refuses it in requests",
 	"Uses":             "how many a grant has: the same",
 	"UsesLeft":         "how many are left: AWS clients ignore it",

@@ -134,7 +134,7 @@ func opFor(action string) *Op {
 	if op, ok := OpNamed(name); ok && (op.permission == action || action == reEncryptFrom.permission) {
 		return op
 	}
-	for _, op := range append([]*Op{GetMetrics}, STS...) {
+	for _, op := range append([]*Op{GetMetrics, ReadLog}, STS...) {
 		if action == op.permission {
 			return op
 		}

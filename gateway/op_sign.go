@@ -20,39 +20,75 @@ const muSize = 64
 // hashed first.
 const maxMessage = 4096
 
+// signable is what the token is asked to sign.
+type signable struct {
+	mechanism hsm.SignMechanism
+	input     []byte // a digest, or the message
+}
+
 // Sign signs in the token. The token layer checks the signature against the
 // key's public key before it hands it out.
 func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.SignResponse, *api.Error) {
-	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
+	what, err := s.signable(c, in)
+	if err != nil {
 		return nil, err
+	}
+	if in.IdempotencyKey == "" || in.DryRun {
+		return s.signature(ctx, c, in, what)
+	}
+	only := []*repeatable{newRepeatable(c, in, what.input)}
+	s.findAnswers(ctx, only)
+	if s.unanswered(only) {
+		out, err := s.signature(ctx, c, in, what)
+		if err != nil {
+			return nil, err
+		}
+		only[0].made(s, out)
+		s.keepAnswers(ctx, only)
+	}
+	return only[0].answer(in)
+}
+
+// signable checks what is to be signed and names it in the record.
+func (s *Service) signable(c *Call, in *api.SignRequest) (what signable, err *api.Error) {
+	if err := s.checkUsage(c, c.key, api.SignVerify); err != nil {
+		return what, err
+	}
+	if in.Receipt {
+		if err := s.receiptReady(); err != nil {
+			return what, err
+		}
 	}
 	if in.SigningAlgorithm == "" { // only with a body: the key's first algorithm
 		in.SigningAlgorithm = signingAlgorithms[api.KeySpec(c.key.Spec)][0]
 	}
 	if err := s.prepare(c, in.SigningAlgorithm, in.MessageType); err != nil {
-		return nil, err
+		return what, err
 	}
-	input, err := signInput(in)
-	if err != nil {
-		return nil, err
+	if what.input, err = signInput(in); err != nil {
+		return what, err
 	}
-	mechanism := mechanismFor(in.SigningAlgorithm, in.MessageType)
-	c.record.Digest = digestOf(mechanism, input)
+	what.mechanism = mechanismFor(in.SigningAlgorithm, in.MessageType)
+	c.record.Digest = digestOf(what.mechanism, what.input)
 	if in.Body != nil {
-		if err := s.again(c); err != nil {
-			return nil, err
-		}
+		return what, s.again(c)
 	}
+	return what, nil
+}
+
+// signature has the token sign, at the cost of an approval and of the use of a grant
+// where these are asked for.
+func (s *Service) signature(ctx context.Context, c *Call, in *api.SignRequest, what signable) (*api.SignResponse, *api.Error) {
 	token, key, err := s.currentPair(c)
 	if err != nil {
 		return nil, err
 	}
 	if in.DryRun {
-		if cause := token.SupportsSign(hsm.KeySpec(c.key.Spec), mechanism); cause != nil {
+		if cause := token.SupportsSign(hsm.KeySpec(c.key.Spec), what.mechanism); cause != nil {
 			return nil, s.tokenError(c, cause)
 		}
 	}
-	if err := s.spendApproval(ctx, c, in, approvedAs(in, input, c.record.Digest)); err != nil {
+	if err := s.spendApproval(ctx, c, in, approvedAs(in, what.input, c.record.Digest)); err != nil {
 		return nil, err
 	}
 	if in.DryRun {
@@ -61,13 +97,22 @@ func (s *Service) Sign(ctx context.Context, c *Call, in *api.SignRequest) (*api.
 	if err := s.takeUse(ctx, c); err != nil {
 		return nil, err
 	}
-	signature, cause := token.Sign(ctx, key, mechanism, input)
+	signature, cause := token.Sign(ctx, key, what.mechanism, what.input)
 	if cause != nil {
 		return nil, s.tokenError(c, cause)
 	}
+	return c.signed(in, signature, c.record.KeyVersion), nil
+}
+
+// signed names a signature in the record, and is the answer with it.
+func (c *Call) signed(in *api.SignRequest, signature []byte, version int) *api.SignResponse {
+	c.record.SignatureHash, c.record.KeyVersion = hashOfSignature(signature), version
+	return &api.SignResponse{KeyId: c.record.KeyARN, Signature: signature, SigningAlgorithm: in.SigningAlgorithm, KeyVersion: version}
+}
+
+func hashOfSignature(signature []byte) string {
 	sum := sha256.Sum256(signature)
-	c.record.SignatureHash = named(crypto.SHA256, sum[:])
-	return &api.SignResponse{KeyId: c.record.KeyARN, Signature: signature, SigningAlgorithm: in.SigningAlgorithm, KeyVersion: c.record.KeyVersion}, nil
+	return named(crypto.SHA256, sum[:])
 }
 
 // Verify checks a signature with the public key, outside the token. A bad
@@ -82,8 +127,7 @@ func (s *Service) Verify(_ context.Context, c *Call, in *api.VerifyRequest) (*ap
 	}
 	mechanism := mechanismFor(in.SigningAlgorithm, in.MessageType)
 	c.record.Digest = digestOf(mechanism, input)
-	sum := sha256.Sum256(in.Signature)
-	c.record.SignatureHash = named(crypto.SHA256, sum[:])
+	c.record.SignatureHash = hashOfSignature(in.Signature)
 	versions, err := s.candidates(c, in.KeyVersion)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 type item struct {
 	call Call
 	in   api.SignRequest
+	what signable
 	out  *api.SignResponse
 	err  *api.Error
 	took time.Duration
@@ -96,7 +97,13 @@ func failedAlike(items []item) *api.Error {
 // signature; but where the token is away, the others are not tried.
 func (s *Service) SignBatch(ctx context.Context, c *Call, _ *api.SignBatchRequest) (*api.SignBatchResponse, *api.Error) {
 	s.limitItems(c)
+	repeats := s.prepareItems(ctx, c)
 	s.signItems(ctx, c)
+	s.keepAnswers(ctx, repeats)
+	for _, r := range repeats {
+		it := &c.items[r.item]
+		it.out, it.err = r.answer(&it.in)
+	}
 	if err := failedAlike(c.items); err != nil {
 		return nil, err
 	}
@@ -128,6 +135,33 @@ func (s *Service) limitItems(c *Call) {
 	}
 }
 
+// prepareItems checks what is to be signed, and finds the answers that are kept of items
+// with an idempotency key, which are returned.
+func (s *Service) prepareItems(ctx context.Context, c *Call) (repeats []*repeatable) {
+	used := make(map[string]int)
+	for i := range c.items {
+		it := &c.items[i]
+		if it.err != nil {
+			continue
+		}
+		if it.what, it.err = s.signable(&it.call, &it.in); it.err != nil || it.in.IdempotencyKey == "" || it.in.DryRun {
+			continue
+		}
+		if other, twice := used[it.in.IdempotencyKey]; twice {
+			it.err = api.Errorf(api.Validation, "The idempotency key is that of item %d, too. Each item has one of its own.", other+1)
+			continue
+		}
+		used[it.in.IdempotencyKey] = i
+		r := newRepeatable(&it.call, &it.in, it.what.input)
+		r.item = i
+		repeats = append(repeats, r)
+	}
+	if len(repeats) > 0 {
+		s.findAnswers(ctx, repeats)
+	}
+	return repeats
+}
+
 // signItems signs with as many items at a time as the token has sessions. They are calls
 // of one principal, so others have their turns between them.
 func (s *Service) signItems(ctx context.Context, c *Call) {
@@ -145,15 +179,19 @@ func (s *Service) signItems(ctx context.Context, c *Call) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(c.items)); i = next.Add(1) - 1 {
 				it := &c.items[i]
-				if it.err != nil {
-					continue
-				}
-				if it.err = away.Load(); it.err != nil {
+				if it.err != nil || it.call.once != nil && !it.call.once.open() {
 					continue
 				}
 				begun := time.Now()
-				it.out, it.err = s.signItem(ctx, it)
+				if it.err = away.Load(); it.err == nil {
+					it.out, it.err = s.signItem(ctx, it)
+				}
 				it.took = time.Since(begun)
+				if once := it.call.once; once != nil && it.err == nil {
+					once.made(s, it.out)
+				} else if once != nil {
+					once.err = it.err
+				}
 				if it.err != nil && (it.err.Code == api.KeyUnavailable || it.err.Code == api.DependencyTimeout) {
 					away.Store(it.err)
 				}
@@ -170,13 +208,14 @@ func (s *Service) signItem(ctx context.Context, it *item) (out *api.SignResponse
 			out, err = nil, internal(it.call.RequestID, fmt.Errorf("panic: %v", p))
 		}
 	}()
-	return s.Sign(ctx, &it.call, &it.in)
+	return s.signature(ctx, &it.call, &it.in, it.what)
 }
 
 // appendItems makes a record of each item durable, with one wait for all of them. If
 // that fails, no signature leaves.
 func (s *Service) appendItems(ctx context.Context, c *Call, start time.Time, err *api.Error) error {
-	records := make([]*audit.Record, len(c.items))
+	var records []*audit.Record
+	var recorded []*Call
 	for i := range c.items {
 		it := &c.items[i]
 		if it.err == nil && it.out == nil { // the batch came to its end before
@@ -186,16 +225,20 @@ func (s *Service) appendItems(ctx context.Context, c *Call, start time.Time, err
 		if it.took > 0 {
 			it.call.record.LatencyMicros = it.took.Microseconds()
 		}
-		records[i] = &it.call.record
+		if !s.recordedBefore(&it.call, it.err) {
+			records, recorded = append(records, &it.call.record), append(recorded, &it.call)
+		}
 	}
 	receipts, lost := s.audit.AppendAll(ctx, records)
 	if lost != nil {
 		return lost
 	}
-	for i, r := range receipts {
-		c.items[i].call.Receipt = r
+	for i, call := range recorded {
+		if call.Receipt = receipts[i]; call.record.ErrorCode == "" {
+			s.noteRecord(call)
+		}
 	}
-	c.Receipt = receipts[len(receipts)-1]
+	c.Receipt = c.items[len(c.items)-1].call.Receipt
 	return nil
 }
 

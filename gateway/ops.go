@@ -100,6 +100,8 @@ var Ops = []*Op{
 	op("RetireGrant", "POST", "/v1/grants/retire", anyState, (*Service).RetireGrant).changing(),
 	op("ListRetirableGrants", "GET", "/v1/grants", anyState, (*Service).ListRetirableGrants).reading(),
 	op("ExplainAccess", "POST", "/v1/explain-access", anyState, (*Service).ExplainAccess).beyond(explainAccess).reading(),
+	op("GetUsage", "GET", "/v1/usage", anyState, (*Service).GetUsage).beyond("hsmgate:GetUsage").reading(),
+	op("GetReceipt", "GET", "/v1/log/receipt", anyState, (*Service).GetReceipt).beyond("hsmgate:GetReceipt").reading(),
 	op("CreateAccessKey", "POST", "/v1/access-keys", anyState, (*Service).CreateAccessKey).beyond("hsmgate:CreateAccessKey").changing(),
 	op("ListAccessKeys", "GET", "/v1/access-keys", anyState, (*Service).ListAccessKeys).beyond("hsmgate:ListAccessKeys").reading(),
 	op("UpdateAccessKey", "POST", "/v1/access-keys/update", anyState, (*Service).UpdateAccessKey).beyond("hsmgate:UpdateAccessKey").changing(),

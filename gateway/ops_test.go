@@ -44,6 +44,8 @@ var placeExamples = map[string]example{
 	"ReplicateKey":             {good: map[string]any{"ReplicaRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
 	"UpdatePrimaryRegion":      {good: map[string]any{"PrimaryRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
 	"ExplainAccess":            {good: map[string]any{"Principal": "nobody", "Action": "kms:ListKeys"}, bad: `{}`},
+	"GetUsage":                 {bad: "?Hours=673"},
+	"GetReceipt":               {query: "?RecordNumber=1", bad: "?RecordNumber=0"},
 	"CreateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreName": "x"}, bad: `{}`, refused: api.UnsupportedOperation},
 	"DescribeCustomKeyStores":  {bad: "?Limit=0"},
 	"UpdateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreId": "on"}, bad: `{}`, refused: api.UnsupportedOperation},
@@ -194,6 +196,7 @@ func newParts(t *testing.T) *parts {
 	token := hsmtest.NewToken(t)
 	g := gatewaytest.NewWith(t, gatewaytest.Options{
 		Regions: []string{"eu-west-1", "eu-west-2"}, KeyStores: map[string]hsm.Config{"on": token, "off": token},
+		Tree:     &gateway.Tree{Origin: "log.example.com/ops"},
 		Quotas:   gateway.Quotas{AccessKeysPerUser: 10_000},
 		Rotation: gateway.Rotation{Overlap: -1}, // so that a key can be rotated twice
 	})

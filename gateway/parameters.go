@@ -13,6 +13,7 @@ func (s *Service) parameters(c *Call) policy.Parameters {
 		p.SigningContext = in.SigningContext
 		if a := in.Artifact; a != nil {
 			p.ArtifactName, p.ArtifactVersion, p.ArtifactDigest = a.Name, a.Version, a.Digest
+			p.ArtifactRepository, p.ArtifactCommit, p.ArtifactRun = a.Repository, a.Commit, a.Run
 		}
 		return p
 	case *api.VerifyRequest:

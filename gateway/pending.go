@@ -53,7 +53,7 @@ func (s *Service) settlePending(ctx context.Context) {
 var errInUse = errors.New("a key names it as its material, so it is not destroyed: an operator has to look at it")
 
 func (s *Service) inUse(objectID []byte) bool {
-	return slices.ContainsFunc(s.store.AllKeys(), func(k *store.Key) bool {
+	return slices.ContainsFunc(s.store.AllLogKeys(), func(k *store.LogKey) bool { return bytes.Equal(k.ObjectID, objectID) }) || slices.ContainsFunc(s.store.AllKeys(), func(k *store.Key) bool {
 		return slices.ContainsFunc(k.Versions, func(v store.Version) bool { return bytes.Equal(v.ObjectID, objectID) })
 	})
 }

@@ -93,7 +93,7 @@ func TestReEncryptNeedsBothKeys(t *testing.T) {
 	last := func(code api.Code) {
 		t.Helper()
 		records := g.Records()
-		if r := records[len(records)-1]; r.Operation != "ReEncrypt" || r.SourceKeyARN != from.Arn || !strings.HasSuffix(r.Resource, to.KeyId) || r.ErrorCode != string(code) || r.Reason == "" {
+		if r := records[len(records)-1]; r.Operation != "ReEncrypt" || r.SourceKeyARN != from.Arn || !strings.HasSuffix(r.Resource, to.KeyId) || r.ErrorCode != string(code) || r.Reason == "" || r.SourceReason == "" {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -59,10 +59,12 @@ func (c *Call) recordContext(in any) {
 		c.record.EncryptionContext = bound.Context()
 	}
 	if sign, ok := in.(*api.SignRequest); ok {
-		c.record.SigningContext = sign.SigningContext
+		c.record.SigningContext, c.record.IdempotencyKey = sign.SigningContext, sign.IdempotencyKey
 		if a := sign.Artifact; a != nil {
 			c.record.ArtifactName, c.record.ArtifactVersion, c.record.ArtifactDigest = a.Name, a.Version, a.Digest
+			c.record.ArtifactRepo, c.record.ArtifactCommit, c.record.ArtifactRun = a.Repository, a.Commit, a.Run
 		}
+		c.recordProven()
 	}
 }
 
@@ -73,6 +75,7 @@ func (c *Call) recordSource() {
 	}
 	from := &c.source.record
 	c.record.SourceKeyARN, c.record.SourceVersion, c.record.SourceContext = from.KeyARN, from.KeyVersion, from.EncryptionContext
+	c.record.SourceReason = from.Reason
 	if from.KeyARN == "" {
 		c.record.SourceKeyARN = from.Resource
 	}

@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
@@ -13,6 +15,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -26,8 +29,11 @@ type Config struct {
 	Store   *store.Store
 	Token   *hsm.Token
 	Audit   *audit.Log
+	Tree    Tree // over the records of Audit
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
+	// Series bound what the metrics tell apart. The zero value has the defaults.
+	Series Series
 	// KeyStores are further tokens by name, which Start opens: the custom key
 	// stores of AWS KMS. Default none.
 	KeyStores map[string]hsm.Config
@@ -48,42 +54,56 @@ type Config struct {
 	Quotas Quotas
 	// Limits bound how fast callers may call. The zero value bounds nothing.
 	Limits Limits
+	// Idempotency says how answers to requests with an idempotency key are kept.
+	Idempotency Idempotency
 	// StaleLimit is how long calls that only read memory and use the token are
 	// served while the database is away. Default 0: not at all.
 	StaleLimit time.Duration
+	// Watch says how the log is watched for unusual patterns; see [Service.Watch].
+	Watch watch.Settings
+	// Tracer makes spans of calls. Default none.
+	Tracer trace.Tracer
 	// Now is the clock of key states and deletions. Default time.Now.
 	Now func() time.Time
 }
 
 // Service performs the operations of [Ops].
 type Service struct {
-	name         string
-	names        Names
-	store        *store.Store
-	token        *hsm.Token
-	audit        *audit.Log
-	log          *zap.Logger
-	metrics      *metrics
-	auditTimeout time.Duration
-	rotation     Rotation
-	imports      Imports
-	quotas       Quotas
-	limits       limiter
-	identities   *identity.Identities
-	sessions     Sessions
-	staleLimit   time.Duration
-	now          func() time.Time
-	uses         lastUses
-	counted      *useCounter         // encryptions that were set aside
-	making       *semaphore.Weighted // of RSA keys, which keeps a processor busy
-	keys         sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
-	changes      sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
-	creating     sync.Map            // ids of keys whose creation is under way here
-	atWork       sync.Map            // ids of pending objects that are being made here
-	asking       singleflight.Group  // of Ready
-	regions      []string            // that are served, the home region first
-	keyStores    map[string]*keyStore
-	retries      map[string]retry // what is to be done -> when to try again; of Start and Run alone
+	name           string
+	names          Names
+	store          *store.Store
+	token          *hsm.Token
+	audit          *audit.Log
+	treeConfig     Tree
+	tree           atomic.Pointer[logTree]
+	log            *zap.Logger
+	metrics        *metrics
+	tracer         trace.Tracer // nil: calls are not traced
+	auditTimeout   time.Duration
+	receiptTimeout time.Duration // how long a receipt is waited for
+	rotation       Rotation
+	imports        Imports
+	quotas         Quotas
+	idempotency    Idempotency
+	once           *once
+	limits         limiter
+	identities     *identity.Identities
+	sessions       Sessions
+	staleLimit     time.Duration
+	now            func() time.Time
+	uses           lastUses
+	counted        *useCounter         // encryptions that were set aside
+	making         *semaphore.Weighted // of RSA keys, which keeps a processor busy
+	keys           sync.Map            // object id -> *hsm.Key or *hsm.Secret, which cache their handles
+	changes        sync.Mutex          // held by one call that changes a key's state or an alias; see Op.changes
+	creating       sync.Map            // ids of keys whose creation is under way here
+	atWork         sync.Map            // ids of pending objects that are being made here
+	asking         singleflight.Group  // of Readiness
+	parts          []func() Part       // of Readiness, beside its own
+	watching       *watching           // nil: switched off
+	regions        []string            // that are served, the home region first
+	keyStores      map[string]*keyStore
+	retries        map[string]retry // what is to be done -> when to try again; of Start and Run alone
 
 	followers     sync.WaitGroup // those who open and close key stores
 	stopFollowing context.CancelFunc
@@ -104,16 +124,27 @@ func New(c Config) *Service {
 		c.Sessions.MaxDuration = time.Hour
 	}
 	s := &Service{
-		identities: c.Identities, sessions: c.Sessions,
+		identities: c.Identities, sessions: c.Sessions, tracer: c.Tracer,
 		rotation: c.Rotation, imports: c.Imports, name: c.Name,
 		names: c.Names, store: c.Store, token: c.Token, audit: c.Audit, log: c.Log,
 		auditTimeout: c.AuditTimeout, staleLimit: c.StaleLimit, quotas: c.Quotas.withDefaults(), limits: newLimiter(c.Limits), now: c.Now,
 		retries: make(map[string]retry),
 		counted: newUseCounter(c.Store), making: semaphore.NewWeighted(maxMaking),
 	}
+	s.idempotency = c.Idempotency.withDefaults()
+	s.once = newOnce(c.Store, s.keptSince)
+	s.treeConfig, s.receiptTimeout = c.Tree, c.AuditTimeout
+	s.tree.Store(&logTree{})
+	if c.Tree.Path != "" {
+		s.AddPart(s.treePart)
+	}
 	s.regions = append([]string{c.Names.Region}, c.Regions...)
 	s.keyStores = newKeyStores(c.KeyStores, c.Token)
-	s.metrics = newMetrics(c.Metrics, s)
+	s.metrics = newMetrics(c.Metrics, s, c.Series)
+	s.observeToken(DefaultToken, s.token)
+	if !c.Watch.Off {
+		s.watching = newWatching(c.Watch, c.Metrics, s)
+	}
 	s.audit.GatherWhile(func() bool { return s.token.Waiting() > 0 })
 	return s
 }

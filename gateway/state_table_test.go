@@ -86,7 +86,7 @@ var notYet []string
 // withoutState are operations that are about no key.
 var withoutState = []string{
 	"ConnectCustomKeyStore", "CreateCustomKeyStore", "CreateKey", "DeleteCustomKeyStore", "DescribeCustomKeyStores",
-	"DisconnectCustomKeyStore", "ExplainAccess", "GenerateRandom", "ListKeys", "ListRetirableGrants", "UpdateCustomKeyStore",
+	"DisconnectCustomKeyStore", "ExplainAccess", "GenerateRandom", "GetUsage", "ListKeys", "ListRetirableGrants", "UpdateCustomKeyStore",
 }
 
 // footnotes are the errors of the table.

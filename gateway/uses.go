@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -91,9 +92,11 @@ func (u *lastUses) of(k *store.Key, arn string, s *store.Store) *store.LastUse {
 	return last
 }
 
-// Flush writes what is known of last uses: the end of the program calls it, once
-// no call is under way.
-func (s *Service) Flush(ctx context.Context) error { return s.uses.write(ctx, s.store) }
+// Flush writes what is known of last uses, and of the records of kept answers: the end
+// of the program calls it, once no call is under way.
+func (s *Service) Flush(ctx context.Context) error {
+	return errors.Join(s.uses.write(ctx, s.store), s.once.flush())
+}
 
 // GetKeyLastUsage tells when a key was last used with success.
 func (s *Service) GetKeyLastUsage(_ context.Context, c *Call, _ *api.GetKeyLastUsageRequest) (*api.GetKeyLastUsageResponse, *api.Error) {

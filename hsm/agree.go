@@ -32,6 +32,7 @@ func (t *Token) Agree(ctx context.Context, k *Key, peerSPKI []byte) ([]byte, err
 	other, runs := false, 0
 	j, b, err := t.run(ctx, "agree", k, func(j *job) {
 		other, runs = false, 0
+		j.what = callAgree
 		j.fn = func(s *session) error {
 			if runs++; runs > 1 || !j.bound.verified.Load() { // a second time in a new session: the handle may be another's by now
 				same, err := t.proveAgree(s, j.key, own)

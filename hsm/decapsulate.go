@@ -41,6 +41,7 @@ func (t *Token) Decapsulate(ctx context.Context, k *Key, ciphertext []byte) (sha
 	out, b, err := t.run(ctx, "decapsulate", k, func(j *job) {
 		other, runs = false, 0
 		j.in = append(j.in[:0], ciphertext...)
+		j.what = callDecap
 		j.fn = func(s *session) error {
 			if runs++; runs > 1 || !j.bound.verified.Load() { // a second time in a new session: the handle may be another's by now
 				same, err := k.decapsulates(func(ct []byte) ([]byte, error) { return s.decapsulate(j.key, ct) })

@@ -23,7 +23,7 @@ func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, 
 		return nil, &Error{Kind: ErrInvalid, Op: "generate", Detail: string(spec) + " is no key pair", Advice: "GenerateSecret makes it"}
 	}
 	var spki []byte // written by the worker; not touched here unless the call came to its end
-	err := t.create(ctx, id, label, func(g *generation, s *session) (err error) {
+	err := t.create(ctx, callMakePair, id, label, func(g *generation, s *session) (err error) {
 		spki, err = t.makeKey(g, s, &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted()})
 		return err
 	})
@@ -34,7 +34,7 @@ func (t *Token) Generate(ctx context.Context, spec KeySpec, use Use, id []byte, 
 }
 
 // create has a key made by the session for that; what was made for a caller that has gone meanwhile is destroyed.
-func (t *Token) create(ctx context.Context, id []byte, label string, made func(*generation, *session) error) error {
+func (t *Token) create(ctx context.Context, what string, id []byte, label string, made func(*generation, *session) error) error {
 	if len(id) == 0 || len(id) > 255 || len(label) > 255 {
 		return &Error{Kind: ErrInvalid, Op: "generate", Detail: "the CKA_ID takes 1 to 255 bytes and the label at most 255"}
 	}
@@ -44,7 +44,7 @@ func (t *Token) create(ctx context.Context, id []byte, label string, made func(*
 	}
 	undo := func(s *session) { _ = t.discard(g, s, id) } // which logs what it cannot do
 	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
-	if err := g.callUndo(ctx, g.make, l, func(s *session) error { return made(g, s) }, undo); err != nil {
+	if err := g.callUndo(ctx, g.make, what, l, func(s *session) error { return made(g, s) }, undo); err != nil {
 		return t.explain(ctx, g, "generate", err)
 	}
 	return nil
@@ -270,7 +270,7 @@ func (t *Token) Destroy(ctx context.Context, id []byte) error {
 		return &Error{Kind: ErrInvalid, Op: "destroy", Detail: "the CKA_ID is empty"}
 	}
 	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
-	err = g.call(ctx, g.make, l, func(s *session) error {
+	err = g.call(ctx, g.make, callDestroy, l, func(s *session) error {
 		e, err := s.lookUp(id)
 		if err != nil {
 			return err

@@ -92,7 +92,7 @@ func (g *generation) start() error {
 		}
 		go w.run()
 	}
-	return g.call(context.Background(), g.make, limits{g.tok.cfg.CallTimeout, 100 * g.tok.cfg.CallTimeout}, g.index.build)
+	return g.call(context.Background(), g.make, callFind, limits{g.tok.cfg.CallTimeout, 100 * g.tok.cfg.CallTimeout}, g.index.build)
 }
 
 func (g *generation) tokenInfo() (pkcs11.TokenInfo, error) {

@@ -60,7 +60,7 @@ func (t *Token) ImportAgain(ctx context.Context, wrapping *Key, how WrapAlgorith
 	}
 	i := &importer{t: t, key: b.handle, pub: pub, how: how, hash: wrapHash[how], wrapped: bytes.Clone(wrapped), memory: allowMemory, spec: spec,
 		m: template{spec: kept, use: use, id: bytes.Clone(id), label: label, token: true, omit: t.omitted(), foreign: true, keyType: t.secretType(kept)}}
-	err = t.create(ctx, id, label, func(now *generation, s *session) error {
+	err = t.create(ctx, callImport, id, label, func(now *generation, s *session) error {
 		if now != g {
 			return t.unavailable("import") // the handle of the wrapping key is of another life
 		}

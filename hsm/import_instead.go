@@ -68,7 +68,7 @@ func (t *Token) SameSecret(ctx context.Context, id []byte, spec KeySpec, check [
 	if err != nil {
 		return false, err
 	}
-	err = g.call(ctx, g.sign, t.limits(), func(s *session) error {
+	err = g.call(ctx, g.sign, callFind, t.limits(), func(s *session) error {
 		e, err := s.lookUp(x.id)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ func (t *Token) Info(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	var i Info
-	err = g.call(ctx, g.probe, t.limits(), func(s *session) (err error) {
+	err = g.call(ctx, g.probe, callInfo, t.limits(), func(s *session) (err error) {
 		i, err = s.info()
 		return err
 	})
@@ -120,7 +120,7 @@ func (t *Token) Objects(ctx context.Context) ([]Object, error) {
 	}
 	var all []Object
 	l := limits{generateTimes * t.cfg.WaitTimeout, generateTimes * t.cfg.CallTimeout}
-	err = g.call(ctx, g.make, l, func(s *session) error {
+	err = g.call(ctx, g.make, callFind, l, func(s *session) error {
 		all = []Object{}
 		for _, class := range []uint{pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_SECRET_KEY} {
 			handles, err := s.find([]*pkcs11.Attribute{pkcs11.NewAttribute(pkcs11.CKA_CLASS, class)})

@@ -22,6 +22,7 @@ type job struct {
 	bound   *binding // of the key
 	of      material // a secret key, which nothing but its check value can tell from another
 	fn      func(*session) error
+	what    string         // how fn is called in Timing; "" is the mechanism
 	undo    func(*session) // undoes what fn did when its caller has given up meanwhile
 
 	rv    uint
@@ -34,6 +35,7 @@ type job struct {
 
 	state   atomic.Int32
 	started atomic.Int64 // when it came into the token, in the clock of now()
+	ended   int64        // when it came to its end; for who has been told of that
 	done    chan struct{}
 	timer   *time.Timer
 }
@@ -68,7 +70,7 @@ var jobs = sync.Pool{New: func() any {
 func newJob(kind jobKind) *job {
 	j := jobs.Get().(*job)
 	j.kind, j.fn, j.undo, j.in, j.out = kind, nil, nil, j.in[:0], j.out[:maxOutput]
-	j.bound, j.of = nil, nil
+	j.bound, j.of, j.what = nil, nil, ""
 	j.rv, j.begun, j.over, j.crowded, j.err = 0, false, false, false, nil
 	j.state.Store(jobQueued)
 	j.started.Store(0)
@@ -111,9 +113,9 @@ func now() int64 { return int64(time.Since(epoch)) }
 // limits are the deadlines of one call.
 type limits struct{ wait, call time.Duration }
 
-// do queues the job and waits for its end: at most limits.wait until it comes into the token, at most limits.call from then, never longer
+// attempt queues the job and waits for its end: at most limits.wait until it comes into the token, at most limits.call from then, never longer
 // than ctx. On an error the job must not be used again; nil says that it ran, and rv and err say how.
-func (g *generation) do(ctx context.Context, q *queue, j *job, l limits) error {
+func (g *generation) attempt(ctx context.Context, q *queue, j *job, l limits) error {
 	select {
 	case <-g.done:
 		return g.tok.unavailable("call")
@@ -219,15 +221,15 @@ func (g *generation) crowded() error {
 	return &Error{Kind: ErrBusy, Op: "call", Detail: "the queue for the token is full", Advice: "try again shortly, or raise queue_limit and max_sessions"}
 }
 
-// call runs f with a session of the queue's workers.
-func (g *generation) call(ctx context.Context, q *queue, l limits, f func(*session) error) error {
-	return g.callUndo(ctx, q, l, f, nil)
+// call runs f with a session of the queue's workers; what names it in Timing.
+func (g *generation) call(ctx context.Context, q *queue, what string, l limits, f func(*session) error) error {
+	return g.callUndo(ctx, q, what, l, f, nil)
 }
 
 // callUndo is call; undo runs with the same session when f succeeded but the caller had given up.
-func (g *generation) callUndo(ctx context.Context, q *queue, l limits, f func(*session) error, undo func(*session)) error {
+func (g *generation) callUndo(ctx context.Context, q *queue, what string, l limits, f func(*session) error, undo func(*session)) error {
 	j := newJob(jobFunc)
-	j.fn, j.undo = f, undo
+	j.what, j.fn, j.undo = what, f, undo
 	if err := g.do(ctx, q, j, l); err != nil {
 		return err
 	}

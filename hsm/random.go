@@ -26,7 +26,7 @@ func (t *Token) Random(ctx context.Context, n int) ([]byte, error) {
 		return nil, err
 	}
 	var out []byte // written by the worker; not touched here unless the call came to its end
-	err = g.call(ctx, g.sign, t.limits(), func(s *session) (err error) {
+	err = g.call(ctx, g.sign, callRandom, t.limits(), func(s *session) (err error) {
 		out, err = s.random(n)
 		return err
 	})

@@ -61,7 +61,7 @@ func (g *generation) lockResolve(ctx context.Context) error {
 func (t *Token) seek(ctx context.Context, g *generation, k *ref) (*entry, error) {
 	var e *entry
 	id := k.id
-	err := g.call(ctx, g.sign, t.limits(), func(s *session) (err error) {
+	err := g.call(ctx, g.sign, callFind, t.limits(), func(s *session) (err error) {
 		e, err = s.lookUp(id)
 		return err
 	})
@@ -130,7 +130,7 @@ func (t *Token) searchAnew(g *generation, id []byte) {
 // compare checks that what the token has under the CKA_ID is the expected key.
 func (t *Token) compare(ctx context.Context, g *generation, m material, e *entry) error {
 	same := false
-	err := g.call(ctx, g.sign, t.limits(), func(s *session) (err error) {
+	err := g.call(ctx, g.sign, callFind, t.limits(), func(s *session) (err error) {
 		same, err = m.expect(s, e)
 		return err
 	})
@@ -172,7 +172,7 @@ func (t *Token) explain(ctx context.Context, g *generation, op string, err error
 
 // healthy asks the token now.
 func (t *Token) healthy(ctx context.Context, g *generation) error {
-	return g.call(ctx, g.probe, t.limits(), func(s *session) error { return s.healthy() })
+	return g.call(ctx, g.probe, callInfo, t.limits(), func(s *session) error { return s.healthy() })
 }
 
 func missing(id []byte) *Error {

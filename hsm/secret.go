@@ -78,7 +78,7 @@ func (t *Token) GenerateSecret(ctx context.Context, spec KeySpec, id []byte, lab
 	spec, use := t.stored(spec, kind.use)
 	m := &template{spec: spec, use: use, id: id, label: label, token: true, omit: t.omitted(), keyType: t.secretType(spec)}
 	var made []byte // written by the worker; not touched here unless the call came to its end
-	err = t.create(ctx, id, label, func(g *generation, s *session) (err error) {
+	err = t.create(ctx, callMakeSecret, id, label, func(g *generation, s *session) (err error) {
 		made, err = t.makeSecret(g, s, m)
 		return err
 	})

@@ -40,7 +40,7 @@ type keptTest struct {
 // of it for the RSA key.
 func (t *Token) selfTest(g *generation) error {
 	var name string
-	err := g.call(context.Background(), g.probe, t.limits(), func(s *session) error {
+	err := g.call(context.Background(), g.probe, callTest, t.limits(), func(s *session) error {
 		i, err := s.info()
 		name = fmt.Sprint(t.mod.path, "|", t.mod.initArgs, "|", i.Manufacturer, "|", i.Model, "|", i.Firmware, "|", i.LibraryVersion, "|", t.cfg.OmitAttributes, t.cfg.GCMIV, t.cfg.WithoutGCM)
 		return err
@@ -83,13 +83,13 @@ func (t *Token) runSelfTest(g *generation) (*selfTest, error) {
 	l := limits{selfTestLimit, selfTestLimit}
 	ec := make(chan error, 1)
 	go func() { // beside the RSA keys, which take longer than all of it
-		err := g.call(context.Background(), g.sign, l, r.curves)
+		err := g.call(context.Background(), g.sign, callTest, l, r.curves)
 		if err == nil {
-			err = g.call(context.Background(), g.sign, l, r.secrets)
+			err = g.call(context.Background(), g.sign, callTest, l, r.secrets)
 		}
 		ec <- err
 	}()
-	err := g.call(context.Background(), g.make, l, r.rsa)
+	err := g.call(context.Background(), g.make, callTest, l, r.rsa)
 	if e := <-ec; err == nil {
 		err = e
 	}

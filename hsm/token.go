@@ -27,6 +27,7 @@ type Token struct {
 	tests     atomic.Pointer[selfTest] // what the token can do
 	search    search
 	twice     atomic.Bool // the next generation is provisional
+	observer  atomic.Pointer[func(context.Context, Timing)]
 
 	kick    chan struct{} // look at the token now
 	stop    chan struct{}

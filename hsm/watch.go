@@ -66,7 +66,7 @@ func (t *Token) settle(g *generation) {
 	var still []byte
 	for _, id := range g.index.due(missingEachCheck) {
 		var e *entry
-		err := g.call(context.Background(), g.probe, t.limits(), func(s *session) (err error) {
+		err := g.call(context.Background(), g.probe, callInfo, t.limits(), func(s *session) (err error) {
 			e, err = s.lookUp(id)
 			return err
 		})

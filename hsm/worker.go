@@ -78,6 +78,7 @@ func (w *worker) serve(j *job) {
 	if classify(j.rv) == classSession {
 		w.again(j)
 	}
+	j.ended = now()
 	bad, undo := w.judge(j), j.undo // before the caller has it: then it is another's
 	if j.err != nil {
 		undo = nil

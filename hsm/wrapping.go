@@ -50,7 +50,7 @@ func (t *Token) GenerateWrapping(ctx context.Context, bits int, id []byte, label
 	}
 	m := &template{spec: spec, use: useUnwrap, id: id, label: label, token: true, omit: t.omitted(), raw: t.oaep.sha256.Load()}
 	var made []byte // written by the worker; not touched here unless the call came to its end
-	err = t.create(ctx, id, label, func(g *generation, s *session) (err error) {
+	err = t.create(ctx, callMakePair, id, label, func(g *generation, s *session) (err error) {
 		m.raw = m.raw || !s.unwrapsAES()
 		made, err = t.makeKey(g, s, m)
 		return err

@@ -32,7 +32,7 @@ import (
 // exitCodes is the end of every help text.
 const exitCodes = `Exit codes:
   0  done
-  1  the answer is no: the signature is not good, the audit log is not intact
+  1  the answer is no: the signature is not good, the audit log is not intact, no record matches
   2  wrong usage: a flag's value, a file to read that is missing, HSMGATE_URL, HSMGATE_TOKEN
   3  not authenticated, or not allowed
   4  no such key or alias
@@ -146,9 +146,18 @@ func refuseTerminal(path string) error {
 // writeFile writes a file that is there whole or not at all, with the mode that
 // the file had before unless it is to be strict, or this one.
 func writeFile(path string, data []byte, mode os.FileMode, strict bool) error {
+	return writeFileBy(path, mode, strict, func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+// writeFileBy is writeFile for what write makes piece by piece.
+func writeFileBy(path string, mode os.FileMode, strict bool, write func(io.Writer) error) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.Mode().IsRegular() { // a pipe or a device cannot be replaced
-			return os.WriteFile(path, data, mode)
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			return errors.Join(write(f), f.Close())
 		}
 		if !strict {
 			mode = info.Mode().Perm()
@@ -162,8 +171,10 @@ func writeFile(path string, data []byte, mode os.FileMode, strict bool) error {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err := write(f); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

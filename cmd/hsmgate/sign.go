@@ -66,6 +66,7 @@ func newSign(a *app) *cobra.Command {
 	var artifact api.Artifact
 	var out bytesOut
 	var formats formatFlags
+	var receipt string
 	c := &cobra.Command{
 		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: cobra.MinimumNArgs(1),
 		Long: `Signs files, which are hashed here: only digests travel. Of one file of no kind that has a
@@ -81,11 +82,16 @@ as it is done: as a line of JSON where standard output is no terminal.
 -o names the file for the signature; --output json chooses the form of the answer, which
 holds the audit record, too. With both, the signature is in the file and in the answer.
 
+--receipt names a file for the receipt of the call: its record in the gateway's audit log, and the
+proof that it is there, in JSON. Anybody can check it with the log's public key alone. It comes with
+a checkpoint of the log, which takes a moment.
+
 --context and --artifact-… state what the signature is for: policies may ask for it and the
 audit record holds it. It is no part of the signature, and nobody checks that it is true.`,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --format openpgp dist/*.tar.gz\n" +
 			"  hsmgate sign --key alias/release --artifact-name app --artifact-version 1.2 --context pipeline=nightly -o app.sig app.tar.gz\n" +
+			"  hsmgate sign --key alias/release --receipt app.receipt -o app.sig app.tar.gz\n" +
 			"  git archive HEAD | hsmgate sign --key alias/release --algorithm RSASSA_PSS_SHA_256 --base64 -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(key, "key"); err != nil {
@@ -96,8 +102,8 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 				stated.Artifact = &artifact
 			}
 			if !formats.plain(args) {
-				if algorithm != "" || out.base64 {
-					return usagef("--algorithm and --base64 are for a single raw signature")
+				if algorithm != "" || out.base64 || receipt != "" {
+					return usagef("--algorithm, --base64 and --receipt are for a single raw signature")
 				}
 				return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 					return a.signFiles(ctx, c, &formats, stated, out.file, args)
@@ -115,7 +121,7 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 				return err
 			}
 			defer in.Close()
-			stated.SigningAlgorithm = chosen
+			stated.SigningAlgorithm, stated.Receipt = chosen, receipt != ""
 			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 				file := bufio.NewReader(in)
 				if _, err := file.Peek(1); errors.Is(err, io.EOF) {
@@ -124,6 +130,11 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 				made, err := c.SignFileAs(ctx, stated, file)
 				if err != nil {
 					return err
+				}
+				if receipt != "" {
+					if err := writeReceipt(receipt, made.Receipt); err != nil {
+						return err
+					}
 				}
 				return out.write(a, made.Signature, signed{made, a.receipt})
 			})(cmd, args)
@@ -134,7 +145,11 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 	c.Flags().Var(&bound, "context", "a name and a value that say what the signature is for; may be given again")
 	c.Flags().StringVar(&artifact.Name, "artifact-name", "", "name of what is signed")
 	c.Flags().StringVar(&artifact.Version, "artifact-version", "", "its version")
+	c.Flags().StringVar(&artifact.Repository, "artifact-repository", "", "where its source is")
+	c.Flags().StringVar(&artifact.Commit, "artifact-commit", "", "the commit that it is made of")
+	c.Flags().StringVar(&artifact.Run, "artifact-run", "", "the run of the workflow that made it")
 	c.Flags().StringVar(&artifact.Digest, "artifact-digest", "", "its digest, such as sha256:… (default, with a name or a version: the SHA-256 of the file)")
+	c.Flags().StringVar(&receipt, "receipt", "", "file for the receipt of the call, in JSON")
 	out.flags(c, "signature")
 	formats.add(c)
 	return c

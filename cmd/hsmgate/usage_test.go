@@ -20,6 +20,10 @@ func TestUsage(t *testing.T) {
 		"approval rule put k --required 0 --approver arn:aws:iam::000000000000:user/x", "grant create k --to builder --operation Sign",
 		"grant create k --to arn:aws:iam::000000000000:user/x --operation Decrpt", "policy test ../../docs/examples/auditor/auditor.json",
 		"policy explain --principal p --action Sign --key k", "policy explain --principal p --action kms:Sign", "approval approve k i", "approval rule put k", "approval show k", "secret encapsulate --key k -o f", "secret decapsulate --key k -o f a b",
+		"audit query", "audit query l m", "audit query usage_test.go --outcome good", "audit query usage_test.go --since yesterday", "audit query usage_test.go --until 2026-13-01",
+		"audit query usage_test.go --since 1d --until 2d", "audit query usage_test.go --digest sha256:00", "audit query usage_test.go --limit -1", "audit query usage_test.go --newest --oldest",
+		"audit query usage_test.go --scan --index i", "audit query usage_test.go --since 999999d",
+		"usage x", "usage --since 29d", "usage --since 0h", "usage --since x", "usage --by time", "usage --log no-such-log", "usage replay", "usage replay no-such-log", "usage replay --config no-such-file usage_test.go",
 	} {
 		root := newRoot()
 		root.SetArgs(strings.Fields(args))

@@ -9,7 +9,7 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	return group("audit", "Mend the audit log ('hsmgate audit verify' checks it)", newAuditAdopt())
+	return group("audit", "Mend the audit log ('hsmgate audit verify' checks it)", newAuditAdopt(), newAuditRotateKey())
 }
 
 func newAuditAdopt() *cobra.Command {

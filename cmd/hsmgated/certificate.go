@@ -58,3 +58,12 @@ func (c *certificate) orItself(verify func(tls.ConnectionState) error) func(tls.
 		return verify(s)
 	}
 }
+
+// expiry is when the certificate that is served expires.
+func (c *certificate) expiry() float64 {
+	pair, err := c.get(nil)
+	if err != nil || pair.Leaf == nil {
+		return 0
+	}
+	return float64(pair.Leaf.NotAfter.Unix())
+}

@@ -74,6 +74,7 @@ var remedies = map[string]string{
 	"database":    "a file has to be one that this user may read and write, with its folder; if it is damaged, put it back from a copy",
 	"seal key":    "put it back from a copy",
 	"keys":        "see the lines on token and database, then check again",
+	"audit sink":  "correct 'audit.sinks' in the settings, or the file that is named: docs/siem.md",
 	"audit log":   "look with 'hsmgate audit verify'; put the log and its head back from a copy, or go on with what is there: 'hsmgated audit adopt'",
 }
 
@@ -150,6 +151,7 @@ func (f *findings) check(ctx context.Context, c *Config) {
 	defer cancel()
 	f.database(ctx, c, tokens)
 	f.auditLog(c)
+	f.sinks(c)
 	for _, t := range tokens {
 		if err := t.Close(); err != nil {
 			f.failed("token", err)

@@ -219,6 +219,13 @@ func (f *findings) auditLog(c *Config) {
 			f.add(stateNeeded, what, "keep a copy of it, and find out who changed it", "%s", p)
 		}
 	default:
-		f.add(stateOK, what, "", "%d records, intact; last record %s", r.Records, r.End)
+		var size int64
+		for _, s := range r.Segments {
+			size += s.Size
+		}
+		f.add(stateOK, what, "", "%d records, intact, in %d file(s), %d bytes; last record %s", r.Records, len(r.Segments), size, r.End)
+	}
+	if err == nil && r.Cut != nil {
+		f.add(stateNote, what, "", "the records up to %d were removed by retention", r.Cut.Last.Seq)
 	}
 }

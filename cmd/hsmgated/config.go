@@ -4,7 +4,10 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/audit/sink"
 	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/tracing"
+	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -87,6 +90,9 @@ type Config struct {
 	ClientCertificates identity.ClientCertificates `yaml:"client_certificates"`
 	// Audit is the log of every use of a key.
 	Audit Audit `yaml:"audit"`
+	// Watch has the log watched for unusual use of keys, and calls counted: docs/usage.md.
+	// It is on with the defaults below unless it is switched off.
+	Watch watch.Settings `yaml:"watch"`
 	// Rotation says how keys get new versions.
 	Rotation Rotation `yaml:"rotation"`
 	// Import says how key material is brought in.
@@ -114,6 +120,13 @@ type Config struct {
 	// recorded as failed. A limit that is left out is none: then only the queue in
 	// front of the token bounds them.
 	Limits gateway.Limits `yaml:"limits"`
+	// Metrics bound what /metrics tells apart.
+	Metrics gateway.Series `yaml:"metrics"`
+	// Tracing sends OpenTelemetry traces of calls to a collector. They hold no
+	// plaintext, message, digest or credential. Default: off.
+	Tracing tracing.Config `yaml:"tracing"`
+	// Idempotency says how answers to requests with an idempotency key are kept.
+	Idempotency gateway.Idempotency `yaml:"idempotency"`
 	// Sessions are the temporary credentials that workloads get for what they prove.
 	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
@@ -146,6 +159,51 @@ type Audit struct {
 	// Timeout is how long a call waits for its record to become durable before
 	// its result is thrown away. Default 5s.
 	Timeout time.Duration `yaml:"timeout"`
+	// SegmentSize is how many bytes the file may hold before it is closed and
+	// goes on in a new one; closed segments lie in the folder beside it, with .d
+	// added. Default 268435456 (256 MiB).
+	SegmentSize int64 `yaml:"segment_size"`
+	// SegmentAge is how old its first record may become before the same.
+	// Default 24h.
+	SegmentAge time.Duration `yaml:"segment_age"`
+	// Compress compresses closed segments (zstd). Default true.
+	Compress *bool `yaml:"compress"`
+	// Retention is how old the last record of a closed segment may become
+	// before the segment is removed. What the log's key has signed for that
+	// record stays in its place, in the file cut; without such a signature
+	// nothing is removed. Default none: all are kept.
+	Retention time.Duration `yaml:"retention"`
+	// Sinks are further places that the records are sent to, such as a SIEM, beside the log:
+	// docs/siem.md. None holds up a call. Default none.
+	Sinks []sink.Config `yaml:"sinks"`
+	// Origin is the name of the log in its signed checkpoints, such as
+	// log.example.com/hsmgate: printable ASCII without spaces and plus signs. The
+	// first start sets it for good: docs/transparency.md. No two logs have one.
+	// Default hsmgate/ and a name made from instance.
+	Origin string `yaml:"origin"`
+	// CheckpointInterval is how often a checkpoint is signed while there are new
+	// records, at least 100ms. A signature with a receipt is not kept waiting for
+	// it. Default 1s.
+	CheckpointInterval time.Duration `yaml:"checkpoint_interval"`
+	// Witnesses cosign the log's checkpoints, by the protocol of
+	// c2sp.org/tlog-witness: each checks that the log has only grown since the last
+	// one that it saw. They get sizes and hashes, and no record. A witness that is
+	// away is tried again, and holds nobody up. Default none.
+	Witnesses []Witness `yaml:"witnesses"`
+	// CheckpointFiles are paths in another place, such as a mount of another machine:
+	// the newest checkpoint is written to each, and all of them to the file of the
+	// same name with .history added, to which lines are only ever appended. A
+	// checkpoint that lies there and does not fit the log is left alone, and told.
+	// Default none.
+	CheckpointFiles []string `yaml:"checkpoint_files"`
+}
+
+// Witness is one who cosigns.
+type Witness struct {
+	// URL is its submission prefix, such as https://witness.example/hsmgate.
+	URL string `yaml:"url"`
+	// Key is its verifier key, NAME+ID+BASE64: only signatures of this key count.
+	Key string `yaml:"key"`
 }
 
 // Rotation says how keys get new versions.

@@ -23,8 +23,9 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/import.go", "../../gateway/op_session.go",
-		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go")
+	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/idempotency.go", "../../gateway/import.go", "../../gateway/op_session.go",
+		"../../gateway/series.go", "../../gateway/watch/settings.go", "../../gateway/tracing/config.go",
+		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go", "../../gateway/audit/sink/config.go")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Configuration of hsmgated\n\n<!-- Made from the comments of cmd/hsmgated/config.go: go test ./cmd/hsmgated -run Reference -update -->\n\n")
 	fmt.Fprintf(&b, "%s\n\n```yaml\n%s```\n", strings.Replace(oneLine(docs["Config"]), "Config is the", "This is the", 1), example)
@@ -83,6 +84,9 @@ client_certificates:
 audit:
   path: /var/lib/hsmgate/audit/audit.log
   timeout: 5s
+watch:
+  zone: Europe/Berlin
+  rate: {floor: 100}
 `
 
 // TestExample reads the example of the reference.
@@ -228,6 +232,9 @@ func TestConfigRefused(t *testing.T) {
 		{"account", good + "account: \"12\"\n", "12 digits"},
 		{"account as an octal number", good + "account: 000000000010\n", ""},
 		{"region", good + "region: 'eu/central'\n", "region"},
+		{"a time zone to watch in", good + "watch: {zone: Berlin}\n", "watch: zone"},
+		{"a count to watch for", good + "watch: {denials: {count: -1}}\n", "watch: denials.count"},
+		{"an unknown rule", good + "watch: {denial: {count: 1}}\n", "denial"},
 		{"another region", good + "regions: [west]\n", "regions: \"west\""},
 		{"a region twice", good + "regions: [eu-west-1, eu-west-1]\n", "twice"},
 		{"the home region again", good + "regions: [us-east-1]\n", "home region"},
@@ -243,15 +250,37 @@ func TestConfigRefused(t *testing.T) {
 		{"proxies", good + "trusted_proxies: [here]\n", "trusted_proxies"},
 		{"level", good + "log: {level: loud}\n", "log.level"},
 		{"duration", good + "stop_timeout: -1s\n", "not negative"},
+		{"small segments", good + "audit: {segment_size: 1000}\n", "segment_size is 65536 at least"},
+		{"young segments", good + "audit: {segment_age: 1s}\n", "segment_age 1m"},
+		{"retention", good + "audit: {retention: -1h}\n", "retention is not negative"},
 		{"quota", good + "quotas: {tags_per_key: -1}\n", "none is negative"},
 		{"unknown quota", good + "quotas: {grants_per_keys: 1}\n", "grants_per_keys"},
 		{"a larger policy", good + "quotas: {policy_bytes: 32769}\n", "quotas.policy_bytes"},
 		{"a limit of nothing", good + "limits: {principal: {requests_per_second: -1}}\n", "limits.principal: requests_per_second"},
 		{"a limit that is no number", good + "limits: {key: {requests_per_second: .nan}}\n", "limits.key: requests_per_second"},
 		{"a burst without a rate", good + "limits: {gateway: {burst: 5}}\n", "limits.gateway: burst"},
+		{"answers kept too shortly", good + "idempotency: {keep: 59s}\n", "idempotency.keep: 59s is not from 1m to 720h"},
+		{"fewer answers than none", good + "idempotency: {per_principal: -1}\n", "idempotency.per_principal"},
 		{"an unknown limit", good + "limits: {caller: {burst: 5}}\n", "caller"},
 		{"sessions that hardly last", good + "sessions: {max_duration: 14m}\n", "sessions.max_duration: 14m0s"},
 		{"sessions that last", good + "sessions: {max_duration: 13h}\n", "from 15m to 12h"},
+		{"sink without a name", good + "audit: {sinks: [{type: stdout}]}\n", "the name of sink number 1"},
+		{"sinks of one name", good + "audit: {sinks: [{name: a, type: stdout}, {name: a, type: syslog}]}\n", "two sinks"},
+		{"two sinks on one output", good + "audit: {sinks: [{name: a, type: stdout}, {name: b, type: stdout}]}\n", "one sink of type stdout"},
+		{"sink of no type", good + "audit: {sinks: [{name: a, type: kafka}]}\n", "stdout, file, syslog or http"},
+		{"sink in no format", good + "audit: {sinks: [{name: a, type: stdout, format: cef}]}\n", "jsonl, cloudtrail, ocsf"},
+		{"sink with another's setting", good + "audit: {sinks: [{name: a, type: stdout, path: x}]}\n", "path is a setting of the type file"},
+		{"sink that begins somewhere", good + "audit: {sinks: [{name: a, type: stdout, begin: 7}]}\n", "now or first"},
+		{"sink of no operation", good + "audit: {sinks: [{name: a, type: stdout, operations: ['kms:Sign']}]}\n", "operations: \"kms:Sign\""},
+		{"file sink without a path", good + "audit: {sinks: [{name: a, type: file}]}\n", "path is missing"},
+		{"file sink in the log", good + "audit: {sinks: [{name: a, type: file, path: audit/audit.log.head}]}\n", "belongs to the audit log"},
+		{"syslog nowhere", good + "audit: {sinks: [{name: a, type: syslog, address: 'tcp://host'}]}\n", "tcp://host:601"},
+		{"syslog with a CA for nothing", good + "audit: {sinks: [{name: a, type: syslog, address: 'tcp://host:1', ca_file: x}]}\n", "tls://"},
+		{"http sink without TLS", good + "audit: {sinks: [{name: a, type: http, url: 'http://siem.example.com/'}]}\n", "http is for loopback"},
+		{"http sink with a password", good + "audit: {sinks: [{name: a, type: http, url: 'https://me:pass@siem.example.com/'}]}\n", "headers_file"},
+		{"http sink with a large batch", good + "audit: {sinks: [{name: a, type: http, url: 'https://siem.example.com/', batch: 5000}]}\n", "batch: 5000"},
+		{"http sink in a body", good + "audit: {sinks: [{name: a, type: http, url: 'https://siem.example.com/', body: xml}]}\n", "ndjson, array or single"},
+		{"unknown setting of a sink", good + "audit: {sinks: [{name: a, type: stdout, token: x}]}\n", "token"},
 		{"two databases", good + "store: a.db\nstore_dsn_file: dsn\n", "name one database"},
 		{"limit", good + "store_stale_limit: -1s\n", "not negative"},
 		{"administrator without a file", good + "first_administrator: {name: a}\n", "env_file"},
@@ -286,13 +315,15 @@ func TestConfigRefused(t *testing.T) {
 func TestConfigPaths(t *testing.T) {
 	c, err := parseConfig([]byte("token: {module: /m.so, pin_file: pin}\n"+
 		"environment: {A: ./a, B: b}\nkey_stores: [{name: a, module: /m.so, label: x, pin_file: other}]\n"+
+		"audit: {sinks: [{name: a, type: file, path: events}, {name: b, type: http, headers_file: h, secret_file: s, ca_file: c}]}\n"+
 		"client_certificates: {ca_file: ca, crl_file: crl}\nidentity_providers: [{name: p, ca_file: idp, jwks_file: keys}]\n"), "/state/hsmgated.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := []string{c.Token.PINFile, c.Store, c.SealKeyFile, c.Audit.Path, c.Environment["A"], c.Environment["B"], c.TLS.CertFile, c.KeyStores[0].PINFile,
-		c.ClientCertificates.CAFile, c.ClientCertificates.CRLFile, c.IdentityProviders[0].CAFile, c.IdentityProviders[0].JWKSFile}
-	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", "", "/state/other", "/state/ca", "/state/crl", "/state/idp", "/state/keys"}
+		c.ClientCertificates.CAFile, c.ClientCertificates.CRLFile, c.IdentityProviders[0].CAFile, c.IdentityProviders[0].JWKSFile,
+		c.Audit.Sinks[0].Path, c.Audit.Sinks[1].HeadersFile, c.Audit.Sinks[1].SecretFile, c.Audit.Sinks[1].CAFile}
+	want := []string{"/state/pin", "/state/hsmgate.db", "/state/seal.key", "/state/audit/audit.log", "/state/a", "b", "", "/state/other", "/state/ca", "/state/crl", "/state/idp", "/state/keys", "/state/events", "/state/h", "/state/s", "/state/c"}
 	if !slices.Equal(got, want) {
 		t.Errorf("paths %q, want %q", got, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,8 +22,11 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/audit/sink"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/gateway/tracing"
+	"github.com/hsmgate/hsmgate/gateway/witness"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -40,12 +44,16 @@ type daemon struct {
 	store      *store.Store
 	identities *identity.Identities
 	audit      *audit.Log
+	sinks      *sink.Set
 	token      *hsm.Token
 	registry   *prometheus.Registry
+	tracing    *tracing.Tracing // nil: off
 	service    *gateway.Service
-	url        string // under which clients on this machine reach the server
+	pusher     *witness.Pusher // of checkpoints; nil where there is no place for them
+	url        string          // under which clients on this machine reach the server
 
 	background sync.WaitGroup
+	sealer     atomic.Pointer[gateway.Service] // service, for the log, which is opened before it
 }
 
 // tokenAway is what to do about a token that cannot be opened.
@@ -78,7 +86,10 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	for _, name := range missingRoles(c, d.store) {
 		log.Warn(noSuchRole(name), zap.String("do", "hsmgated role create "+name))
 	}
-	if d.audit, err = openAudit(c, log); err != nil {
+	if d.audit, err = openAudit(c, log, d.seal); err != nil {
+		return nil, err
+	}
+	if d.sinks, err = openSinks(c, d.audit, log, d.registry); err != nil {
 		return nil, err
 	}
 	token := c.Token
@@ -97,12 +108,32 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if err != nil {
 		return nil, err
 	}
+	if d.tracing, err = tracing.Open(ctx, c.Tracing, version, name, log); err != nil {
+		return nil, err
+	}
 	d.service = gateway.New(gateway.Config{
-		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit,
+		Name: name, StaleLimit: c.staleLimit(), Names: gateway.Names{Account: c.Account, Region: c.Region}, Store: d.store, Token: d.token, Audit: d.audit, Tree: c.tree(name),
 		Log: log, Metrics: d.registry, AuditTimeout: c.Audit.Timeout, KeyStores: keyStores(c, log), Regions: c.Regions,
-		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
+		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Idempotency: c.Idempotency, Series: c.Metrics, Tracer: d.tracing.Tracer(), Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
+		Watch: c.Watch,
 	})
+	if d.pusher, err = newPusher(&c.Audit, d.service.LogTree, log); err != nil {
+		return nil, err
+	}
+	if d.pusher != nil {
+		registerPusher(d.registry, d.pusher)
+	}
+	d.sealer.Store(d.service)
 	return d, d.service.Start(ctx)
+}
+
+// seal gives what the log's key has signed for records that go, once there is a service that has the key.
+func (d *daemon) seal(last audit.Receipt) ([]byte, error) {
+	s := d.sealer.Load()
+	if s == nil {
+		return nil, errors.New("the service has not started yet")
+	}
+	return s.SealLog(last)
 }
 
 // keyStores are the further tokens by name, which the service opens.
@@ -201,12 +232,22 @@ func trust(ids *identity.Identities, c *Config, log *zap.Logger) error {
 	return ids.TrustCertificates(c.ClientCertificates, log)
 }
 
-func openAudit(c *Config, log *zap.Logger) (*audit.Log, error) {
+func openAudit(c *Config, log *zap.Logger, seal func(audit.Receipt) ([]byte, error)) (*audit.Log, error) {
 	if err := os.MkdirAll(filepath.Dir(c.Audit.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of the audit log: %w", err)
 	}
 	return audit.Open(c.Audit.Path, audit.Options{
-		Timeout: c.Audit.Timeout,
+		Timeout:     c.Audit.Timeout,
+		SegmentSize: c.Audit.SegmentSize, SegmentAge: c.Audit.SegmentAge, Retention: c.Audit.Retention,
+		Seal:         seal,
+		Uncompressed: c.Audit.Compress != nil && !*c.Audit.Compress,
+		OnTrouble: func(what string, err error) {
+			if err != nil {
+				log.Error("a part of the work with the audit log's segments fails; it is tried again", zap.String("part", what), zap.Error(err))
+				return
+			}
+			log.Info("a part of the work with the audit log's segments goes on again", zap.String("part", what))
+		},
 		OnRecovered: func(r audit.Recovery) {
 			log.Warn("the audit log ended with an unfinished line, which nobody had been told about; it was cut off",
 				zap.Stringer("after", r.After), zap.Int64("bytes", r.Bytes))
@@ -226,6 +267,11 @@ func (d *daemon) start(ctx context.Context) {
 	d.store.Watch(ctx)
 	d.identities.Watch(ctx)
 	d.background.Go(func() { d.service.Run(ctx, deletionRound) })
+	d.background.Go(func() { d.service.Watch(ctx) })
+	if d.pusher != nil {
+		d.background.Go(func() { d.pusher.Run(ctx) })
+		d.background.Go(func() { push(ctx, d.service.LogTree, d.pusher) })
+	}
 }
 
 // close closes what is open, the last first, once no call is under way.
@@ -241,12 +287,21 @@ func (d *daemon) close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
 		errs = append(errs, d.service.Flush(ctx))
+		if err := d.service.EndTree(ctx); err != nil {
+			d.log.Warn("the last records have no checkpoint yet; the next start makes one", zap.Error(err))
+		}
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
 	}
+	d.sinks.Stop() // once they know the last record
 	if d.service != nil {
 		errs = append(errs, d.service.Close())
+	}
+	flush, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := d.tracing.Close(flush); err != nil { // traces are no part of the service
+		d.log.Warn("the last traces were not sent", zap.Error(err))
 	}
 	if d.token != nil {
 		errs = append(errs, d.token.Close())

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 )
@@ -65,6 +66,9 @@ func parseConfig(text []byte, path string) (*Config, error) {
 	return c, nil
 }
 
+// minSegment is the least size of a segment of the audit log: less would be files for their own sake.
+const minSegment = 64 << 10
+
 func (c *Config) setDefaults() {
 	for field, value := range map[*string]string{
 		&c.Listen: "127.0.0.1:8080", &c.Account: "000000000000", &c.Region: "us-east-1",
@@ -77,8 +81,17 @@ func (c *Config) setDefaults() {
 	if c.Store == "" && c.StoreDSNFile == "" {
 		c.Store = "hsmgate.db"
 	}
+	if c.Watch.State == "" {
+		c.Watch.State = c.Audit.Path + ".watch"
+	}
 	if c.Audit.Timeout == 0 {
 		c.Audit.Timeout = 5 * time.Second
+	}
+	if c.Audit.SegmentSize == 0 {
+		c.Audit.SegmentSize = 256 << 20
+	}
+	if c.Audit.SegmentAge == 0 {
+		c.Audit.SegmentAge = 24 * time.Hour
 	}
 	if c.StopTimeout == 0 {
 		c.StopTimeout = 20 * time.Second
@@ -91,8 +104,12 @@ func (c *Config) setDefaults() {
 // resolve makes every path absolute.
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
-		&c.Audit.Path, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile} {
+		&c.Audit.Path, &c.Watch.State, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile,
+		&c.Tracing.HeadersFile, &c.Tracing.CAFile} {
 		absolute(dir, p)
+	}
+	for i := range c.Audit.CheckpointFiles {
+		absolute(dir, &c.Audit.CheckpointFiles[i])
 	}
 	for i := range c.KeyStores {
 		absolute(dir, &c.KeyStores[i].PINFile)
@@ -100,6 +117,11 @@ func (c *Config) resolve(dir string) {
 	for i := range c.IdentityProviders {
 		absolute(dir, &c.IdentityProviders[i].JWKSFile)
 		absolute(dir, &c.IdentityProviders[i].CAFile)
+	}
+	for i := range c.Audit.Sinks {
+		for _, p := range c.Audit.Sinks[i].Files() {
+			absolute(dir, p)
+		}
 	}
 	for name, value := range c.Environment {
 		if strings.HasPrefix(value, "./") {
@@ -138,7 +160,8 @@ func (c *Config) check() error {
 	}
 	c.checkRegions(wrong)
 	c.checkKeyStores(wrong)
-	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check())
+	c.Audit.checkWitnesses(wrong)
+	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check(), c.checkSinks())
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")
 	}
@@ -154,8 +177,22 @@ func (c *Config) check() error {
 	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
 		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
 	}
+	if c.Audit.SegmentSize < minSegment || c.Audit.SegmentAge < time.Minute || c.Audit.Retention < 0 {
+		wrong("audit: segment_size is %d at least, segment_age 1m, and retention is not negative", minSegment)
+	}
+	if i := c.Audit.CheckpointInterval; i != 0 && i < 100*time.Millisecond {
+		wrong("audit.checkpoint_interval is at least 100ms")
+	}
+	if c.Audit.Origin != "" {
+		if err := tree.CheckOrigin(c.Audit.Origin); err != nil {
+			wrong("audit.origin: %v", err)
+		}
+	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")
+	}
+	if text := c.Watch.Check(); text != "" {
+		wrong("watch: %s", text)
 	}
 	if q := c.Quotas; min(q.Keys, q.AliasesPerKey, q.TagsPerKey, q.RotationsPerKey, q.GrantsPerKey, q.AccessKeysPerUser, q.PolicyBytes) < 0 {
 		wrong("quotas: none is negative; 0 is the default")
@@ -168,8 +205,17 @@ func (c *Config) check() error {
 			wrong("limits.%s: %s", name, text)
 		}
 	}
+	if text := c.Metrics.Check(); text != "" {
+		wrong("metrics: %s", text)
+	}
 	if d := c.Sessions.MaxDuration; d != 0 && (d < api.MinSessionSeconds*time.Second || d > api.MaxSessionSeconds*time.Second) {
 		wrong("sessions.max_duration: %s is not from 15m to 12h", d)
+	}
+	if i := c.Idempotency; i.Keep != 0 && (i.Keep < time.Minute || i.Keep > 720*time.Hour) {
+		wrong("idempotency.keep: %s is not from 1m to 720h", i.Keep)
+	}
+	if c.Idempotency.PerPrincipal < 0 {
+		wrong("idempotency.per_principal is not negative; 0 is the default")
 	}
 	if f := c.FirstAdministrator; f.Name != "" && f.EnvFile == "" {
 		wrong("first_administrator.env_file: the file for the credentials is missing")

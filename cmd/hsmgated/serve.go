@@ -71,6 +71,7 @@ func serve(ctx context.Context, c *Config, hello func(context.Context, *daemon) 
 	if err := hello(ctx, d); err != nil {
 		return err
 	}
+	d.sinks.Start() // not before: one may write to standard output, too
 	return d.serve(ctx, func() { log.Info("serving", zap.String("url", d.url), zap.String("version", version)) })
 }
 

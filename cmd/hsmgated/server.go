@@ -62,6 +62,8 @@ func (d *daemon) accept(server *http.Server) error {
 		return server.Serve(d.listener)
 	}
 	cert := &certificate{files: d.config.TLS, log: d.log}
+	d.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hsmgate_tls_certificate_expiry_seconds",
+		Help: "When the server's certificate expires, in seconds since 1970; 0 where it cannot be read."}, cert.expiry))
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
 	if asked := d.config.ClientCertificates; asked.Configured() {
 		d.identities.ServerTLS(server.TLSConfig, asked.Required, time.Now)
@@ -87,6 +89,7 @@ func (d *daemon) handler() (http.Handler, error) {
 	})
 	return rest.New(rest.Config{
 		Service: d.service, Identities: d.identities, AWS: aws, Log: d.log, Registry: d.registry, Address: address,
+		Traced: d.config.Tracing.On(), TrustTraces: d.config.Tracing.TrustCallers,
 	}), nil
 }
 

@@ -22,6 +22,7 @@ type SignBatchItem struct {
 	SigningAlgorithm SigningAlgorithm  `json:",omitempty"`
 	SigningContext   map[string]string `json:",omitempty"`
 	Artifact         *Artifact         `json:",omitempty"`
+	IdempotencyKey   string            `json:",omitempty"` // an item's own
 }
 
 // Check names what is malformed of the batch. An item that is malformed fails by
@@ -41,7 +42,7 @@ func (r *SignBatchRequest) Check(c *Checker) {
 func (r *SignBatchRequest) Item(i int, in *SignRequest) {
 	item := &r.Items[i]
 	*in = SignRequest{KeyTarget: r.KeyTarget, Message: item.Message, MessageType: item.MessageType, SigningAlgorithm: item.SigningAlgorithm,
-		SigningContext: item.SigningContext, Artifact: item.Artifact, GrantTokens: r.GrantTokens, DryRun: r.DryRun}
+		SigningContext: item.SigningContext, Artifact: item.Artifact, IdempotencyKey: item.IdempotencyKey, GrantTokens: r.GrantTokens, DryRun: r.DryRun}
 	if in.MessageType == "" {
 		in.MessageType = r.MessageType
 	}

@@ -25,6 +25,12 @@ type SignRequest struct {
 	SigningContext map[string]string `json:",omitempty" face:"rest"`
 	Artifact       *Artifact         `json:",omitempty" face:"rest"`
 
+	// IdempotencyKey makes a repeat of the request give the same signature, with one
+	// record. Not in AWS KMS.
+	IdempotencyKey string `json:",omitempty" face:"rest"` // 1..128 printable characters of ASCII
+	// Receipt has the answer hold the receipt of the call. Not in AWS KMS.
+	Receipt bool `json:",omitempty" face:"rest"`
+
 	// Body takes the place of Message on REST: a file of any size, hashed as it
 	// is read, after the call has been allowed.
 	Body io.Reader `json:"-"`
@@ -41,6 +47,7 @@ func (r *SignRequest) Check(c *Checker) {
 	c.grantTokens(r.GrantTokens)
 	c.context("signingContext", r.SigningContext)
 	r.Artifact.check(c)
+	c.may("idempotencyKey", r.IdempotencyKey, idempotencyKeyShape)
 }
 
 // SignResponse holds a signature: DER for ECDSA, 64 bytes for Ed25519, the
@@ -49,7 +56,8 @@ type SignResponse struct {
 	KeyId            string // the key's ARN
 	Signature        []byte
 	SigningAlgorithm SigningAlgorithm
-	KeyVersion       int `json:",omitempty"` // not in AWS KMS
+	KeyVersion       int      `json:",omitempty"` // not in AWS KMS
+	Receipt          *Receipt `json:",omitempty"` // where it was asked for; not in AWS KMS
 }
 
 // VerifyRequest asks whether a signature is good.

@@ -21,6 +21,7 @@ const (
 	ExpiredImportToken      Code = "ExpiredImportTokenException"
 	ExpiredToken            Code = "ExpiredTokenException"
 	IDPCommunicationError   Code = "IDPCommunicationErrorException"
+	IdempotencyKeyReused    Code = "IdempotencyKeyReusedException"
 	IncompleteSignature     Code = "IncompleteSignatureException"
 	IncorrectKey            Code = "IncorrectKeyException"
 	IncorrectKeyMaterial    Code = "IncorrectKeyMaterialException"
@@ -47,6 +48,7 @@ const (
 	NotAcceptable           Code = "NotAcceptableException" // REST only
 	NotAuthorized           Code = "NotAuthorizedException"
 	NotFound                Code = "NotFoundException"
+	ReceiptUnavailable      Code = "ReceiptUnavailableException" // of a signature that was made; REST only
 	RequestEntityTooLarge   Code = "RequestEntityTooLargeException"
 	Serialization           Code = "SerializationException"
 	ServiceUnavailable      Code = "ServiceUnavailableException"
@@ -117,6 +119,7 @@ var classes = map[Code]class{
 	Disabled:                {http.StatusConflict, 400, Invalid, "Key disabled"},
 	DryRunOperation:         {http.StatusPreconditionFailed, 400, Invalid, "Dry run"},
 	ExpiredImportToken:      {http.StatusBadRequest, 400, Invalid, "Import token expired"},
+	IdempotencyKeyReused:    {http.StatusConflict, 400, Invalid, "Idempotency key used before"},
 	IncorrectKey:            {http.StatusBadRequest, 400, Invalid, "Wrong key"},
 	IncorrectKeyMaterial:    {http.StatusBadRequest, 400, Invalid, "Wrong key material"},
 	InvalidAliasName:        {http.StatusBadRequest, 400, Invalid, "Alias name invalid"},
@@ -170,6 +173,7 @@ var classes = map[Code]class{
 	DependencyTimeout:     {http.StatusServiceUnavailable, 503, Failed, "Timed out"},
 	Internal:              {http.StatusInternalServerError, 500, Failed, "Internal error"},
 	KeyUnavailable:        {http.StatusServiceUnavailable, 500, Failed, "Key unavailable"},
+	ReceiptUnavailable:    {http.StatusServiceUnavailable, 503, Failed, "Receipt not available yet"},
 	ServiceUnavailable:    {http.StatusServiceUnavailable, 503, Failed, "Service unavailable"},
 	Throttling:            {http.StatusTooManyRequests, 400, Failed, "Too many requests"},
 }

@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -14,7 +13,11 @@ import (
 // given up for lost by this, so a person has to ask for it. The head from before is kept beside it, since it may
 // be all that tells of them. It refuses a log that another process writes.
 func Adopt(path string) (Report, error) {
-	f, err := openLog(path, false)
+	parts, err := readLayout(path)
+	if err != nil {
+		return Report{}, err
+	}
+	f, err := openLog(path, parts.last() > 0) // the closed segments may be all that is left
 	if err != nil {
 		return Report{}, &Error{Kind: ErrUnusable, Detail: "it cannot be opened", Cause: err}
 	}
@@ -23,11 +26,10 @@ func Adopt(path string) (Report, error) {
 	if err := d.usable(); err != nil {
 		return Report{}, err
 	}
-	here, err := d.here()
-	if err != nil {
+	if err := both(d.tidyLinks(""), tidy(path)); err != nil {
 		return Report{}, err
 	}
-	r, err := Verify(io.NewSectionReader(f, 0, here.size), VerifyOptions{})
+	r, err := verifyOnce(path, VerifyOptions{})
 	if err != nil {
 		return r, err
 	}

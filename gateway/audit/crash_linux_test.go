@@ -18,7 +18,7 @@ import (
 
 // loadChild appends from 32 goroutines for ever and prints each receipt as soon as it has it.
 func loadChild(args []string) error {
-	l, err := Open(args[0], Options{})
+	l, err := Open(args[0], Options{SegmentSize: 64 << 10})
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func receiptsOf(t testing.TB, r io.Reader, seen func(n int)) []Receipt {
 	return got
 }
 
-// A process under load is killed 25 times, at random moments. After each: every receipt that it gave out is in the
+// A process under load is killed 25 times, at random moments; it closes segments of 64 KiB and compresses them. After each: every receipt that it gave out is in the
 // log, with its hash; the chain holds; and the next process goes on.
 func TestKilledUnderLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -87,7 +87,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	if err != nil || len(report.Problems) != 0 || report.Receipts != len(all) {
 		t.Fatalf("%+v %v", report, err)
 	}
-	t.Logf("%d receipts given out, %d records in the log", len(all), report.Records)
+	t.Logf("%d receipts given out, %d records in the log, %d files", len(all), report.Records, len(report.Segments))
 }
 
 // crashChild appends, prints its receipts, and kills itself at a step of its 5th batch; where the step is to be

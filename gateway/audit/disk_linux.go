@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -34,14 +35,14 @@ type failure struct {
 // Failing makes options of a log whose disk fails when a test says so: at is asked before each batch is written.
 // With done the batch is written and stays, since from then on the disk does nothing any more.
 func Failing(o Options, at func() (fail, done bool)) Options {
-	broken, dead := errors.New("the disk fails for a test"), false
+	broken, dead := errors.New("the disk fails for a test"), new(atomic.Bool)
 	o.fault = func(s step) failure {
-		if dead {
+		if dead.Load() {
 			return failure{err: broken}
 		}
 		if s == stepWrite {
 			fail, done := at()
-			if dead = fail && done; fail && !done {
+			if dead.Store(fail && done); fail && !done {
 				return failure{err: broken}
 			}
 		}
@@ -52,17 +53,7 @@ func Failing(o Options, at func() (fail, done bool)) Options {
 
 // do runs a step of n bytes, or a step that is done whole if n is 0.
 func (d *disk) do(s step, n int, run func(n int) error) error {
-	if d.fault == nil {
-		return run(n)
-	}
-	f := d.fault(s)
-	if f.err == nil {
-		return run(n)
-	}
-	if done := int(f.part * float64(n)); done > 0 || f.part == 1 {
-		return both(f.err, run(done))
-	}
-	return f.err
+	return Options{fault: d.fault}.do(s, n, run)
 }
 
 func (d *disk) write(b []byte, at int64) error {

@@ -17,6 +17,19 @@
 // record 1. So any line's hash pins every byte before it, and `sha256sum` is enough to check a step by hand.
 // Beside the log lies its head, a file with the number and hash of the last durable record (head.go).
 //
+// # Segments
+//
+// When the file has reached a size, or its first record an age, it becomes a closed segment and a new file goes on
+// with the chain. For a log at PATH:
+//
+//	PATH                        the file that is being written
+//	PATH.head                   its head
+//	PATH.d/FIRST-LAST.log       a closed segment, with the records FIRST to LAST, 20 digits each
+//	PATH.d/FIRST-LAST.log.zst   the same, compressed (pack.go); `zstdcat` reads it
+//	PATH.d/cut                  what retention has removed (cut.go)
+//
+// A Reader, Log.Follow, Segments and VerifyFile go over all of them; the file alone is not the log.
+//
 // # What is promised
 //
 //   - A record whose Append returned without an error is on the disk (fdatasync) and stays there: no crash of the
@@ -29,7 +42,11 @@
 //   - If the file is deleted, moved, replaced, cut, added to, or its disk is full or fails, Append refuses and says
 //     why and what to do; when that is mended, the log goes on by itself, without a gap. It goes on in another
 //     file only if that holds the whole chain. The content of a deleted log is saved beside it at once.
-//   - A log that ends before its head is not opened.
+//   - A log that ends before its head is not opened, nor one with a closed segment that is missing, cut or another's.
+//     If one goes or changes its length while the log is written, Append refuses within Options.Check until it is back.
+//   - A rotation that fails, or is cut short by a crash at any step, leaves the log in its file or in the next one,
+//     with every record. So do compression, whose original goes when what was written has been read back, and
+//     retention, which removes whole segments and only after the signed cut is durable.
 //
 // # What is not
 //
@@ -38,7 +55,9 @@
 //   - A byte changed in the middle while the log is being written is found by Verify, not by Append.
 //   - The head is synced once a second: if the machine, not only the process, goes down, it may be a second old, and
 //     a cut within that second would not show.
-//   - The log is not encrypted and not rotated; do not let logrotate touch it.
+//   - Nothing but a signed cut tells of removed records: their content is gone. Copy the segments first.
+//   - A closed segment's bytes are examined by VerifyFile, and when it is compressed; beside that its length is.
+//   - The log is not encrypted, and it rotates itself; do not let logrotate touch it.
 //
 // Logs are written on Linux only; Verify, VerifyFile and ReadHead work everywhere.
 package audit

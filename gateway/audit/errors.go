@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Kinds of error, for errors.Is. Every error of Open and Append is an *Error of one of these kinds.
+// Kinds of error, for errors.Is. Every error of Open, OpenReader and Append is an *Error of one of these kinds.
 var (
 	// ErrNotDurable: the record is not, or not surely, on the disk. What it is about must not leave the process.
 	ErrNotDurable = errors.New("audit record is not durable")
@@ -15,6 +15,8 @@ var (
 	ErrInUse = errors.New("audit log is in use")
 	// ErrUnusable: the path cannot be a log: permissions, a missing folder, not a regular file.
 	ErrUnusable = errors.New("audit log cannot be used")
+	// ErrRemoved: retention has removed the record.
+	ErrRemoved = errors.New("audit record was removed by retention")
 )
 
 // Error says what is wrong with the log and what to do.

@@ -107,7 +107,7 @@ func (r *Reader) batch(last uint64) ([]Line, error) {
 		lines = append(lines, line)
 	}
 	if r.next > last {
-		return lines, r.forget() // what comes after is not durable yet
+		return lines, r.src.forget() // what comes after is not durable yet
 	}
 	return lines, nil
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ type Log struct {
 
 	// The writer's own.
 	headFile *headFile
+	base     walker // the place in the chain where the file begins
 	seq      uint64 // of the last durable record
 	sum      hash   // of its line
 	size     int64  // of the file up to it
@@ -35,6 +37,14 @@ type Log struct {
 	rescued  string // where the content of a deleted file was saved
 	nextTry  time.Time
 
+	// The writer's own, about closing the file (rotate_linux.go).
+	began    time.Time   // when its first record was made
+	age      *time.Timer // fires when the file is old enough
+	nextTurn time.Time   // after a rotation that failed: not before
+	next     *disk       // it may stand at the log's path now; set until that is known
+	turning  Segment     // what the file becomes then
+	keeper   *keeper
+
 	// What the writer shows, and the watch on it.
 	mu      sync.Mutex
 	flight  []*entry // the batch that is being written
@@ -46,13 +56,15 @@ type Log struct {
 	stalled atomic.Bool
 	refused atomic.Uint64
 
-	queuing atomic.Pointer[func() bool] // see GatherWhile
+	queuing  atomic.Pointer[func() bool] // see GatherWhile
+	quickest atomic.Int64                // nanoseconds that the quickest call took, of those that wait; see noteQuick
+	synced   atomic.Pointer[func(time.Duration, int)]
 }
 
 // Stats are the log's figures since Open.
 type Stats struct {
 	Head     Receipt       // the last durable record
-	Size     int64         // bytes of the log
+	Size     int64         // bytes of the file that is being written
 	Appended uint64        // records made durable
 	Batches  uint64        // writes with their fdatasync
 	Refused  uint64        // records that were refused
@@ -61,6 +73,8 @@ type Stats struct {
 	LastSync time.Duration // what the last fdatasync took
 	MaxSync  time.Duration // and the slowest
 	Broken   error         // why Append is refused now, or nil
+	Segments int           // closed segments
+	Trouble  error         // what fails beside the writing of records (Options.OnTrouble), or nil
 }
 
 // entry is one record on its way through the writer.
@@ -94,6 +108,9 @@ func newLog(d *disk, o Options) *Log {
 	l := &Log{path: d.path, opts: o, disk: d, queue: make(chan *entry, o.Queue), quit: make(chan struct{}), done: make(chan struct{}), headFile: &headFile{disk: d}}
 	l.watch = time.AfterFunc(time.Hour, l.stall)
 	l.watch.Stop()
+	l.quickest.Store(math.MaxInt64)
+	l.age = time.NewTimer(time.Hour)
+	l.age.Stop()
 	return l
 }
 
@@ -103,7 +120,7 @@ func newLog(d *disk, o Options) *Log {
 // may be in the log all the same: the log can hold more than was answered, never less.
 func (l *Log) Append(ctx context.Context, r *Record) (Receipt, error) {
 	e := entries.Get().(*entry)
-	e.body, e.took = appendBody(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
+	e.body, e.took = appendBounded(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
 	o := l.submit(ctx, e)
 	if o.reuse {
 		e.taken.Store(false)
@@ -132,6 +149,7 @@ func (l *Log) enqueue(ctx context.Context, e *entry) error {
 	if l.stalled.Load() {
 		return l.stalledError()
 	}
+	l.noteQuick(e.took)
 	select {
 	case <-l.quit:
 		return errClosed()
@@ -185,6 +203,9 @@ func (l *Log) stalledError() error {
 // of the time that calls take, but no longer than five times Options.Gather. queuing must return at once.
 func (l *Log) GatherWhile(queuing func() bool) { l.queuing.Store(&queuing) }
 
+// OnSync has f told of every fdatasync of the log: what it took, and of how many records. The writer waits for f.
+func (l *Log) OnSync(f func(took time.Duration, records int)) { l.synced.Store(&f) }
+
 // Head gives the last durable record; Seq 0 if there is none.
 func (l *Log) Head() Receipt { return l.Stats().Head }
 
@@ -194,6 +215,7 @@ func (l *Log) Stats() Stats {
 	s := l.shown
 	l.mu.Unlock()
 	s.Queued, s.Refused = len(l.queue), l.refused.Load()
+	s.Segments, s.Trouble = l.keeper.status()
 	if l.stalled.Load() {
 		s.Broken = l.stalledError()
 	}

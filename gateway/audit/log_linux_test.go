@@ -11,6 +11,9 @@ import (
 
 func open(t testing.TB, path string, o Options) *Log {
 	t.Helper()
+	if o.SegmentAge == 0 {
+		o.SegmentAge = -1 // the records of samples are old
+	}
 	l, err := Open(path, o)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +42,7 @@ func checkFile(t testing.TB, path string, want []Receipt) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := walk(bytes.NewReader(b)); err != nil {
+	if err := new(walker).walk(bytes.NewReader(b)); err != nil {
 		t.Fatal(err)
 	}
 	lines := bytes.Split(b, []byte("\n"))

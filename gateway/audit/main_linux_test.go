@@ -16,10 +16,11 @@ const childEnv = "HSMGATE_AUDIT_TEST_CHILD"
 const exitNoMount = 3
 
 var children = map[string]func(args []string) error{
-	"load":  loadChild,
-	"crash": crashChild,
-	"full":  fullChild,
-	"disk":  diskChild,
+	"load":   loadChild,
+	"crash":  crashChild,
+	"rotate": rotateChild,
+	"full":   fullChild,
+	"disk":   diskChild,
 }
 
 func TestMain(m *testing.M) {

@@ -16,7 +16,7 @@ const diskAdvice = "free or repair the log's disk; writing goes on by itself the
 // ready is nil if a batch may be written now: the file is where and as the writer left it. A broken log is
 // mended first, if it is time for an attempt and it can be.
 func (l *Log) ready() error {
-	if l.broken == nil && !l.headLost {
+	if l.broken == nil && !l.headLost && l.keeper.lost.Load() == nil {
 		err := l.inPlace(l.size)
 		if err != nil {
 			l.breaks(err)
@@ -128,6 +128,16 @@ func (l *Log) rescue(name string) error {
 
 // mend brings the file back to the last durable record, or says why it cannot.
 func (l *Log) mend() error {
+	if l.keeper.lost.Load() != nil {
+		if err := l.keeper.check(); err != nil {
+			return err
+		}
+	}
+	if l.next != nil {
+		if err := l.settleTurn(); err != nil {
+			return err
+		}
+	}
 	here, err := l.disk.here()
 	if err != nil {
 		return l.refusal("it cannot be examined", err, diskAdvice)
@@ -181,9 +191,10 @@ func (l *Log) takeOver() error {
 
 // wholeIn is nil if f begins with every durable record, unchanged: the chain through it ends at the last hash.
 func (l *Log) wholeIn(f *os.File) error {
-	seq, sum, err := walk(io.NewSectionReader(f, 0, l.size))
-	if err == nil && (seq != l.seq || sum != l.sum) {
-		err = fmt.Errorf("it ends with record %s and should end with %s", Receipt{seq, sum.String()}, l.last())
+	w := l.base
+	err := w.walk(io.NewSectionReader(f, 0, l.size))
+	if err == nil && (w.seq != l.seq || w.sum != l.sum) {
+		err = fmt.Errorf("it ends with record %s and should end with %s", Receipt{w.seq, w.sum.String()}, l.last())
 	}
 	if err != nil {
 		return l.refusal("its content is not the log's", err, "put a copy of the log back that is whole up to record "+fmt.Sprint(l.seq))
@@ -219,7 +230,7 @@ func (l *Log) cutBack() error {
 }
 
 func (l *Log) rewriteLast() error {
-	if l.seq == 0 {
+	if l.size == 0 {
 		return nil
 	}
 	b := make([]byte, min(l.size, maxLine))

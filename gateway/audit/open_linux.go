@@ -8,31 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
-
-// Options of a log. The zero value is ready for use.
-type Options struct {
-	// Queue is how many records may wait for the disk; Append waits for a place within its context. Default 4096.
-	Queue int
-	// Timeout is how long the disk may take for one batch before every waiting Append is refused, so that a
-	// blocked disk holds no caller even if its context has no deadline. Default 5 s.
-	Timeout time.Duration
-	// Retry is the shortest time between two attempts to mend a broken log; Appends between them are refused at
-	// once. Default 250 ms.
-	Retry time.Duration
-	// Gather is how long after the beginning of one batch the next one begins, if there are many callers at a time:
-	// fewer syncs, each for more records. A disk that takes as long anyway, or fewer than 12 callers, are never
-	// kept waiting, unless callers queue up elsewhere (GatherWhile). Default 2 ms; negative turns it off.
-	Gather time.Duration
-	// OnRecovered, if set, is called by Open when it has cut off the beginning of a line at the end of the log.
-	OnRecovered func(Recovery)
-	// OnState, if set, is called when the log begins to refuse, or for another reason than before (with the reason),
-	// and when it is mended (with nil). Writing waits for it, and it must not call the log's methods.
-	OnState func(error)
-
-	fault func(step) failure // tests make a step fail
-}
 
 // Recovery tells of a line that was begun and not finished when the last process ended. Nobody had been told
 // that its record is durable.
@@ -43,16 +19,12 @@ type Recovery struct {
 }
 
 // Open opens the log at path for appending, and makes it, with its head file, if neither is there. It reads only
-// the end of the log; VerifyFile reads all of it. A last line without an end, which nobody was told about, is cut
-// off and reported (Options.OnRecovered). Errors: ErrInUse, ErrDamaged (the log ends before its head, or
-// differs from it, or has no head: nothing is changed), ErrUnusable.
+// the end of the log and the ends of its closed segments; VerifyFile reads all of it. A last line without an end, which
+// nobody was told about, is cut off and reported (Options.OnRecovered). Errors: ErrInUse, ErrDamaged (the log ends
+// before its head, or differs from it, or has no head, or a closed segment is missing or cut: nothing is changed),
+// ErrUnusable.
 func Open(path string, o Options) (*Log, error) {
-	o.Queue = defaultTo(o.Queue, 4096)
-	o.Timeout = defaultTo(o.Timeout, 5*time.Second)
-	o.Retry = defaultTo(o.Retry, 250*time.Millisecond)
-	if o.Gather == 0 {
-		o.Gather = 2 * time.Millisecond
-	}
+	o = o.withDefaults()
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, &Error{Kind: ErrUnusable, Detail: path, Cause: err}
@@ -62,26 +34,24 @@ func Open(path string, o Options) (*Log, error) {
 		return nil, err
 	}
 	l := newLog(&disk{f: f, path: path, fault: o.fault}, o)
-	if err := l.load(); err != nil {
+	closed, err := l.load()
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	l.shown.Head, l.shown.Size = l.last(), l.size
+	l.keeper = newKeeper(path, o, closed)
 	go l.run()
 	go l.headFile.syncEachSecond(l.done)
 	return l, nil
 }
 
-// openOrCreate makes a log only where there is no head that tells of a lost one.
+// openOrCreate makes a log only where nothing tells of a lost one: where there is no head, or closed segments hold all
+// that the head says.
 func openOrCreate(path string) (*os.File, error) {
 	f, err := openLog(path, false)
 	if errors.Is(err, fs.ErrNotExist) {
-		head, headErr := ReadHead(path)
-		if headErr == nil && head.Seq > 0 {
-			return nil, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s is not there and its head says %d: records 1 to %d are missing", path, head.Seq, head.Seq),
-				Advice: "put the log back" + rescuedBeside(path) + "; to begin a new one, move the head file away"}
-		}
-		if headErr != nil && !errors.Is(headErr, fs.ErrNotExist) {
-			return nil, headErr
+		if err := nothingMissing(path); err != nil {
+			return nil, err
 		}
 		f, err = openLog(path, true)
 	}
@@ -92,6 +62,33 @@ func openOrCreate(path string) (*os.File, error) {
 	return f, nil
 }
 
+// nothingMissing is nil if a log without the file that was written has lost nothing by that.
+func nothingMissing(path string) error {
+	parts, err := readLayout(path)
+	if err != nil {
+		return err
+	}
+	end, err := parts.closedEnd(path)
+	if err != nil {
+		return err
+	}
+	head, err := ReadHead(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && end.seq > 0:
+		return headMissing(path)
+	case err != nil:
+		return ignore(err, fs.ErrNotExist)
+	case head.Seq > end.seq:
+		return &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s is not there and its head says %d: records %d to %d are missing", path, head.Seq, end.seq+1, head.Seq),
+			Advice: "put the log back" + rescuedBeside(path) + "; to begin a new one, move the head file away"}
+	}
+	return nil
+}
+
+func headMissing(path string) error {
+	return &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s holds records and has no head file %s", path, HeadPath(path)), Advice: headAdvice}
+}
+
 // rescuedBeside names the copies that a process made of this log when it was deleted under it.
 func rescuedBeside(path string) string {
 	if found, err := filepath.Glob(path + ".rescued-*"); err == nil && len(found) > 0 {
@@ -100,44 +97,76 @@ func rescuedBeside(path string) string {
 	return ""
 }
 
-func defaultTo[T int | time.Duration](v, d T) T {
-	if v <= 0 {
-		return d
-	}
-	return v
-}
-
-// load checks the open file against its head, cuts a torn end, and makes both durable.
-func (l *Log) load() error {
+// load checks the open file against its head and the closed segments, cuts a torn end, and makes both durable. It
+// gives the closed segments.
+func (l *Log) load() ([]Segment, error) {
 	if err := l.disk.usable(); err != nil {
-		return err
+		return nil, err
+	}
+	parts, err := l.loadClosed()
+	if err != nil {
+		return nil, err
 	}
 	here, err := l.disk.here()
 	if err != nil {
-		return &Error{Kind: ErrUnusable, Detail: l.disk.path, Cause: err}
+		return nil, &Error{Kind: ErrUnusable, Detail: l.disk.path, Cause: err}
 	}
 	head, err := ReadHead(l.disk.path)
-	if errors.Is(err, fs.ErrNotExist) && here.size == 0 {
+	if errors.Is(err, fs.ErrNotExist) && here.size == 0 && l.base.seq == 0 {
 		head, err = Receipt{Hash: hash{}.String()}, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s holds records and has no head file %s", l.disk.path, HeadPath(l.disk.path)), Advice: headAdvice}
+		err = headMissing(l.disk.path)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t, err := readTail(l.disk.f, here.size, head)
+	t, err := readTail(l.disk.f, here.size, head, l.base)
+	if err == nil && head.Seq > 0 && head.Seq < l.base.seq {
+		t.headSum, t.hasHead, err = closedSum(l.disk.path, head.Seq)
+	}
 	if err := checkTail(l.disk.path, t, err, head); err != nil {
-		return err
+		return nil, err
 	}
 	l.size, l.seq, l.sum = t.size, t.seq, t.sum
 	if err := l.settle(t); err != nil {
-		return &Error{Kind: ErrUnusable, Detail: l.disk.path + " cannot be made durable", Cause: err}
+		return nil, &Error{Kind: ErrUnusable, Detail: l.disk.path + " cannot be made durable", Cause: err}
 	}
 	if t.tornLen > 0 && l.opts.OnRecovered != nil {
 		l.opts.OnRecovered(Recovery{After: l.last(), Bytes: t.tornLen, Text: t.torn})
 	}
-	return nil
+	if first, _, err := plainEnds(l.disk.f, l.size); err == nil && first.seq > 0 {
+		l.setBegan(first.time)
+	}
+	return parts.closed, nil
+}
+
+// loadClosed ends what a crash has left of a rotation, and checks the closed segments.
+func (l *Log) loadClosed() (layout, error) {
+	path := l.disk.path
+	if err := both(l.disk.tidyLinks(""), tidy(path)); err != nil {
+		return layout{}, &Error{Kind: ErrUnusable, Detail: "what an earlier process left cannot be removed", Cause: err, Advice: "the folder must be writable by this user"}
+	}
+	parts, err := readLayout(path)
+	if err != nil {
+		return parts, err
+	}
+	if l.base, err = parts.closedEnd(path); err != nil {
+		return parts, err
+	}
+	return parts, nil
+}
+
+// closedSum gives the hash of a record in a closed segment. A head that is older than the file that is being written is
+// one that a crash of the machine left, or an old copy of it.
+func closedSum(path string, seq uint64) (sum hash, ok bool, err error) {
+	r, err := OpenReader(path, seq)
+	if err != nil {
+		return sum, false, fmt.Errorf("its head says %d: %w", seq, err)
+	}
+	defer func() { _ = r.Close() }() // read only
+	line, err := r.Next()
+	return line.Hash, err == nil, err
 }
 
 // settle cuts what is torn and makes log, head and their names durable. The whole lines after the head may be
@@ -185,6 +214,9 @@ func (d *disk) usable() error {
 		return &Error{Kind: ErrInUse, Detail: "another process writes " + d.path, Advice: "stop it first; one log has one writer"}
 	} else if err != nil {
 		return &Error{Kind: ErrUnusable, Detail: d.path + " cannot be locked", Cause: err, Advice: "put the log on a local file system"}
+	}
+	if there, err := d.there(); err != nil || !there.same(here) { // it was closed as a segment before it was locked
+		return &Error{Kind: ErrInUse, Detail: "another process writes " + d.path, Cause: err, Advice: "stop it first; one log has one writer"}
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 )
 
 // Line is one record as it stands in the log.
@@ -24,144 +23,111 @@ func (l Line) Record() (Record, error) {
 	return r, err
 }
 
-// Reader reads the records of a log in their order, each once, along the chain. It changes nothing, and may read a
-// log that is being written; then it may meet lines that are not durable yet, so whoever acts on what he reads stops
-// at the head (ReadHead, Log.Head), or uses Log.Follow, which does.
+// Reader reads the records of a log in their order, each once, along the chain, over its closed segments and the one
+// that is being written. It changes nothing, and may read a log that is being written; then it may meet lines that are
+// not durable yet, so whoever acts on what he reads stops at the head (ReadHead, Log.Head), or uses Log.Follow, which
+// does. A segment may be closed, compressed or removed while it is read.
 type Reader struct {
-	path  string
-	f     *os.File
-	lines lineReader
-	at    int64  // offset of the next line
-	next  uint64 // its number
-	sum   hash   // of the line before it
-	known bool   // there was one
+	path string
+	src  *source
+	next uint64 // number of the next record
+	sum  hash   // of the line before it
+	// known says that sum is: a Reader that began in the middle does not know it for its first record.
+	known bool
 	text  []byte
 }
 
-// OpenReader begins with the record from; 0 is 1. The error is fs.ErrNotExist where there is no log, ErrDamaged
-// where the log does not hold the record before it (a record that is not written yet is none).
+// OpenReader begins with the record from, or with the first one that is there if from is 0. The error is
+// fs.ErrNotExist where there is no log, ErrRemoved where retention has removed the record, ErrDamaged where the log
+// does not hold the record before it (a record that is not written yet is none).
 func OpenReader(path string, from uint64) (*Reader, error) {
-	r := &Reader{path: path, next: max(from, 1)}
+	r := &Reader{path: path, next: from}
 	return r, r.open()
-}
-
-// open seeks the line of the record r.next, or the end if there is none yet.
-func (r *Reader) open() error {
-	f, err := os.Open(r.path)
-	if err != nil {
-		return err
-	}
-	at, err := seek(f, r.next)
-	if err == nil {
-		_, err = f.Seek(at, io.SeekStart)
-	}
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	r.f, r.at, r.lines = f, at, newLineReader(f)
-	return nil
 }
 
 // Next gives the next record; its Text is good until the next call. It answers io.EOF where no further whole line is
 // there, and may be called again when there is one. ErrDamaged says that the next line does not continue the chain.
 func (r *Reader) Next() (Line, error) {
-	line, whole, err := r.lines.next(r.text[:0])
-	r.text = line
-	if err != nil && !errors.Is(err, io.EOF) {
-		return Line{}, err
+	for {
+		line, whole, err := r.src.lines.next(r.text[:0])
+		r.text = line
+		if err != nil && !errors.Is(err, io.EOF) {
+			return Line{}, err
+		}
+		if err == nil && whole {
+			return r.take(line)
+		}
+		moved, err := r.onward()
+		if err != nil {
+			return Line{}, err
+		}
+		if !moved {
+			return Line{}, io.EOF
+		}
 	}
-	if err != nil || !whole {
-		return Line{}, r.again()
-	}
-	p, ok := parseLine(line)
+}
+
+func (r *Reader) take(line []byte) (Line, error) {
+	p, ok := parseStart(line)
 	if !ok || p.seq != r.next || r.known && p.prev != r.sum {
-		return Line{}, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s: the line at byte %d is not record %d, or does not continue the chain", r.path, r.at, r.next), Advice: "run hsmgate audit verify"}
+		return Line{}, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s: the line at byte %d is not record %d, or does not continue the chain", r.src.f.Name(), r.src.at, r.next), Advice: "run hsmgate audit verify"}
 	}
-	r.at += int64(len(line)) + 1
+	r.src.at += int64(len(line)) + 1
 	r.next, r.sum, r.known = p.seq+1, hashOf(line), true
 	return Line{Seq: p.seq, Hash: r.sum, Prev: p.prev, Text: line}, nil
 }
 
-// again makes Next look anew, at the end of what there is: in another file, if one was put in the log's place.
-func (r *Reader) again() error {
-	there, err := os.Stat(r.path)
-	here, hereErr := r.f.Stat()
-	if err = both(err, hereErr); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err == nil && !os.SameFile(here, there) {
-		old := r.f
-		if err := r.open(); err != nil {
-			return err
+// onward goes on behind the end of a file, in the file that holds the next record: the next segment, or another file,
+// if one was put in the log's place. It answers false where there is none.
+func (r *Reader) onward() (moved bool, err error) {
+	if r.src.last == 0 {
+		if moved, err = r.src.left(r.path); err != nil || !moved {
+			return false, both(err, r.src.forget())
 		}
-		_ = old.Close() // read only
-		return io.EOF
+	} else if r.next <= r.src.last {
+		return false, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s ends before record %d", r.src.f.Name(), r.next), Advice: "run hsmgate audit verify"}
 	}
-	if err := r.forget(); err != nil {
-		return err
+	old := r.src
+	if err := r.open(); err != nil {
+		r.src = old
+		return false, err
 	}
-	return io.EOF
+	_ = old.close() // read only
+	return true, nil
 }
 
-// forget throws away what was read ahead: what stands there may be cut off again and be another thing later.
-func (r *Reader) forget() error {
-	r.lines = newLineReader(r.f)
-	_, err := r.f.Seek(r.at, io.SeekStart)
+// open opens the file that holds the record r.next, or would hold it if it were there.
+func (r *Reader) open() (err error) {
+	for range 10 { // a file of the list may be gone when it is opened: it was compressed, or is closed just now
+		var l layout
+		if l, err = readLayout(r.path); err != nil {
+			return err
+		}
+		if r.next == 0 {
+			r.next = l.cut.Seq + 1
+		}
+		if r.next <= l.cut.Seq {
+			return &Error{Kind: ErrRemoved, Detail: fmt.Sprintf("%s begins with record %d, and record %d was asked for", r.path, l.cut.Seq+1, r.next), Advice: "begin with a later one, or read a copy of the older segments"}
+		}
+		if r.next == l.cut.Seq+1 && !r.known {
+			if r.sum, err = l.cut.sum(); err != nil {
+				return err
+			}
+			r.known = true
+		}
+		r.src, err = openSource(r.path, l, r.next)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if now, listErr := readLayout(r.path); listErr != nil || now.last() == l.last() && err == nil {
+			return both(err, listErr)
+		}
+		if err == nil {
+			_ = r.src.close() // what was opened is not what was listed
+		}
+	}
 	return err
 }
 
 // Close frees the file.
-func (r *Reader) Close() error { return r.f.Close() }
-
-// seek gives the offset of the line of the record seq, by halving: numbers only grow. For the record after the last
-// one it is the end of the last whole line.
-func seek(f *os.File, seq uint64) (int64, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	low, high := int64(0), info.Size() // low is where a line begins
-	for low < high {
-		middle := low + (high-low)/2
-		found, end, err := lineAfter(f, middle, info.Size())
-		switch {
-		case err != nil:
-			return 0, err
-		case end == 0 || found >= seq: // the line begins before the middle, or is this very one
-			high = middle
-		default:
-			low = end
-		}
-	}
-	return low, nil
-}
-
-// lineAfter reads the first whole line that begins at or after at: its number, and where the next one begins. Both are
-// 0 if there is none.
-func lineAfter(f *os.File, at, size int64) (seq uint64, end int64, err error) {
-	start := max(at-1, 0)
-	lines := newLineReader(io.NewSectionReader(f, start, size-start))
-	if at > 0 { // up to the newline before the line
-		skipped, whole, err := lines.next(nil)
-		if err != nil || !whole {
-			return 0, 0, ignoreEOF(err)
-		}
-		start += int64(len(skipped)) + 1
-	}
-	line, whole, err := lines.next(nil)
-	if err != nil || !whole {
-		return 0, 0, ignoreEOF(err)
-	}
-	p, ok := parseLine(line)
-	if !ok {
-		return 0, 0, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("the line at byte %d is not a record", start), Advice: "run hsmgate audit verify"}
-	}
-	return p.seq, start + int64(len(line)) + 1, nil
-}
-
-func ignoreEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
-}
+func (r *Reader) Close() error { return r.src.close() }

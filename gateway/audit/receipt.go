@@ -41,3 +41,6 @@ func (r Receipt) sum() (hash, error) {
 	}
 	return h, nil
 }
+
+// HashText writes the hash of a line as a receipt has it.
+func HashText(sum [32]byte) string { return hash(sum).String() }

@@ -58,10 +58,30 @@ type Record struct {
 	ArtifactName    string            `json:"artifactName,omitempty"`
 	ArtifactVersion string            `json:"artifactVersion,omitempty"`
 	ArtifactDigest  string            `json:"artifactDigest,omitempty"` // such as "sha256:" and hex
+	ArtifactRepo    string            `json:"artifactRepository,omitempty"`
+	ArtifactCommit  string            `json:"artifactCommit,omitempty"`
+	ArtifactRun     string            `json:"artifactRun,omitempty"`
+
+	// The same as the identity token of the caller of Sign proves it: what its provider says of the workload.
+	ProvenRepo     string `json:"provenRepository,omitempty"` // repository of GitHub, project_path of GitLab
+	ProvenCommit   string `json:"provenCommit,omitempty"`     // sha
+	ProvenRun      string `json:"provenRun,omitempty"`        // run_id of GitHub, pipeline_id of GitLab
+	ProvenWorkflow string `json:"provenWorkflow,omitempty"`   // workflow_ref of GitHub, ci_config_ref_uri of GitLab
+
+	IdempotencyKey string `json:"idempotencyKey,omitempty"` // under which the caller of Sign repeats itself
+
+	// Of an alert, whose record is of the operation Alert; the principal and the key are those that it is about.
+	AlertID     string `json:"alertId,omitempty"`
+	AlertRule   string `json:"alertRule,omitempty"`
+	AlertTime   string `json:"alertTime,omitempty"`   // RFC 3339: of the record that gave rise to it; the record's own time says when it was found
+	AlertRecord int64  `json:"alertRecord,omitempty"` // number of that record
+	AlertCount  int    `json:"alertCount,omitempty"`  // calls that are meant
+	AlertMore   int    `json:"alertMore,omitempty"`   // alerts like it that were not told since the last one
 
 	Outcome       string `json:"outcome,omitempty"` // "allowed", "denied", "invalid" or "failed"
 	ErrorCode     string `json:"errorCode,omitempty"`
-	Reason        string `json:"reason,omitempty"`
+	Reason        string `json:"reason,omitempty"`       // what decided: "key-policy/<Sid or number>", "policy/<name>/<Sid or number>", "grant/<id>", "role/…", "approval-rule", or "default" where nothing allows
+	SourceReason  string `json:"sourceReason,omitempty"` // of ReEncrypt: what decided on the key that decrypts
 	LatencyMicros int64  `json:"latencyMicros,omitempty"`
 }
 
@@ -118,9 +138,24 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
 	b = appendText(b, `,"artifactVersion":"`, r.ArtifactVersion)
 	b = appendText(b, `,"artifactDigest":"`, r.ArtifactDigest)
+	b = appendText(b, `,"artifactRepository":"`, r.ArtifactRepo)
+	b = appendText(b, `,"artifactCommit":"`, r.ArtifactCommit)
+	b = appendText(b, `,"artifactRun":"`, r.ArtifactRun)
+	b = appendText(b, `,"provenRepository":"`, r.ProvenRepo)
+	b = appendText(b, `,"provenCommit":"`, r.ProvenCommit)
+	b = appendText(b, `,"provenRun":"`, r.ProvenRun)
+	b = appendText(b, `,"provenWorkflow":"`, r.ProvenWorkflow)
+	b = appendText(b, `,"idempotencyKey":"`, r.IdempotencyKey)
+	b = appendText(b, `,"alertId":"`, r.AlertID)
+	b = appendText(b, `,"alertRule":"`, r.AlertRule)
+	b = appendText(b, `,"alertTime":"`, r.AlertTime)
+	b = appendInt(b, `,"alertRecord":`, r.AlertRecord)
+	b = appendInt(b, `,"alertCount":`, int64(r.AlertCount))
+	b = appendInt(b, `,"alertMore":`, int64(r.AlertMore))
 	b = appendText(b, `,"outcome":"`, r.Outcome)
 	b = appendText(b, `,"errorCode":"`, r.ErrorCode)
 	b = appendText(b, `,"reason":"`, r.Reason)
+	b = appendText(b, `,"sourceReason":"`, r.SourceReason)
 	b = appendInt(b, `,"latencyMicros":`, r.LatencyMicros)
 	return append(b, '}')
 }

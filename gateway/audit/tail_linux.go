@@ -20,7 +20,7 @@ type tail struct {
 
 // readTail reads the log's end, back to the record that the head names and forward again along the chain.
 // It reads no more than it must, whatever the log's length.
-func readTail(f *os.File, size int64, head Receipt) (tail, error) {
+func readTail(f *os.File, size int64, head Receipt, base walker) (tail, error) {
 	for span := int64(64 << 10); ; span *= 4 {
 		start := max(0, size-span)
 		b := make([]byte, size-start)
@@ -34,10 +34,10 @@ func readTail(f *os.File, size int64, head Receipt) (tail, error) {
 			}
 			b, start = b[i+1:], start+int64(i)+1
 		}
-		if first, ok := parseLine(firstLine(b)); start > 0 && (!ok || first.seq > max(head.Seq, 1)) {
+		if first, ok := parseLine(firstLine(b)); start > 0 && (!ok || first.seq > max(head.Seq, base.seq+1)) {
 			continue
 		}
-		return walkTail(b, start, size, head)
+		return walkTail(b, start, size, head, base)
 	}
 }
 
@@ -49,9 +49,15 @@ func firstLine(b []byte) []byte {
 }
 
 // walkTail follows the chain through b, which begins with a line at the offset start and ends the file.
-func walkTail(b []byte, start, size int64, head Receipt) (tail, error) {
+func walkTail(b []byte, start, size int64, head Receipt, base walker) (tail, error) {
 	t := tail{size: start}
 	linked := start == 0
+	if linked {
+		t.seq, t.sum = base.seq, base.sum
+	}
+	if head.Seq == base.seq {
+		t.headSum, t.hasHead = base.sum, true
+	}
 	for len(b) > 0 {
 		end := bytes.IndexByte(b, '\n')
 		if end < 0 || bytes.IndexByte(b[:end], 0) >= 0 { // a crash of the machine can leave zeros

@@ -14,14 +14,17 @@ type verifier struct {
 	hasHead  bool
 	receipts map[uint64]hash
 
+	start  uint64 // the last record that retention has removed
 	next   uint64 // number of the record that should come now
 	sum    hash   // of the one before it
 	known  bool   // sum is known: the record before was there
 	blamed uint64 // the last record that was reported; a link that breaks behind it is explained
 	run    uint64 // lines before this one that are no records at all
-	runAt  int64
+	runAt  Place
+	before Place // of the last record that was accepted
 	gaps   []gap
 	strays []stray
+	spots  []spot
 
 	scratch []byte
 	report  Report
@@ -30,17 +33,25 @@ type verifier struct {
 // gap is a run of numbers that did not come where they should have.
 type gap struct {
 	first, last uint64
-	line        int64 // before which they should stand
+	at          Place // before which they should stand
 	atEnd       bool
 }
 
 // stray is a record that stood where another should have stood.
 type stray struct {
-	seq    uint64
-	at     uint64 // the one that should have stood there
-	line   int64
+	seq uint64
+	at  uint64 // the one that should have stood there
+	Place
 	forged bool // its number is another record's, its content is not
 	again  bool // it is the very line of the record beside it
+}
+
+// spot is a part of a file of which something is wrong besides its lines.
+type spot struct {
+	first, last uint64 // the records that it holds
+	kind        Kind
+	detail      string
+	Place
 }
 
 func newVerifier(o VerifyOptions) (*verifier, error) {
@@ -81,7 +92,7 @@ func (v *verifier) problem(p Problem) {
 func (v *verifier) line(cur, after, then *line) {
 	if !cur.ok {
 		if v.run == 0 {
-			v.runAt = cur.number
+			v.runAt = cur.Place
 		}
 		v.run++
 		return
@@ -102,9 +113,9 @@ func (v *verifier) line(cur, after, then *line) {
 		v.accept(cur, after)
 	case after != nil && after.seq == v.next+1: // it stands in the place of the one that should be here
 		v.stray(cur, after)
-		v.gap(v.next, cur.number, false)
+		v.gap(v.next, cur.Place, false)
 	case cur.seq > v.next && (after == nil || after.seq == cur.seq+1 || after.prev == cur.sum):
-		v.gap(cur.seq-1, cur.number, false)
+		v.gap(cur.seq-1, cur.Place, false)
 		v.accept(cur, after)
 	default:
 		v.stray(cur, after)
@@ -124,15 +135,15 @@ func (v *verifier) accept(cur, after *line) {
 	seq := v.next
 	switch {
 	case cur.seq != seq:
-		v.blame(seq, Changed, cur.number, fmt.Sprintf("its number says %d", cur.seq))
+		v.blame(seq, Changed, cur.Place, fmt.Sprintf("its number says %d", cur.seq))
 	case !cur.whole:
-		v.blame(seq, Malformed, cur.number, "the line is not a whole record")
+		v.blame(seq, Malformed, cur.Place, "the line is not a whole record")
 	}
 	if v.known && cur.prev != v.sum && v.blamed != seq-1 {
 		v.brokenLink(cur, after)
 	}
 	v.compare(cur, after)
-	v.sum, v.known, v.next = cur.sum, true, seq+1
+	v.sum, v.known, v.next, v.before = cur.sum, true, seq+1, cur.Place
 	if v.report.Records == 0 {
 		v.report.First = cur.time
 	}
@@ -140,12 +151,12 @@ func (v *verifier) accept(cur, after *line) {
 	v.report.Last, v.report.End = cur.time, Receipt{Seq: seq}
 }
 
-func (v *verifier) blame(seq uint64, k Kind, line int64, detail string) {
+func (v *verifier) blame(seq uint64, k Kind, at Place, detail string) {
 	if seq == v.blamed {
 		return
 	}
 	v.blamed = max(v.blamed, seq)
-	v.problem(Problem{Seq: seq, Kind: k, Line: line, Detail: detail})
+	v.problem(Problem{Seq: seq, Kind: k, Place: at, Detail: detail})
 }
 
 // brokenLink decides who was changed if cur does not name the record before it: that one, or cur's own prev.
@@ -155,11 +166,11 @@ func (v *verifier) brokenLink(cur, after *line) {
 	want, ok := v.witness(seq, after)
 	v.scratch = append(v.scratch[:0], cur.text...)
 	hex.Encode(v.scratch[cur.prevAt:], v.sum[:])
-	if seq == 1 || ok && hashOf(v.scratch) == want {
-		v.blame(seq, Changed, cur.number, "its prev is not the hash of the record before")
+	if seq == v.start+1 || ok && hashOf(v.scratch) == want {
+		v.blame(seq, Changed, cur.Place, "its prev is not the hash of the record before")
 		return
 	}
-	v.blame(seq-1, Changed, cur.number-1, fmt.Sprintf("its hash is not the one that record %d names", seq))
+	v.blame(seq-1, Changed, v.before, fmt.Sprintf("its hash is not the one that record %d names", seq))
 }
 
 // witness gives the hash that record seq should have by the line after it, the head or a receipt.
@@ -182,22 +193,22 @@ func (v *verifier) compare(cur, after *line) {
 		if after != nil && after.prev == cur.sum {
 			detail += ", though the next record names it: the log was rewritten, or the head is another log's"
 		}
-		v.blame(seq, Changed, cur.number, detail)
+		v.blame(seq, Changed, cur.Place, detail)
 	}
 	if sum, ok := v.receipts[seq]; ok {
 		if sum == cur.sum {
 			v.report.Receipts++
 		} else {
-			v.blame(seq, Changed, cur.number, "its hash is not the one that the receipt names")
+			v.blame(seq, Changed, cur.Place, "its hash is not the one that the receipt names")
 		}
 		delete(v.receipts, seq)
 	}
 }
 
 // gap notes that the records from v.next to last are not where they should be.
-func (v *verifier) gap(last uint64, line int64, atEnd bool) {
+func (v *verifier) gap(last uint64, at Place, atEnd bool) {
 	if len(v.gaps) < v.max {
-		v.gaps = append(v.gaps, gap{v.next, last, line, atEnd})
+		v.gaps = append(v.gaps, gap{v.next, last, at, atEnd})
 	} else {
 		v.report.Omitted++
 	}
@@ -205,7 +216,7 @@ func (v *verifier) gap(last uint64, line int64, atEnd bool) {
 }
 
 func (v *verifier) stray(cur, after *line) {
-	s := stray{seq: cur.seq, at: v.next, line: cur.number}
+	s := stray{seq: cur.seq, at: v.next, Place: cur.Place}
 	switch {
 	case cur.seq == v.next && after != nil && after.seq == v.next:
 		s.again = cur.sum == after.sum
@@ -242,11 +253,11 @@ func (v *verifier) inserted() {
 	if v.run > 1 {
 		detail = fmt.Sprintf("%d lines that are not records stand before it", v.run)
 	}
-	v.problem(Problem{Seq: v.next, Kind: Inserted, Line: v.runAt, Detail: detail})
+	v.problem(Problem{Seq: v.next, Kind: Inserted, Place: v.runAt, Detail: detail})
 }
 
 func (v *verifier) damaged(last uint64) {
-	p := Problem{Seq: v.next, Kind: Malformed, Line: v.runAt, Detail: "the line is not a record"}
+	p := Problem{Seq: v.next, Kind: Malformed, Place: v.runAt, Detail: "the line is not a record"}
 	if last > v.next {
 		p.LastSeq, p.Detail = last, fmt.Sprintf("the lines of records %d to %d are not records", v.next, last)
 	}
@@ -255,6 +266,6 @@ func (v *verifier) damaged(last uint64) {
 }
 
 func (v *verifier) torn(cur *line) {
-	v.problem(Problem{Seq: v.next + v.run, Kind: Torn, Line: cur.number,
+	v.problem(Problem{Seq: v.next + v.run, Kind: Torn, Place: cur.Place,
 		Detail: fmt.Sprintf("the last line has no end (%d bytes): a process died while it wrote it, before anybody was told; the log cuts it off when it is opened", len(cur.text))})
 }

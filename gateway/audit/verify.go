@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"io"
-	"os"
 )
 
 // VerifyOptions of Verify.
@@ -17,33 +16,26 @@ type VerifyOptions struct {
 	MaxProblems int
 }
 
-// VerifyFile verifies the log at path against its head file. It needs no daemon and changes nothing; a log that
-// is being written can be verified too. o.Head, if set, is checked instead of the head file. A missing head
-// file is an error, fs.ErrNotExist.
-func VerifyFile(path string, o VerifyOptions) (Report, error) {
-	if o.Head == nil {
-		head, err := ReadHead(path) // before the log, which may be growing
-		if err != nil {
-			return Report{}, err
-		}
-		o.Head = &head
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return Report{}, err
-	}
-	defer func() { _ = f.Close() }() // read only
-	return Verify(f, o)
-}
-
-// Verify reads a log and reports every record that is changed, missing, out of its place or too much. It holds a
-// few lines in memory, whatever the log's length. The error is about reading r or about o, never about the log.
+// Verify reads the lines of a log from record 1 and reports every record that is changed, missing, out of its place or
+// too much. It holds a few lines in memory, whatever the log's length. The error is about reading r or about o, never
+// about the log.
 func Verify(r io.Reader, o VerifyOptions) (Report, error) {
 	v, err := newVerifier(o)
 	if err != nil {
 		return Report{}, err
 	}
-	in := window{lines: newLineReader(r)}
+	given := false
+	return v.judge(&window{more: func() (*part, error) {
+		if given {
+			return nil, nil
+		}
+		given = true
+		return &part{lines: newLineReader(r), active: true}, nil
+	}})
+}
+
+// judge judges every line of the window.
+func (v *verifier) judge(in *window) (Report, error) {
 	if err := in.fill(); err != nil {
 		return Report{}, err
 	}
@@ -57,22 +49,33 @@ func Verify(r io.Reader, o VerifyOptions) (Report, error) {
 			return Report{}, err
 		}
 	}
-	return v.finish(in.count), nil
+	end := in.place
+	end.Line++
+	return v.finish(in.count, end), nil
 }
 
-// line is a line of the file and what could be read of it.
+// line is a line of the log and what could be read of it.
 type line struct {
-	number int64
-	text   []byte
-	ended  bool // it has its newline
+	Place
+	text  []byte
+	ended bool // it has its newline, or should have it
 	parsed
 	ok  bool // the beginning of it could be parsed
 	sum hash
 }
 
+// part is one file of the log.
+type part struct {
+	file   string
+	lines  lineReader
+	active bool // the last one, which may be growing
+}
+
 // window is the line that is being judged and the two after it.
 type window struct {
-	lines lineReader
+	more  func() (*part, error) // opens the next file; nil behind the last one
+	part  *part
+	place Place // of the last line that was read
 	ring  [3]line
 	first int
 	n     int
@@ -80,7 +83,7 @@ type window struct {
 	ended bool
 }
 
-// at gives the i-th line of the window, or nil behind the end of the file.
+// at gives the i-th line of the window, or nil behind the end of the log.
 func (w *window) at(i int) *line {
 	if i >= w.n {
 		return nil
@@ -95,21 +98,42 @@ func (w *window) advance() error {
 
 func (w *window) fill() error {
 	for w.n < len(w.ring) && !w.ended {
-		l := &w.ring[(w.first+w.n)%len(w.ring)]
-		text, ended, err := w.lines.next(l.text[:0])
+		err := w.read(&w.ring[(w.first+w.n)%len(w.ring)])
 		if errors.Is(err, io.EOF) {
-			w.ended = true
-			return nil
+			err = w.turn()
 		}
 		if err != nil {
 			return err
 		}
-		w.ended = !ended // what a writer adds to it meanwhile is not another line
-		w.count++
-		w.n++
-		*l = line{number: w.count, text: text, ended: ended, sum: hashOf(text)}
-		l.parsed, l.ok = parseLine(text)
-		l.ok = l.ok && ended
 	}
+	return nil
+}
+
+// turn goes on to the next file.
+func (w *window) turn() (err error) {
+	if w.part, err = w.more(); err != nil || w.part == nil {
+		w.ended = true
+		return err
+	}
+	w.place = Place{File: w.part.file}
+	return nil
+}
+
+// read reads a line. Only at the very end of the log is one without an end one that is being written.
+func (w *window) read(l *line) error {
+	if w.part == nil {
+		return io.EOF
+	}
+	text, whole, err := w.part.lines.next(l.text[:0])
+	if err != nil {
+		return err
+	}
+	w.ended = !whole && w.part.active // what a writer adds to it meanwhile is not another line
+	w.place.Line++
+	w.count++
+	w.n++
+	*l = line{Place: w.place, text: text, ended: !w.ended, sum: hashOf(text)}
+	l.parsed, l.ok = parseLine(text)
+	l.ok = l.ok && whole
 	return nil
 }

@@ -7,24 +7,44 @@ import (
 	"io"
 )
 
-// walk follows the chain from record 1 to the end of r, and stops at the first line that breaks it.
-func walk(r io.Reader) (seq uint64, sum hash, err error) {
-	lines := newLineReader(r)
-	for {
-		line, whole, err := lines.next(nil)
+// walker is a place in the chain: the last record that was passed.
+type walker struct {
+	seq  uint64
+	sum  hash
+	open bool // the next record may call prev what it likes: nothing is known of the one before
+}
+
+// walkFrom begins with the record first, whatever it calls prev; nothing comes before record 1.
+func walkFrom(first uint64) walker { return walker{seq: first - 1, open: first > 1} }
+
+// take passes the next line, or says that it does not continue the chain.
+func (w *walker) take(line []byte, whole bool) (parsed, error) {
+	p, ok := parseLine(line)
+	switch {
+	case !whole:
+		return p, fmt.Errorf("the line after record %d has no end", w.seq)
+	case !ok || !p.whole || p.seq != w.seq+1 || !w.open && p.prev != w.sum:
+		return p, fmt.Errorf("the line after record %d does not continue the chain", w.seq)
+	}
+	*w = walker{seq: p.seq, sum: hashOf(line)}
+	return p, nil
+}
+
+// walk follows the chain to the end of r, and stops at the first line that breaks it.
+func (w *walker) walk(r io.Reader) error {
+	var buf []byte
+	for lines := newLineReader(r); ; {
+		line, whole, err := lines.next(buf[:0])
+		buf = line
 		if errors.Is(err, io.EOF) {
-			return seq, sum, nil
+			return nil
 		}
-		p, ok := parseLine(line)
-		switch {
-		case err != nil:
-			return seq, sum, err
-		case !whole:
-			return seq, sum, fmt.Errorf("the line after record %d has no end", seq)
-		case !ok || !p.whole || p.seq != seq+1 || p.prev != sum:
-			return seq, sum, fmt.Errorf("the line after record %d does not continue the chain", seq)
+		if err == nil {
+			_, err = w.take(line, whole)
 		}
-		seq, sum = p.seq, hashOf(line)
+		if err != nil {
+			return err
+		}
 	}
 }
 

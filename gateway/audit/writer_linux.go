@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"math"
 	"time"
 )
 
@@ -17,6 +18,10 @@ func (l *Log) run() {
 		select {
 		case e := <-l.queue:
 			l.commit(e)
+			l.rotateIfDue()
+			continue
+		case <-l.age.C:
+			l.rotateIfDue()
 			continue
 		case <-l.quit:
 		}
@@ -51,15 +56,39 @@ func (l *Log) crowded() bool {
 }
 
 // gather waits for company. When nobody has come for a while, and nobody queues up elsewhere, there is nobody to
-// wait for.
-func (l *Log) gather() {
+// wait for. Nor does it hold a call for longer than half of what the call has taken so far: among slow calls of
+// many callers, the quick one of a caller who asks for little would pay for all.
+func (l *Log) gather(first *entry) {
 	limit, seen := l.patience(), len(l.queue)
-	for time.Since(l.begun) < limit && seen < maxBatchRecords {
+	for seen < maxBatchRecords {
+		limit = min(limit, l.hurry(first))
+		if time.Since(l.begun) >= limit {
+			return
+		}
 		time.Sleep(max(limit, l.opts.Gather) / 4)
 		if len(l.queue) == seen && !l.crowded() {
 			return
 		}
 		seen = len(l.queue)
+	}
+}
+
+// hurry is how long the call that has taken least, of those that wait, may be held.
+func (l *Log) hurry(first *entry) time.Duration {
+	quickest := time.Duration(l.quickest.Load())
+	if first.took > 0 && first.took < quickest {
+		quickest = first.took
+	}
+	return max(quickest/2, l.opts.Gather)
+}
+
+// noteQuick keeps what the call has taken that has taken least of those that wait.
+func (l *Log) noteQuick(took time.Duration) {
+	for took > 0 {
+		old := l.quickest.Load()
+		if int64(took) >= old || l.quickest.CompareAndSwap(old, int64(took)) {
+			return
+		}
 	}
 }
 
@@ -74,7 +103,8 @@ func (l *Log) noteCallTime() {
 
 // commit makes e, and all that is queued behind it, durable with one write and one sync.
 func (l *Log) commit(e *entry) {
-	l.gather()
+	l.gather(e)
+	l.quickest.Store(math.MaxInt64)
 	l.batch = append(l.batch[:0], e)
 	bytes := len(e.body)
 	for len(l.batch) < maxBatchRecords && bytes < maxBatchBytes {
@@ -134,7 +164,7 @@ func (l *Log) write() error {
 	if err := l.disk.sync(); err != nil {
 		return l.fail("it cannot be made durable", err)
 	}
-	l.noteSync(time.Since(begun))
+	l.noteSync(time.Since(begun), len(places))
 	// A crash from here on leaves durable lines that were not answered. That is within the promise.
 	end := l.size + int64(len(l.buf))
 	if err := l.inPlace(end); err != nil { // synced into a file that nobody will find
@@ -142,6 +172,9 @@ func (l *Log) write() error {
 	}
 	if err := l.disk.answer(); err != nil {
 		return l.fail("it cannot be made durable", err)
+	}
+	if l.seq == l.base.seq {
+		l.setBegan(begun)
 	}
 	l.seq, l.sum, l.size, l.dirty = seq, sum, end, false
 	// The head goes before the answers: from now on a cut of any answered record shows. If it cannot be
@@ -193,10 +226,13 @@ func (l *Log) end(err error) {
 	l.places = l.places[:0]
 }
 
-func (l *Log) noteSync(d time.Duration) {
+func (l *Log) noteSync(d time.Duration, records int) {
 	l.mu.Lock()
 	l.shown.LastSync, l.shown.MaxSync = d, max(d, l.shown.MaxSync)
 	l.mu.Unlock()
+	if f := l.synced.Load(); f != nil {
+		(*f)(d, records)
+	}
 }
 
 // stall is called by the watch when a batch has taken too long: it answers what waits, and again what comes to
@@ -235,6 +271,8 @@ func (l *Log) finish() {
 	l.batch, l.places = l.batch[:0], l.places[:0]
 	l.begin()
 	l.nextTry = time.Time{}
-	l.broken = both(both(l.ready(), l.headFile.close()), l.disk.f.Close())
+	err := l.ready()
+	l.keeper.close() // before another process may take the lock
+	l.broken = both(both(err, l.headFile.close()), l.disk.f.Close())
 	l.end(nil)
 }

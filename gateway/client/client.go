@@ -33,6 +33,11 @@ type Client struct {
 	// TokenFile holds the bearer token, in place of Token. It is read for each
 	// request, since who gave it, such as Kubernetes, writes a new one in time.
 	TokenFile string
+	// Identity gives the token of an identity provider, which the client exchanges for a
+	// session of a role, in place of Token. FromEnv finds it.
+	Identity func(context.Context) (string, error)
+	// Role is the ARN of that role; "" is the first that the token may have.
+	Role string
 	// Region is the region that the calls go to. Empty is the gateway's home region.
 	Region string
 	// HTTP is what the requests go through; nil is a client of its own kind
@@ -42,7 +47,9 @@ type Client struct {
 	// UserAgent stands in the audit record. Empty is "hsmgate-client".
 	UserAgent string
 	// Attempts is how often a call is tried while the gateway answers 429 or
-	// 503. 0 is 4; 1 never tries again.
+	// 503, and, where a repeat does no harm, while the connection breaks. 0 is 4; 1
+	// never tries again. Unless it is 1, each signature has an idempotency key, so that a
+	// repeat gives the same signature and one record of it.
 	Attempts int
 	// MaxWait is the longest pause between two attempts; when the gateway asks
 	// for a longer one its error is returned at once. 0 is 10s.
@@ -51,8 +58,9 @@ type Client struct {
 	// that left one, from the goroutine of the call.
 	OnReceipt func(receipt string)
 
-	once sync.Once
-	http *http.Client
+	once    sync.Once
+	http    *http.Client
+	session session
 }
 
 // New makes a client for the gateway at this URL.
@@ -90,12 +98,17 @@ type request struct {
 	query        url.Values
 	body         []byte // JSON; nil for none
 	accept       string
+	bearer       string // in place of the client's; see session
+	repeatable   bool   // a second one does no harm
 }
 
 // do performs one operation: in becomes the JSON body, the answer an Out. A GET
 // takes its members from query.
 func do[Out any](ctx context.Context, c *Client, method, path string, query url.Values, in any) (*Out, error) {
-	r := request{method: method, path: path, query: query, accept: "application/json"}
+	return call[Out](ctx, c, request{method: method, path: path, query: query, accept: "application/json", repeatable: method == http.MethodGet}, in)
+}
+
+func call[Out any](ctx context.Context, c *Client, r request, in any) (*Out, error) {
 	if in != nil {
 		var err error
 		if r.body, err = json.Marshal(in); err != nil {
@@ -118,7 +131,7 @@ func do[Out any](ctx context.Context, c *Client, method, path string, query url.
 func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 	for attempt := 1; ; attempt++ {
 		body, err := c.sendOnce(ctx, r)
-		pause, again := c.pause(err, attempt)
+		pause, again := c.pause(err, attempt, r.repeatable)
 		if !again || !fits(ctx, pause) {
 			return body, err
 		}
@@ -145,9 +158,11 @@ func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", r.accept)
-	token, err := c.token()
-	if err != nil {
-		return nil, err
+	token := r.bearer
+	if token == "" {
+		if token, err = c.token(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -164,7 +179,7 @@ func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
 	// Read to the end, so that the connection can be used again.
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("the answer of %s broke off: %w", c.URL, err)
+		return nil, &cutError{c.URL, err}
 	}
 	if receipt := resp.Header.Get(auditHeader); receipt != "" && c.OnReceipt != nil {
 		c.OnReceipt(receipt)

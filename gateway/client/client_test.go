@@ -129,23 +129,23 @@ func TestPause(t *testing.T) {
 		low, high time.Duration
 		again     bool
 	}{
-		{0, 1, 100 * time.Millisecond, 150 * time.Millisecond, true},
-		{0, 2, 200 * time.Millisecond, 300 * time.Millisecond, true},
-		{0, 3, 400 * time.Millisecond, 600 * time.Millisecond, true},
+		{0, 1, 0, 100 * time.Millisecond, true},
+		{0, 2, 0, 200 * time.Millisecond, true},
+		{0, 3, 0, 400 * time.Millisecond, true},
 		{0, 4, 0, 0, false},
 		{2 * time.Second, 1, 2 * time.Second, 3 * time.Second, true},
 		{11 * time.Second, 1, 0, 0, false}, // longer than MaxWait: the refusal is the answer
 	} {
 		for range 100 {
-			if wait, again := c.pause(refused(test.after), test.attempt); again != test.again || wait < test.low || wait > test.high {
+			if wait, again := c.pause(refused(test.after), test.attempt, false); again != test.again || wait < test.low || wait > test.high {
 				t.Fatalf("Retry-After %s, attempt %d: %s, %v", test.after, test.attempt, wait, again)
 			}
 		}
 	}
-	if _, again := c.pause(io.ErrUnexpectedEOF, 1); again {
+	if _, again := c.pause(io.ErrUnexpectedEOF, 1, false); again {
 		t.Error("a broken connection is tried again: nobody knows what was done")
 	}
-	if _, again := c.pause(nil, 1); again {
+	if _, again := c.pause(nil, 1, true); again {
 		t.Error("a success is tried again")
 	}
 }

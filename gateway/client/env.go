@@ -33,11 +33,16 @@ func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 // the gateway's certificate is of a private CA (PEM; no other CA is trusted then).
 // HSMGATE_TOKEN_FILE names a file with the token instead; HSMGATE_CERT_FILE and
 // HSMGATE_KEY_FILE hold a client certificate, with which no token is needed. These
-// files may be renewed while the client is in use. Its error is a *ConfigError.
+// files may be renewed while the client is in use. Where neither is there, it finds the
+// identity token of a job or a pod, which becomes a session of the role HSMGATE_ROLE: see
+// docs/client.md. Its error is a *ConfigError.
 func FromEnv() (*Client, error) {
 	c := New(os.Getenv("HSMGATE_URL"), os.Getenv("HSMGATE_TOKEN"))
 	c.Region, c.TokenFile = os.Getenv("HSMGATE_REGION"), os.Getenv("HSMGATE_TOKEN_FILE")
 	pair := keyPair{os.Getenv("HSMGATE_CERT_FILE"), os.Getenv("HSMGATE_KEY_FILE")}
+	if c.Token == "" && c.TokenFile == "" && pair == (keyPair{}) {
+		c.Identity, c.Role = identityFromEnv(), os.Getenv("HSMGATE_ROLE")
+	}
 	switch u, err := url.Parse(c.URL); {
 	case c.URL == "":
 		return nil, &ConfigError{"HSMGATE_URL", true, "is not set"}
@@ -47,14 +52,17 @@ func FromEnv() (*Client, error) {
 		return nil, &ConfigError{"HSMGATE_URL", false, "is not a URL of the form https://host:port"}
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, &ConfigError{"HSMGATE_URL", false, "holds more than https://host:port"}
-	case c.Token == "" && c.TokenFile == "" && pair == keyPair{}:
+	case c.Token == "" && c.TokenFile == "" && pair == keyPair{} && c.Identity == nil:
 		return nil, &ConfigError{"HSMGATE_TOKEN", true, "is not set"}
 	case c.Token != "" && c.TokenFile != "":
 		return nil, &ConfigError{"HSMGATE_TOKEN_FILE", false, "and HSMGATE_TOKEN are both set: which of them is it?"}
 	case strings.Trim(c.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
 		return nil, &ConfigError{"HSMGATE_REGION", false, "is not a region, such as eu-central-1"}
 	}
-	if _, err := c.token(); err != nil {
+	if c.TokenFile == "" {
+		return c, c.setTLS(os.Getenv("HSMGATE_CA_FILE"), pair)
+	}
+	if _, err := tokenIn(c.TokenFile); err != nil {
 		return nil, &ConfigError{"HSMGATE_TOKEN_FILE", false, "does not name a file with a token: " + err.Error()}
 	}
 	return c, c.setTLS(os.Getenv("HSMGATE_CA_FILE"), pair)
@@ -100,12 +108,9 @@ func (p keyPair) load(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 // maxTokenFile is the most bytes of a token.
 const maxTokenFile = 32 << 10
 
-// token is the bearer token of the next request.
-func (c *Client) token() (string, error) {
-	if c.TokenFile == "" {
-		return c.Token, nil
-	}
-	f, err := os.Open(c.TokenFile)
+// tokenIn reads a token from a file.
+func tokenIn(path string) (string, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -116,7 +121,7 @@ func (c *Client) token() (string, error) {
 	case err != nil:
 		return "", err
 	case token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", fmt.Errorf("%s holds no token: one line is asked for", c.TokenFile)
+		return "", fmt.Errorf("%s holds no token: one line is asked for", path)
 	}
 	return token, nil
 }

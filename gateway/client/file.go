@@ -41,7 +41,9 @@ func (c *Client) SignFileAs(ctx context.Context, in *api.SignRequest, r io.Reade
 		return nil, err
 	}
 	if a := in.Artifact; a != nil && a.Digest == "" {
-		request.Artifact = &api.Artifact{Name: a.Name, Version: a.Version, Digest: "sha256:" + hex.EncodeToString(whole.Sum(nil))}
+		stated := *a
+		stated.Digest = "sha256:" + hex.EncodeToString(whole.Sum(nil))
+		request.Artifact = &stated
 	}
 	return c.Sign(ctx, &request)
 }

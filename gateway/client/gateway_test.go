@@ -190,6 +190,8 @@ func accessTo(t *testing.T, c *client.Client, id, who string, ok func(string, er
 	if !why.Allowed || len(why.Decisions) != 1 || why.Decisions[0].Statement != "role/administrator" || len(why.Decisions[0].Steps) != 2 {
 		t.Errorf("%+v", why)
 	}
+	_, err = c.GetUsage(ctx, &api.GetUsageRequest{KeyId: id})
+	ok("GetUsage", err)
 	grant := &api.CreateGrantRequest{KeyTarget: key(id), GranteePrincipal: who, RetiringPrincipal: who, Operations: []api.GrantOperation{api.GrantSign}}
 	first, err := c.CreateGrant(ctx, grant)
 	ok("CreateGrant", err)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -52,6 +53,11 @@ func (c *Client) ExplainAccess(ctx context.Context, in *api.ExplainAccessRequest
 	return do[api.ExplainAccessResponse](ctx, c, http.MethodPost, "/v1/explain-access", nil, in)
 }
 
+// GetUsage counts the calls of the last hours.
+func (c *Client) GetUsage(ctx context.Context, in *api.GetUsageRequest) (*api.GetUsageResponse, error) {
+	return do[api.GetUsageResponse](ctx, c, http.MethodGet, "/v1/usage", query(in), nil)
+}
+
 // CreateKey makes a key inside the token.
 func (c *Client) CreateKey(ctx context.Context, in *api.CreateKeyRequest) (*api.CreateKeyResponse, error) {
 	return do[api.CreateKeyResponse](ctx, c, http.MethodPost, "/v1/keys", nil, in)
@@ -72,15 +78,35 @@ func (c *Client) GetPublicKey(ctx context.Context, in *api.GetPublicKeyRequest) 
 	return do[api.GetPublicKeyResponse](ctx, c, http.MethodGet, key(in.KeyId, "/public-key"), query(in, "KeyId"), nil)
 }
 
-// Sign signs a message of at most 4096 bytes, or a digest. See SignFile.
+// Sign signs a message of at most 4096 bytes, or a digest. See SignFile. It is tried
+// again under an idempotency key, that of the request or a new one.
 func (c *Client) Sign(ctx context.Context, in *api.SignRequest) (*api.SignResponse, error) {
-	return do[api.SignResponse](ctx, c, http.MethodPost, key(in.KeyId, "/sign"), nil, in)
+	if in.IdempotencyKey == "" && c.attempts() > 1 {
+		once := *in
+		once.IdempotencyKey = rand.Text()
+		in = &once
+	}
+	return call[api.SignResponse](ctx, c, post(key(in.KeyId, "/sign"), in.IdempotencyKey != ""), in)
 }
 
 // SignBatch signs up to 1,000 messages or digests with one key. The answer has a result or
 // an error for each; an error is that of all of them.
 func (c *Client) SignBatch(ctx context.Context, in *api.SignBatchRequest) (*api.SignBatchResponse, error) {
-	return do[api.SignBatchResponse](ctx, c, http.MethodPost, key(in.KeyId, "/sign-batch"), nil, in)
+	if c.attempts() > 1 {
+		once := *in
+		once.Items = slices.Clone(in.Items)
+		for i := range once.Items {
+			if once.Items[i].IdempotencyKey == "" {
+				once.Items[i].IdempotencyKey = rand.Text()
+			}
+		}
+		in = &once
+	}
+	return call[api.SignBatchResponse](ctx, c, post(key(in.KeyId, "/sign-batch"), c.attempts() > 1), in)
+}
+
+func post(path string, repeatable bool) request {
+	return request{method: http.MethodPost, path: path, accept: "application/json", repeatable: repeatable}
 }
 
 // Verify checks a signature. A bad one is an error with the code
@@ -297,6 +323,11 @@ func (c *Client) ListKeyRotations(ctx context.Context, in *api.ListKeyRotationsR
 // RotateKeyOnDemand gives a key a new version now.
 func (c *Client) RotateKeyOnDemand(ctx context.Context, in *api.RotateKeyOnDemandRequest) (*api.RotateKeyOnDemandResponse, error) {
 	return do[api.RotateKeyOnDemandResponse](ctx, c, http.MethodPost, key(in.KeyId, "/rotate"), nil, in)
+}
+
+// GetReceipt gives the receipt of an earlier call: that of one's own, and with hsmgate:GetReceipt that of others.
+func (c *Client) GetReceipt(ctx context.Context, in *api.GetReceiptRequest) (*api.GetReceiptResponse, error) {
+	return do[api.GetReceiptResponse](ctx, c, http.MethodGet, "/v1/log/receipt", query(in), nil)
 }
 
 // GetParametersForImport gives what an import of key material needs.

@@ -77,6 +77,7 @@ var routes = map[string]string{
 	"GetParametersForImport":              "POST /v1/keys/{key}/import-parameters",
 	"ImportKeyMaterial":                   "POST /v1/keys/{key}/import",
 	"DeleteImportedKeyMaterial":           "POST /v1/keys/{key}/delete-imported",
+	"GetUsage":                            "GET /v1/usage",
 	"ExplainAccess":                       "POST /v1/explain-access",
 	"ReplicateKey":                        "POST /v1/keys/{key}/replicate",
 	"UpdatePrimaryRegion":                 "PUT /v1/keys/{key}/primary-region",

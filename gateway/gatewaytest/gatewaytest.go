@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -31,6 +33,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/rest"
 	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/gateway/watch"
 	"github.com/hsmgate/hsmgate/hsm"
 	"github.com/hsmgate/hsmgate/hsm/hsmtest"
 )
@@ -86,6 +89,12 @@ type Options struct {
 	Rotation gateway.Rotation
 	Quotas   gateway.Quotas
 	Limits   gateway.Limits
+	Series   gateway.Series
+	Tracer   trace.Tracer
+	// TrustTraces has the traces of callers go on.
+	TrustTraces bool
+	// Idempotency is how answers are kept.
+	Idempotency gateway.Idempotency
 	// Imports is how key material is brought in.
 	Imports gateway.Imports
 
@@ -94,8 +103,12 @@ type Options struct {
 	// Certificates has the gateway serve TLS and ask for client certificates.
 	Certificates identity.ClientCertificates
 
+	Tree *gateway.Tree // over the audit log, whose path it is given; nil: none
+
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
+
+	Watch watch.Settings
 
 	StoreDSN   string        // a PostgreSQL database; see storetest.DSN
 	StorePath  string        // a SQLite database; default: a new one
@@ -169,13 +182,23 @@ func NewWith(t testing.TB, o Options) *Gateway {
 		must(t, g.Identities.TrustCertificates(o.Certificates, log))
 	}
 
+	var tree gateway.Tree
+	if o.Tree != nil {
+		tree = *o.Tree
+		tree.Path = g.AuditPath
+	}
 	registry := prometheus.NewRegistry()
 	g.Service = gateway.New(gateway.Config{
 		Name: o.Name, StaleLimit: o.StaleLimit, Names: gateway.Names{Account: Account, Region: Region},
 		Store: g.Store, Token: g.Token, Audit: g.Audit, Log: log, Metrics: registry, Now: g.Now, Rotation: o.Rotation, Quotas: o.Quotas, Limits: o.Limits,
-		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions,
+		Idempotency: o.Idempotency, Series: o.Series, Tracer: o.Tracer,
+		Imports: o.Imports, KeyStores: o.KeyStores, Regions: o.Regions, Identities: g.Identities, Sessions: o.Sessions, Watch: o.Watch, Tree: tree,
 	})
-	t.Cleanup(func() { _ = g.Service.Close() })
+	t.Cleanup(func() {
+		end, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		_ = errors.Join(g.Service.EndTree(end), g.Service.Close())
+	})
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)
 	aws := awskms.New(awskms.Config{
@@ -183,6 +206,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	})
 	g.server = httptest.NewUnstartedServer(rest.New(rest.Config{
 		Service: g.Service, Identities: g.Identities, AWS: aws, Log: log, Registry: registry, Address: address, Now: g.Now,
+		Traced: o.Tracer != nil, TrustTraces: o.TrustTraces,
 	}))
 	g.startServer(o.Certificates, log)
 	t.Cleanup(g.server.Close)

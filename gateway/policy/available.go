@@ -9,7 +9,8 @@ import (
 // means them, and no key policy decides on them.
 var aboutNoKey = setOf("kms:ConnectCustomKeyStore", "kms:CreateCustomKeyStore", "kms:CreateKey", "kms:DeleteCustomKeyStore",
 	"kms:DescribeCustomKeyStores", "kms:DisconnectCustomKeyStore", "kms:GenerateRandom", "kms:ListAliases", "kms:ListKeys",
-	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics")
+	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics",
+	"hsmgate:GetReceipt", "hsmgate:GetUsage", "hsmgate:ReadLog")
 
 // aboutCallers are the actions that are for a user or a role: who may do one for
 // another caller can act as that one.
@@ -37,7 +38,8 @@ var (
 // is on every request. docs/policy-language.md has it for people.
 var only = map[keyID]actionSet{
 	keySigningAlgorithm: signs, keyMessageType: signs,
-	keyArtifactName: signs, keyArtifactVersion: signs, keyArtifactDigest: signs, keySigningContext: signs, keySigningContextKeys: signs,
+	keyArtifactName: signs, keyArtifactVersion: signs, keyArtifactDigest: signs, keyArtifactRepository: signs, keyArtifactCommit: signs, keyArtifactRun: signs,
+	keySigningContext: signs, keySigningContextKeys: signs,
 	keyEncryptionAlgorithm: encrypts, keyEncryptionContext: contexts, keyEncryptionContextKeys: contexts,
 	keyMacAlgorithm: macs, keyKeyAgreementAlgorithm: setOf("kms:DeriveSharedSecret"),
 	keyDataKeyPairSpec:    setOf("kms:GenerateDataKeyPair*"),

@@ -93,6 +93,9 @@ const (
 	keyArtifactName
 	keyArtifactVersion
 	keyArtifactDigest
+	keyArtifactRepository
+	keyArtifactCommit
+	keyArtifactRun
 	keySigningContext
 	keySigningContextKeys
 )
@@ -163,6 +166,9 @@ var keys = [...]keyInfo{
 	keyArtifactName:                   {name: "hsmgate:ArtifactName"},
 	keyArtifactVersion:                {name: "hsmgate:ArtifactVersion"},
 	keyArtifactDigest:                 {name: "hsmgate:ArtifactDigest"},
+	keyArtifactRepository:             {name: "hsmgate:ArtifactRepository"},
+	keyArtifactCommit:                 {name: "hsmgate:ArtifactCommit"},
+	keyArtifactRun:                    {name: "hsmgate:ArtifactRun"},
 	keySigningContext:                 {name: "hsmgate:SigningContext:"},
 	keySigningContextKeys:             {name: "hsmgate:SigningContextKeys", arity: many},
 }

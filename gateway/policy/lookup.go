@@ -221,6 +221,12 @@ func (e *evaluation) lookupOwn(k keyRef) value {
 		return str(c.ArtifactVersion)
 	case keyArtifactDigest:
 		return str(c.ArtifactDigest)
+	case keyArtifactRepository:
+		return str(c.ArtifactRepository)
+	case keyArtifactCommit:
+		return str(c.ArtifactCommit)
+	case keyArtifactRun:
+		return str(c.ArtifactRun)
 	case keySigningContext:
 		return member(c.SigningContext, k.rest)
 	case keySigningContextKeys:

@@ -232,7 +232,7 @@ func TestConditionKeys(t *testing.T) {
 		kms:BypassPolicyLockoutSafetyCheck kms:CallerAccount kms:ViaService aws:PrincipalArn aws:PrincipalAccount
 		aws:PrincipalType aws:userid aws:username aws:PrincipalTag/ aws:ResourceTag/ aws:RequestTag/ aws:TagKeys aws:SourceIp
 		aws:CurrentTime aws:EpochTime aws:SecureTransport aws:UserAgent aws:RequestedRegion aws:ResourceAccount hsmgate:Claim/
-		hsmgate:CertificateSubject hsmgate:CertificateSAN hsmgate:ArtifactName hsmgate:ArtifactVersion hsmgate:ArtifactDigest
+		hsmgate:CertificateSubject hsmgate:CertificateSAN hsmgate:ArtifactName hsmgate:ArtifactVersion hsmgate:ArtifactDigest hsmgate:ArtifactRepository hsmgate:ArtifactCommit hsmgate:ArtifactRun
 		hsmgate:SigningContext: hsmgate:SigningContextKeys`)
 	if got := policy.ConditionKeys(); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

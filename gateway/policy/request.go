@@ -113,8 +113,9 @@ type Parameters struct {
 	Tags    map[string]string // that CreateKey or TagResource sets
 	TagKeys []string          // that UntagResource removes; nil: those of Tags
 
-	ArtifactName, ArtifactVersion, ArtifactDigest string
-	SigningContext                                map[string]string
+	ArtifactName, ArtifactVersion, ArtifactDigest   string
+	ArtifactRepository, ArtifactCommit, ArtifactRun string
+	SigningContext                                  map[string]string
 }
 
 // Flag is a boolean that may be absent.

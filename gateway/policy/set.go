@@ -48,6 +48,7 @@ func (r *Request) setText(ref keyRef, text string) bool {
 		keyExpirationModel: &c.ExpirationModel, keyPrimaryRegion: &c.PrimaryRegion, keyReplicaRegion: &c.ReplicaRegion,
 		keyGranteePrincipal: &c.GranteePrincipal, keyRetiringPrincipal: &c.RetiringPrincipal, keyGrantConstraintType: &c.GrantConstraintType,
 		keyArtifactName: &c.ArtifactName, keyArtifactVersion: &c.ArtifactVersion, keyArtifactDigest: &c.ArtifactDigest,
+		keyArtifactRepository: &c.ArtifactRepository, keyArtifactCommit: &c.ArtifactCommit, keyArtifactRun: &c.ArtifactRun,
 		keyKeySpec: &k.Spec, keyCustomerMasterKeySpec: &k.Spec, keyKeyUsage: &k.Usage, keyCustomerMasterKeyUsage: &k.Usage,
 		keyKeyOrigin: &k.Origin, keyMultiRegionKeyType: &k.MultiRegionKeyType, keyViaService: &r.Caller.ViaService,
 		keyUserAgent: &r.Caller.UserAgent, keyRequestedRegion: &r.Caller.Region,

@@ -37,11 +37,43 @@ func decode(ec echo.Context, in any) *api.Error {
 	default:
 		err = decodeBody(r, in)
 	}
+	if err == nil {
+		err = idempotencyKey(r, in)
+	}
 	if err != nil {
 		_ = fromPath(ec, in) // the record of a malformed request names its key, too; err tells more than this one
 		return err
 	}
+	if isSign && sign.Receipt {
+		if form, _ := wanted(r, signatureForms); form != "" {
+			return api.Errorf(api.NotAcceptable, "An answer in the form %s has no place for a receipt. Leave Accept out for JSON, which has.", form)
+		}
+	}
 	return fromPath(ec, in)
+}
+
+// idempotencyHeader makes a call to Sign one that can be repeated, in place of the member
+// IdempotencyKey.
+const idempotencyHeader = "Idempotency-Key"
+
+// idempotencyKey takes the header, which is not passed over where it would mean nothing:
+// who sends it counts on it.
+func idempotencyKey(r *http.Request, in any) *api.Error {
+	values := r.Header.Values(idempotencyHeader)
+	if len(values) == 0 {
+		return nil
+	}
+	sign, ok := in.(*api.SignRequest)
+	switch {
+	case !ok:
+		return api.Errorf(api.Validation, "%s is taken with Sign alone. Items of SignBatch have a member IdempotencyKey.", idempotencyHeader)
+	case len(values) > 1 || values[0] == "":
+		return api.Errorf(api.Validation, "Send one %s, which is not empty.", idempotencyHeader)
+	case sign.IdempotencyKey != "" && sign.IdempotencyKey != values[0]:
+		return api.Errorf(api.Validation, "IdempotencyKey in the request is not that of the header. Leave one of them out.")
+	}
+	sign.IdempotencyKey = values[0]
+	return nil
 }
 
 // fromPath sets the key or the alias that the path names. A body may repeat it,

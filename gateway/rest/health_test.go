@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
@@ -19,7 +20,7 @@ import (
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(t)
-	for path, want := range map[string]string{"/healthz": `{"status":"ok"}`, "/readyz": `{"status":"ready"}`, "/openapi.yaml": "openapi: 3.1.0"} {
+	for path, want := range map[string]string{"/healthz": `{"status":"ok"}`, "/readyz": `{"status":"ready","parts":[{"name":"token"`, "/openapi.yaml": "openapi: 3.1.0"} {
 		if a := g.Send("", "GET", path, nil); a.Status != 200 || !strings.HasPrefix(string(a.Body), want) {
 			t.Errorf("%s: %d %.100s", path, a.Status, a.Body)
 		}
@@ -35,6 +36,50 @@ func TestHealth(t *testing.T) {
 	}
 	if a := g.Send("", "GET", "/healthz", nil); a.Status != 200 {
 		t.Errorf("/healthz without the token: %d %s", a.Status, a.Body)
+	}
+}
+
+// TestReadinessInWords: anybody reads how each part is and what to do; who may read
+// the metrics is told figures and reasons, too, and nobody else.
+func TestReadinessInWords(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.New(t)
+	g.Service.AddPart(func() gateway.Part {
+		return gateway.Part{Name: "checkpoint", Status: gateway.StatusDegraded, State: "the last checkpoint is old", Do: "wait", Detail: "of 1970"}
+	})
+	user := g.Principal("user", policy.RoleUser)
+	ask := func(token, accept string, status int) string {
+		t.Helper()
+		a := g.Send(token, "GET", "/readyz", nil, "Accept", accept)
+		if a.Status != status {
+			t.Errorf("%d, want %d", a.Status, status)
+		}
+		return string(a.Body)
+	}
+	tells := func(text string, secret bool, want ...string) {
+		t.Helper()
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("no %q in %s", w, text)
+			}
+		}
+		if strings.Contains(text, "of 1970") != secret || strings.Contains(text, "last durable record") != secret {
+			t.Errorf("figures are told: not %v: %s", secret, text)
+		}
+	}
+	words := []string{"the token answers and is logged in", "the audit log takes records", "the database is followed", "the last checkpoint is old"}
+	tells(ask("", "", 200), false, words...)
+	tells(ask(user.Token, "", 200), false, words...)
+	tells(ask("hsmgate_wrong", "", 200), false, words...)
+	tells(ask(g.Admin.Token, "", 200), true, append(words, "sessions are busy")...)
+	tells(ask(g.Admin.Token, "text/plain", 200), true, "ready\ntoken: ready: the token answers")
+	if err := g.Audit.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_ = g.Token.Close()
+	tells(ask("", "text/plain", 503), false, "not ready\n", "the token does not answer; mend the HSM", "the audit log takes no records, so every call is refused; free its disk")
+	if text := ask(g.Admin.Token, "", 503); strings.Contains(text, g.AuditPath) {
+		t.Errorf("a path is told while no record can be kept: %s", text)
 	}
 }
 
@@ -58,8 +103,11 @@ func TestMetricsNeedPermission(t *testing.T) {
 			t.Errorf("no line %s", line)
 		}
 	}
-	if strings.Contains(string(a.Body), key) {
-		t.Error("the metrics name a key")
+	for _, line := range []string{`hsmgate_key_calls_total{key="` + key + `",operation="Sign",outcome="allowed"} 1`,
+		`hsmgate_principal_calls_total{operation="Sign",outcome="invalid",principal="` + g.Admin.ARN + `"} 1`} {
+		if !bytes.Contains(a.Body, []byte("\n"+line)) {
+			t.Errorf("no line %s", line)
+		}
 	}
 	records := outcomes(g)
 	if last := records[len(records)-1]; last.Operation != "GetMetrics" || last.Outcome != "allowed" {

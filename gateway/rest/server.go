@@ -40,6 +40,8 @@ type Config struct {
 	Address func(*http.Request) string
 	// Now is the clock of expiry. Default time.Now.
 	Now func() time.Time
+	// Traced: calls are traced; TrustTraces: as parts of the traces of their callers.
+	Traced, TrustTraces bool
 }
 
 // ClientAddress makes the function that tells a client's address. Without
@@ -75,10 +77,14 @@ func New(c Config) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = f.routeError
+	if c.Traced {
+		e.Use(f.traced)
+	}
 	e.Use(f.guard)
 	for _, op := range gateway.Ops {
 		f.route(e, op)
 	}
+	f.logRoutes(e)
 	session := gateway.AssumeRoleWithWebIdentity
 	e.Add(session.Method, session.Path, f.session)
 	e.GET("/healthz", f.healthz)

@@ -15,8 +15,8 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// database is what differs between SQLite and PostgreSQL. All methods but typed
-// and listen are called with the right to write.
+// database is what differs between SQLite and PostgreSQL. All methods but typed,
+// reader and listen are called with the right to write.
 type database interface {
 	fmt.Stringer // for messages; without a secret
 
@@ -36,6 +36,8 @@ type database interface {
 	// listen tells at once that another process has written, until ctx ends. Nil
 	// where the database does not tell.
 	listen(ctx context.Context) <-chan struct{}
+	// reader is for queries that memory has nothing to do with. It needs no right to write.
+	reader() *sql.DB
 	// usesSince is the query for when the table of last uses was made.
 	usesSince() string
 	close() error

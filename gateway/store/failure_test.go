@@ -51,6 +51,8 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"ClaimObject":      func() error { return s.ClaimObject(ctx, []byte("doomed"), "me", t0) },
 		"SettleObject":     func() error { return s.SettleObject(ctx, []byte("pending")) },
 		"InsertImportKey":  func() error { return s.InsertImportKey(ctx, anImportKey("new")) },
+		"InsertLogKey":     func() error { _, err := s.InsertLogKey(ctx, aLogKey("new log key")); return err },
+		"RetireLogKey":     func() error { _, err := s.RetireLogKey(ctx, "log.example.com/one", t0); return err },
 		"DeleteImportKey":  func() error { return s.DeleteImportKey(ctx, "import", t0) },
 		"SetLastUses":      func() error { return s.SetLastUses(ctx, []LastUse{{home, "key-000", "Sign", "request", t0}}) },
 		"SetDisconnected":  func() error { return s.SetDisconnected(ctx, "token", true, t0) },
@@ -82,7 +84,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 }
 
 // everyTable is what the writes write to.
-var everyTable = []string{"lines", "keys", "tags", "versions", "pending_objects", "aliases", "last_uses", "import_keys", "disconnected_tokens",
+var everyTable = []string{"lines", "keys", "tags", "versions", "pending_objects", "aliases", "last_uses", "import_keys", "log_keys", "disconnected_tokens",
 	"principals", "principal_keys", "bearers", "access_keys", "key_policies", "policies", "principal_policies", "principal_tags", "grants",
 	"approval_rules", "approvers", "approvals"}
 
@@ -101,7 +103,7 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.InsertKey(t.Context(), anIntent("tombstone")))
 	ok(t, s.DeleteKey(t.Context(), home, "tombstone"))
 	ok(t, s.CreateAlias(t.Context(), &Alias{Region: home, Name: "alias/a", KeyID: "key-000", CreatedAt: t0}))
-	claim(t, s, "second", "imported", "wrapping import", "wrapping new", "noted")
+	claim(t, s, "second", "imported", "wrapping import", "wrapping new", "noted", "log key", "new log key")
 	ok(t, s.AddVersion(t.Context(), "key-001", aVersion("second", 2), time.Time{}))
 	multi := aKey("multi")
 	multi.MultiRegion, multi.PrimaryRegion = true, "elsewhere"
@@ -111,6 +113,8 @@ func fill(t *testing.T, s *Store) {
 	ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte("doomed"), KeyID: "key-000", Since: t0, Doomed: true}))
 	ok(t, s.PendObject(t.Context(), PendingObject{ObjectID: []byte("pending"), KeyID: "key-000", Number: 2, Since: t0}))
 	ok(t, s.InsertImportKey(t.Context(), anImportKey("import")))
+	_, err := s.InsertLogKey(t.Context(), aLogKey("log key"))
+	ok(t, err)
 	ok(t, s.InsertPrincipal(t.Context(), aPrincipal("a", "key-000")))
 	ok(t, s.InsertBearer(t.Context(), aBearer("a1", "a")))
 	ok(t, s.InsertAccessKey(t.Context(), anAccessKey("a1", "a")))

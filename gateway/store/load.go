@@ -13,7 +13,7 @@ import (
 func load(ctx context.Context, tx *sql.Tx, n news) (*memory, error) {
 	r := &reader{tx: tx, news: n, m: newMemory()}
 	for _, read := range []func(context.Context, *reader) error{
-		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys, loadPolicies, loadGrants, loadApprovals,
+		loadKeys, loadAliases, loadPending, loadUses, loadImports, loadLogKeys, loadDisconnected, loadPrincipals, loadBearers, loadAccessKeys, loadPolicies, loadGrants, loadApprovals,
 	} {
 		if err := read(ctx, r); err != nil {
 			return nil, err

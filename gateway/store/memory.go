@@ -17,6 +17,7 @@ type memory struct {
 	pending      table[PendingObject]
 	uses         table[LastUse]
 	imports      table[ImportKey]
+	logKeys      table[LogKey]
 	disconnected table[Disconnected]
 	principals   table[Principal]
 	bearers      table[Bearer]
@@ -39,6 +40,7 @@ func newMemory() *memory {
 		pending:      newTable(func(p *PendingObject) string { return string(p.ObjectID) }),
 		uses:         newTable(func(u *LastUse) string { return path(u.Region, u.KeyID) }),
 		imports:      newTable(func(i *ImportKey) string { return i.ID }),
+		logKeys:      newTable((*LogKey).id),
 		disconnected: newTable(func(d *Disconnected) string { return d.Name }),
 		principals:   newTable(func(p *Principal) string { return p.ARN }),
 		bearers:      newTable(func(b *Bearer) string { return b.ID }),

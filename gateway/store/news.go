@@ -15,6 +15,7 @@ const (
 	kindPending      kind = "pending"
 	kindUse          kind = "use"
 	kindImport       kind = "import"
+	kindLogKey       kind = "log_key"
 	kindDisconnected kind = "disconnected"
 	kindPrincipal    kind = "principal"
 	kindBearer       kind = "bearer"
@@ -84,6 +85,7 @@ func (n news) move(from, to *memory) {
 		moveRow(&from.uses, &to.uses, path(c.region, c.id))
 	}
 	moveRows(n[kindImport], &from.imports, &to.imports)
+	moveRows(n[kindLogKey], &from.logKeys, &to.logKeys)
 	moveRows(n[kindDisconnected], &from.disconnected, &to.disconnected)
 	moveRows(n[kindPrincipal], &from.principals, &to.principals)
 	moveRows(n[kindBearer], &from.bearers, &to.bearers)

@@ -116,6 +116,8 @@ func (p *postgres) usesSince() string {
 	return "SELECT tstamp AT TIME ZONE current_setting('TimeZone') FROM goose_db_version WHERE version_id = 1 ORDER BY id DESC LIMIT 1"
 }
 
+func (p *postgres) reader() *sql.DB { return p.db }
+
 func (p *postgres) begin(ctx context.Context) (tx *sql.Tx, before, after string, err error) {
 	// Once the row is ours, each statement sees all that was committed before.
 	if tx, err = p.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}); err != nil {

@@ -132,6 +132,8 @@ func (d *sqlite) usesSince() string {
 	return "SELECT tstamp FROM goose_db_version WHERE version_id = 2 ORDER BY id DESC LIMIT 1"
 }
 
+func (d *sqlite) reader() *sql.DB { return d.db }
+
 func (d *sqlite) listen(context.Context) <-chan struct{} { return nil }
 
 // typed tells violated constraints from a file that cannot be used now.

@@ -100,7 +100,7 @@ func contents(m *memory) map[string]any {
 	return map[string]any{
 		"keys": maps.Clone(m.keys.rows), "key list": all(m.keys), "hidden": maps.Clone(m.hidden),
 		"aliases": maps.Clone(m.aliases.rows), "alias list": all(m.aliases), "aliases by key": byKey,
-		"lines": maps.Clone(m.lines), "pending": all(m.pending), "uses": all(m.uses), "imports": all(m.imports), "disconnected": all(m.disconnected),
+		"lines": maps.Clone(m.lines), "pending": all(m.pending), "uses": all(m.uses), "imports": all(m.imports), "logKeys": all(m.logKeys), "disconnected": all(m.disconnected),
 		"principals": maps.Clone(m.principals.rows), "principal list": all(m.principals),
 		"bearers": maps.Clone(m.bearers.rows), "bearer list": all(m.bearers),
 		"policies": all(m.policies), "grants": all(m.grants), "grants by id": maps.Clone(m.grantsByID), "granted": granted(m), "approvals": all(m.approvals), "views": maps.Clone(m.views),

@@ -10,7 +10,7 @@ import (
 
 const (
 	// watchInterval is how soon Watch sees what another process wrote, at the latest.
-	watchInterval = time.Second
+	watchInterval = time.Second / 2
 	// followTimeout is how long one look at what others wrote may take.
 	followTimeout = 10 * time.Second
 	// writeTimeout outlasts a server's patience with another process that stands

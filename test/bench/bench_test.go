@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // TestMeasure runs the whole benchmark with windows that are too short to mean anything: every process starts, every request is answered,
 // every figure is there.
 func TestMeasure(t *testing.T) {
-	o, err := parse([]string{"--only", "p256,ed25519,aws,encrypt,decrypt,data-key,mac,keys,fair", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
+	o, err := parse([]string{"--only", "p256,ed25519,aws,encrypt,decrypt,data-key,mac,keys,fair,query", "--records", "40000", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
 		"--soak", "300ms", "--dir", t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%d keys: %+v", k.Keys, k)
 		}
 	}
-	if len(rep.Fair) != 2 {
+	if len(rep.Fair) != 3 || rep.Fair[2].Goal == nil {
 		t.Errorf("%d rows of callers beside others", len(rep.Fair))
 	}
 	for _, row := range rep.Fair {
@@ -73,9 +73,18 @@ func TestMeasure(t *testing.T) {
 			}
 		}
 	}
+	if q := rep.Query; q == nil || len(q.Build) != 2 || q.LogBytes < 500 || q.IndexBytes < 20 {
+		t.Errorf("the query part: %+v", q)
+	} else {
+		for i, row := range q.Questions {
+			if last := i == len(q.Questions)-1; (row.Found == 0) != last || row.Cold <= 0 || row.Warm <= 0 {
+				t.Errorf("%+v", row)
+			}
+		}
+	}
 	var table bytes.Buffer
 	rep.print(&table)
-	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "data-key", "another caller", "memory of the daemon"} {
+	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "data-key", "another caller", "memory of the daemon", "its index"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
 		}

@@ -19,7 +19,9 @@ type report struct {
 	Keys     []keysRow   `json:"keys,omitempty"`
 	Creating *creating   `json:"creating,omitempty"`
 	Fair     []fairRow   `json:"fair,omitempty"`
+	Batch    *batchRow   `json:"batch,omitempty"`
 	Soak     *soak       `json:"soak,omitempty"`
+	Query    *queryPart  `json:"query,omitempty"`
 }
 
 // machine is what the figures were measured on.

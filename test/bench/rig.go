@@ -73,11 +73,15 @@ func (r *rig) close() {
 
 // newState makes a state with a fresh token.
 func (r *rig) newState(name string) (*daemon.State, error) {
+	return r.newStateWith(name, r.options(name))
+}
+
+func (r *rig) newStateWith(name string, o daemon.Options) (*daemon.State, error) {
 	dir := filepath.Join(r.dir, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return daemon.New(dir, r.bin, r.options(name))
+	return daemon.New(dir, r.bin, o)
 }
 
 func (r *rig) options(name string) daemon.Options {

@@ -25,8 +25,14 @@ func (rep report) print(w io.Writer) {
 			c.Made, c.Slowest, c.Creating.PerSecond, c.Alone.PerSecond, 100*c.Goal.Is, 100*c.Goal.Limit, mark(c.Goal))
 		fmt.Fprintf(w, "p99 %.1f ms, %.1f ms without\n", c.Creating.P99, c.Alone.P99)
 	}
+	if rep.Batch != nil {
+		printBatch(w, rep.Batch)
+	}
 	if len(rep.Fair) > 0 {
 		printFair(w, rep.Fair)
+	}
+	if rep.Query != nil {
+		rep.Query.print(w)
 	}
 	if s := rep.Soak; s != nil {
 		first, last := s.Samples[0], s.Samples[len(s.Samples)-1]
@@ -107,12 +113,17 @@ func printKeys(w io.Writer, rows []keysRow) {
 
 func printFair(w io.Writer, rows []fairRow) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\none connection beside\t%d of\tops/s\tp50 ms\tp99 ms\t\n", greedyConnections)
+	fmt.Fprintf(t, "\none connection\ttoken\tbeside %d of\tops/s\tp50 ms\tp99 ms\t\n", greedyConnections)
 	for _, r := range rows {
 		for _, who := range []string{besideNobody, besideAnother, besideItself} {
 			f := r.Beside[who]
-			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.2f\t%.2f\t\n", r.Algorithm, who, f.PerSecond, f.P50, f.P99)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%.0f\t%.2f\t%.2f\t\n", r.Algorithm, r.Token, who, f.PerSecond, f.P50, f.P99)
 		}
 	}
 	t.Flush()
+	for _, r := range rows {
+		if g := r.Goal; g != nil {
+			fmt.Fprintf(w, "%s, token of %s: p99 beside another caller over that beside nobody: %.2f, goal %.0f: %s\n", r.Algorithm, r.Token, g.Is, g.Limit, mark(*g))
+		}
+	}
 }

@@ -93,9 +93,12 @@ type load struct {
 }
 
 // startLoad lets clients sign with the keys, in turn, until end.
-func startLoad(p *daemon.Process, keys []key) *load {
+func startLoad(p *daemon.Process, keys []key) *load { return startClients(p, keys, clients) }
+
+// startClients is startLoad with so many clients.
+func startClients(p *daemon.Process, keys []key, count int) *load {
 	l := &load{p: p, keys: keys, stop: make(chan struct{})}
-	for n := range clients {
+	for n := range count {
 		l.all.Go(func() { l.client(n) })
 	}
 	return l

@@ -14,15 +14,18 @@ import (
 // notRun says how the blocks begin that are no commands, or need what is not there.
 var notRun = []string{
 	"aws ", "kubectl ", // programs of others
-	`"`, "{", "rules:", // parts of records, policies and settings
+	`"`, "{", "rules:", "RECORD ", // parts of records, policies, settings and answers
 }
 
 // documented are the documents whose blocks are run, and what has to be so after the
 // last one.
 var documented = map[string]string{
-	"access.md":   "hsmgate audit verify var/audit/audit.log",
-	"approval.md": `grep -q '"operation":"Sign".*"approvalId"' var/audit/audit.log`,
-	"identity.md": "hsmgated role list --state ./var | grep -q ^release",
+	"access.md":      "hsmgate audit verify var/audit/audit.log",
+	"audit-query.md": "test $(hsmgate audit query var/audit/audit.log --signature app.sig --count) = 1",
+	"approval.md":    `grep -q '"operation":"Sign".*"approvalId"' var/audit/audit.log`,
+	"monitoring.md":  `grep -q '"operation":"GetMetrics","outcome":"allowed"' var/audit/audit.log`,
+	"identity.md":    "hsmgated role list --state ./var | grep -q ^release",
+	"siem.md":        "jq -e '.Records | length > 0' events.json >/dev/null && test -s hour.jsonl && grep -q '^whsec_.\\{44\\}$' pager.secret",
 }
 
 // reader are the commands of a document as they are typed: one that is refused, since the

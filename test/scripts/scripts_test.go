@@ -73,6 +73,7 @@ func params(t *testing.T, folder string) testscript.Params {
 			"line":      cmdLine,
 			"mode":      cmdMode,
 			"capture":   cmdCapture,
+			"witness":   cmdWitness,
 		},
 	}
 }

@@ -42,6 +42,7 @@ type Options struct {
 	Overlap        time.Duration // of rotations
 	AuditFolder    string        // "" is audit in the state folder
 	StoreDSN       string        // of a PostgreSQL database; "" is a file in the state folder
+	Sinks          []any         // of the audit log, as they stand in the configuration
 	Wrapper        []string      // a command that the daemon's is appended to; it has to keep the process id
 }
 
@@ -130,6 +131,9 @@ func (s *State) Configure() error {
 	log := map[string]any{"path": s.AuditLog()}
 	if s.Options.AuditTimeout != 0 {
 		log["timeout"] = s.Options.AuditTimeout.String()
+	}
+	if len(s.Options.Sinks) > 0 {
+		log["sinks"] = s.Options.Sinks
 	}
 	config := map[string]any{
 		"listen": "127.0.0.1:0", "token": token, "audit": log,

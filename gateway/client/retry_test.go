@@ -1,0 +1,75 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+)
+
+// TestRepeatsWhatIsSafe: a request whose connection breaks is sent again where a repeat
+// does no harm, a signature under the same idempotency key.
+func TestRepeatsWhatIsSafe(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		attempts int
+		call     func(*Client) error
+		want     int // requests
+	}{
+		{"Sign", 0, func(c *Client) error {
+			_, err := c.Sign(t.Context(), &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "k"}})
+			return err
+		}, 3},
+		{"SignBatch", 0, func(c *Client) error {
+			_, err := c.SignBatch(t.Context(), &api.SignBatchRequest{KeyTarget: api.KeyTarget{KeyId: "k"}, Items: make([]api.SignBatchItem, 2)})
+			return err
+		}, 3},
+		{"Sign, never again", 1, func(c *Client) error {
+			_, err := c.Sign(t.Context(), &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "k"}})
+			return err
+		}, 1},
+		{"ListKeys", 0, func(c *Client) error { _, err := c.ListKeys(t.Context(), &api.ListKeysRequest{}); return err }, 3},
+		{"CreateKey", 0, func(c *Client) error { _, err := c.CreateKey(t.Context(), &api.CreateKeyRequest{}); return err }, 1},
+		{"GenerateMac", 0, func(c *Client) error { _, err := c.GenerateMac(t.Context(), &api.GenerateMacRequest{}); return err }, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n, keys := 0, map[string]bool{}
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				n++
+				body, _ := io.ReadAll(r.Body)
+				var in struct {
+					IdempotencyKey string
+					Items          []struct{ IdempotencyKey string }
+				}
+				_ = json.Unmarshal(body, &in)
+				all := in.IdempotencyKey
+				for _, item := range in.Items {
+					all += " " + item.IdempotencyKey
+				}
+				keys[all] = true
+				switch n {
+				case 1: // no answer
+					panic(http.ErrAbortHandler)
+				case 2: // a part of one
+					w.Header().Set("Content-Length", "100")
+					fmt.Fprint(w, "{")
+				default:
+					fmt.Fprint(w, "{}")
+				}
+			})
+			c.Attempts, c.MaxWait = test.attempts, 20*time.Millisecond
+			c.HTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // net/http would try again by itself
+			err := test.call(c)
+			if n != test.want || (err == nil) != (n == 3) || len(keys) != 1 {
+				t.Errorf("%d requests, want %d, with the keys %v: %v", n, test.want, keys, err)
+			}
+			if test.name == "Sign, never again" != keys[""] && test.name[:4] == "Sign" {
+				t.Errorf("idempotency keys %v", keys)
+			}
+		})
+	}
+}

@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
+	"github.com/hsmgate/hsmgate/gateway/audit/tree"
+	"github.com/hsmgate/hsmgate/gateway/store"
+	"github.com/hsmgate/hsmgate/hsm"
+)
+
+// Tree says how the Merkle tree over the audit log is kept. Without Path there is none.
+type Tree struct {
+	// Path is that of the log.
+	Path string
+	// Origin is the name of the log in its checkpoints. A tree that is there keeps its own.
+	Origin string
+	// OriginIsSet says that an operator has chosen it: then a tree of another name is an error.
+	OriginIsSet bool
+	// Interval is how often a checkpoint is published while there are new records. Default 1 s.
+	Interval time.Duration
+}
+
+// logTree is the tree of the audit log, and why there is none.
+type logTree struct {
+	*tree.Publisher
+	err error
+}
+
+// noTree is the error of a gateway without one.
+var noTree = errors.New("this gateway keeps no tree of its audit log")
+
+// startTree begins to keep the tree. What hinders it hinders nothing else: it is told, and tried again.
+func (s *Service) startTree(ctx context.Context) {
+	if s.treeConfig.Path == "" || s.tree.Load().Publisher != nil {
+		return
+	}
+	p, err := s.openTree(ctx)
+	if err != nil {
+		s.log.Error("the tree of the audit log is not kept, so there are no checkpoints", zap.Error(err))
+	}
+	s.tree.Store(&logTree{p, err})
+}
+
+func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
+	origin, there, err := s.logOrigin()
+	if err != nil {
+		return nil, err
+	}
+	keys := s.store.LogKeys(origin)
+	switch {
+	case there && len(keys) == 0:
+		return nil, fmt.Errorf("%s is the tree of the log %q, whose key is not in this database: put the right database back, or stop hsmgated and move the folder away to begin a new tree with a new key", tree.DirOf(s.treeConfig.Path), origin)
+	case !there && len(keys) > 0 && keys[0].Instance != s.name:
+		return nil, fmt.Errorf("the name of the log %q is that of the daemon %q, whose tree is not here: set another one as audit.origin, or put the folder of the tree back", origin, keys[0].Instance)
+	}
+	if len(keys) == 0 || !keys[0].RetiredAt.IsZero() {
+		if err := s.makeLogKey(ctx, origin); err != nil {
+			return nil, fmt.Errorf("the key that signs checkpoints cannot be made: %w", err)
+		}
+		keys = s.store.LogKeys(origin)
+	}
+	o := tree.Options{Origin: origin, Interval: s.treeConfig.Interval, OnState: s.treeState}
+	for _, k := range keys {
+		key, err := hsm.NewKey(k.ObjectID, hsm.KeySpec(k.Spec), k.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		vkey, err := tree.VerifierKey(origin, key.Public())
+		if err != nil {
+			return nil, err
+		}
+		o.Keys = append(o.Keys, vkey)
+		if o.Sign == nil {
+			o.Sign = s.logSigner(key, api.KeySpec(k.Spec))
+		}
+	}
+	s.log.Info("the tree of the audit log is kept", zap.String("origin", origin), zap.String("key", o.Keys[0]), zap.String("folder", string(tree.DirOf(s.treeConfig.Path))))
+	return tree.Start(s.audit, s.treeConfig.Path, o)
+}
+
+// logOrigin is the name of the log: that of the tree that is there, whatever name the daemon has by now.
+func (s *Service) logOrigin() (origin string, there bool, err error) {
+	keys, err := tree.DirOf(s.treeConfig.Path).Keys()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s.treeConfig.Origin, false, nil
+	case err != nil:
+		return "", false, err
+	}
+	if origin = keys[0].Name(); s.treeConfig.OriginIsSet && origin != s.treeConfig.Origin {
+		return "", true, fmt.Errorf("%s is the tree of the log %q, and audit.origin is %q: a tree keeps its name", tree.DirOf(s.treeConfig.Path), origin, s.treeConfig.Origin)
+	}
+	return origin, true, nil
+}
+
+// makeLogKey makes a key that signs checkpoints. As with every object, a note of it comes first, so that a crash at
+// any step leaves no orphan; and so do its records.
+func (s *Service) makeLogKey(ctx context.Context, origin string) error {
+	k := store.LogKey{Instance: s.name, Origin: origin, Spec: string(hsm.Edwards25519), ObjectID: hsm.NewID(), CreatedAt: s.now()}
+	if err := s.token.Supports(hsm.Edwards25519, hsm.UseSign); err != nil {
+		k.Spec = string(hsm.NISTP256)
+	}
+	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "CreateLogKey"}}
+	c.record.Resource = origin
+	if err := s.recordStart(ctx, c); err != nil {
+		return err
+	}
+	start := time.Now()
+	cause := s.makeLogObject(ctx, k)
+	var failed *api.Error
+	if cause != nil {
+		failed = s.tokenError(c, cause)
+	}
+	if err := s.finish(ctx, c, start, failed); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *Service) makeLogObject(ctx context.Context, k store.LogKey) error {
+	done, err := s.pend(ctx, &store.Key{}, k.ObjectID, 0)
+	defer done()
+	if err == nil {
+		k.PublicKey, err = s.token.Generate(ctx, hsm.KeySpec(k.Spec), hsm.UseSign, k.ObjectID, "hsmgate log "+k.Origin)
+	}
+	if err == nil {
+		_, err = s.store.InsertLogKey(ctx, k)
+	}
+	if err != nil {
+		s.discard(s.token, k.ObjectID)
+	}
+	return err
+}
+
+// logSigner signs checkpoints like any caller: in its turn, and with the signature checked.
+func (s *Service) logSigner(key *hsm.Key, spec api.KeySpec) func(context.Context, []byte) ([]byte, error) {
+	algorithm := signingAlgorithms[spec][0]
+	if spec == api.Ed25519 {
+		algorithm = api.Ed25519SHA512
+	}
+	return func(ctx context.Context, text []byte) ([]byte, error) {
+		input, refused := messageInput(text, api.Raw, algorithm)
+		if refused != nil {
+			return nil, refused
+		}
+		return s.token.Sign(hsm.WithCaller(ctx, "log"), key, mechanisms[algorithm], input)
+	}
+}
+
+func (s *Service) treeState(err error) {
+	if err != nil {
+		s.log.Error("no checkpoint of the audit log can be made", zap.Error(err))
+		return
+	}
+	s.log.Info("checkpoints of the audit log are made again")
+}
+
+// treeError is why no checkpoint can be made now, or nil. A gateway that is to keep no tree has no such error.
+func (s *Service) treeError() error {
+	t := s.tree.Load()
+	if t.Publisher == nil {
+		return t.err
+	}
+	return t.Stats().Err
+}
+
+// SealLog gives the signed proof for the last one of records that are to be removed from the log.
+func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
+	t := s.tree.Load()
+	if t.Publisher == nil {
+		return nil, errors.Join(noTree, t.err)
+	}
+	return t.Seal(last)
+}
+
+// treePart says how checkpoints are.
+func (s *Service) treePart() Part {
+	const name = "checkpoints"
+	if err := s.treeError(); err != nil {
+		return Part{Name: name, Status: StatusDegraded, State: "no checkpoint of the audit log can be made, so there are no receipts", Detail: err.Error(),
+			Do: "docs/transparency.md says what to do about each reason, which is in the log"}
+	}
+	p := Part{Name: name, Status: StatusReady, State: "the audit log has checkpoints"}
+	if t := s.tree.Load(); t.Publisher != nil {
+		of := t.Stats()
+		p.Detail = fmt.Sprintf("the last one covers %d records, %d attempts failed", of.Checkpoint.Tree.N, of.Failures)
+	}
+	return p
+}
+
+// EndTree publishes a checkpoint of all records and ends the tree. It comes after the last call, and before the log is
+// closed.
+func (s *Service) EndTree(ctx context.Context) error {
+	t := s.tree.Swap(&logTree{err: noTree})
+	if t.Publisher == nil {
+		return nil
+	}
+	return t.Close(ctx)
+}
+
+// LogFile reads a file of the tree that the last checkpoint vouches for: checkpoint, key, or a tile. It tells nothing of
+// a record but its hash, and leaves no record: who follows the log would make it grow.
+func (s *Service) LogFile(c *Call, name string) ([]byte, *api.Error) {
+	c.op = &Op{Name: "ReadTree"}
+	if err := s.limits.call(c, s.now); err != nil {
+		return nil, err
+	}
+	t := s.tree.Load()
+	if t.Publisher == nil {
+		return nil, api.Errorf(api.NotFound, "There is no tree of the audit log here.")
+	}
+	if name == "checkpoint" || name == "key" {
+		b, err := os.ReadFile(string(t.Dir()) + "/" + name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, api.Errorf(api.NotFound, "No checkpoint was published yet.")
+		}
+		if err != nil {
+			return nil, internal(c.RequestID, err)
+		}
+		return b, nil
+	}
+	tile, err := publishedTile(t, name)
+	if err != nil {
+		return nil, err
+	}
+	b, cause := t.Dir().ReadTile(tile)
+	if cause != nil {
+		return nil, internal(c.RequestID, cause)
+	}
+	return b, nil
+}

@@ -1,0 +1,26 @@
+// Package watch looks at the records of the audit log for unusual patterns. It is pure: no I/O, no clock but the times
+// of the records, so the same records give the same alerts, in the daemon that follows its log and in
+// 'hsmgate usage replay', which asks an old one.
+//
+// # Use
+//
+// Make a Detector with New and give it every record in the order of the log by Observe, which answers with the alerts
+// that the record gives rise to. Snapshot and Restore keep what it has learned. Usage counts the same records by the
+// hour, for people.
+//
+// # Rules
+//
+// Each stands in a file of its own (rule_*.go), with what it says and why it is robust. A rule speaks of a subject (a
+// key, a principal, or both) and once a Repeat: what it would have said meanwhile is counted, and told with the next.
+// Sessions of a role are one principal, the role: their names cost nothing to make.
+//
+// # What is learned, and forgotten
+//
+// Rules that compare with what was before are silent about a subject until it is known for Learn. Of the keys,
+// principals and pairs that are too many to hold (the caps in watch.go) those are forgotten that were not seen for
+// longest, and what was not seen for Forget counts as not known: both are learned anew, and the rules are silent about
+// them for as long. That a forgotten pair of a known key comes back is a first use again.
+//
+// What alarms is learned, too, since it may be right: a first use is none the second time. Only the counts of an
+// hour that alarmed enter the baseline as no more than what was allowed to be.
+package watch
