@@ -12,7 +12,7 @@ LDFLAGS := -X main.version=$(VERSION)
 export GOFLAGS := -buildvcs=false $(filter-out -buildvcs%,$(GOFLAGS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test bench fuzz lint test-compose install-deps clean
+.PHONY: help run demo build test bench fuzz lint test-formats test-compose install-deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,10 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 
 lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck
 	@.ci/lint.sh
+
+test-formats: ## each format is signed by a gateway on SoftHSM and checked by its own tool, which is installed
+	@.ci/install-deps.sh run formats
+	go test -count=1 -v -run TestFormats ./test/formats
 
 test-compose: ## the Compose file with a real engine: build, sign, down, up, the same key
 	@test/compose/run.sh

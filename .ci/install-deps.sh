@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing, and nothing that is there: Debian packages, as root or by sudo.
 #
-# usage: install-deps.sh run|test|compose ...
+# usage: install-deps.sh run|test|formats|compose ...
 #   run      what `make run` and `make demo` need: SoftHSM, OpenSSL and curl, C headers for cgo
 #   test     and what the tests need: other PKCS#11 modules, OpenSSL, the AWS clients, PostgreSQL, promtool
+#   formats  the tools that check what hsmgate signs
 #   compose  and what builds stand-ins for the base images, where a Docker engine answers
 set -euo pipefail
 
@@ -41,6 +42,15 @@ for group in "$@"; do
     want awscli has /usr/bin/aws
     has promtool >/dev/null || promtool=wanted
     want python3-boto3 /usr/bin/python3 -c 'import boto3'
+    ;;
+  formats)
+    want gnupg has gpg
+    want gpgv has gpgv
+    want apt-utils has apt-ftparchive
+    want debsig-verify has debsig-verify
+    want rpm has rpmbuild
+    want minisign has minisign
+    want openssh-client has ssh-keygen
     ;;
   compose)
     want debootstrap has debootstrap

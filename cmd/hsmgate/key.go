@@ -120,19 +120,28 @@ const jwks = "application/jwk-set+json"
 
 func newKeyPublic(a *app) *cobra.Command {
 	var form, file string
+	var made madeForms
 	c := &cobra.Command{
 		Use: "public-key KEY", Short: "Write a key's public half", Args: exactly("a key"),
-		Long:    "Writes a key's public half as a file for OpenSSL, SSH and others. --output json is the gateway's whole\nanswer instead, with the key's algorithms.",
-		Example: "  hsmgate key public-key alias/release --output-file release.pem\n  hsmgate key public-key alias/release --format ssh",
+		Long: "Writes a key's public half as a file for OpenSSL, SSH and others. --output json is the gateway's whole\nanswer instead, with the key's algorithms.",
+		Example: "  hsmgate key public-key alias/release --output-file release.pem\n  hsmgate key public-key alias/release --format ssh\n" +
+			"  hsmgate key public-key alias/release --format openpgp --user-id 'Release <release@example.org>' -o release.asc",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			mediaType, known := forms[form]
-			if !known {
-				return usagef("--format is pem, der, jwk, jwks or ssh, not %q", form)
+			if !known && !made.has(form) {
+				return usagef("--format is pem, der, jwk, jwks, ssh, openpgp, ssh-allowed-signer or minisign, not %q", form)
 			}
 			if a.json() && (file != "" || cmd.Flags().Changed("format")) {
 				return usagef("--output json prints the gateway's whole answer: leave out --format and --output-file, or --output json")
 			}
 			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+				if made.has(form) {
+					text, err := made.write(ctx, c, args[0], form)
+					if err != nil {
+						return err
+					}
+					return writeBytes(file, text)
+				}
 				if mediaType != "" {
 					text, err := c.PublicKeyAs(ctx, args[0], mediaType)
 					if err != nil {
@@ -157,8 +166,9 @@ func newKeyPublic(a *app) *cobra.Command {
 			})(cmd, args)
 		},
 	}
-	c.Flags().StringVar(&form, "format", "pem", "pem, der, jwk, ssh, or jwks: the keys of all versions")
+	c.Flags().StringVar(&form, "format", "pem", "pem, der, jwk, ssh, openpgp, ssh-allowed-signer, minisign, or jwks: the keys of all versions")
 	c.Flags().StringVarP(&file, "output-file", "o", "", "file to write (default: standard output)")
+	made.flags(c)
 	return c
 }
 

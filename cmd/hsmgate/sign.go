@@ -65,11 +65,19 @@ func newSign(a *app) *cobra.Command {
 	var bound contextFlag
 	var artifact api.Artifact
 	var out bytesOut
+	var formats formatFlags
 	var receipt string
 	c := &cobra.Command{
-		Use: "sign --key KEY FILE", Short: "Sign a file of any size; '-' is standard input", Args: exactly("a file"),
-		Long: `Signs a file, which is hashed here: only the digest travels. The signature is raw bytes (DER
-for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.
+		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: cobra.MinimumNArgs(1),
+		Long: `Signs files, which are hashed here: only digests travel. Of one file of no kind that has a
+format of its own, the answer is the signature, raw bytes (DER for ECDSA). ED25519_SHA_512
+signs the file itself, of at most 4096 bytes.
+
+--format says how to sign; without it, the file's kind does. A detached signature goes to a
+file beside it, such as FILE.asc, and other formats put it into the file itself; -o names
+another file. Either is written whole or not at all. A file that this key has signed already
+is left as it is, so a run that was cut off can be repeated. Of several files, each is told
+as it is done: as a line of JSON where standard output is no terminal.
 
 -o names the file for the signature; --output json chooses the form of the answer, which
 holds the audit record, too. With both, the signature is in the file and in the answer.
@@ -81,12 +89,25 @@ a checkpoint of the log, which takes a moment.
 --context and --artifact-… state what the signature is for: policies may ask for it and the
 audit record holds it. It is no part of the signature, and nobody checks that it is true.`,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
+			"  hsmgate sign --key alias/release --format openpgp dist/*.tar.gz\n" +
 			"  hsmgate sign --key alias/release --artifact-name app --artifact-version 1.2 --context pipeline=nightly -o app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --receipt app.receipt -o app.sig app.tar.gz\n" +
 			"  git archive HEAD | hsmgate sign --key alias/release --algorithm RSASSA_PSS_SHA_256 --base64 -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(key, "key"); err != nil {
 				return err
+			}
+			stated := &api.SignRequest{KeyTarget: target(key), SigningContext: bound.pairs}
+			if artifact != (api.Artifact{}) {
+				stated.Artifact = &artifact
+			}
+			if !formats.plain(args) {
+				if algorithm != "" || out.base64 || receipt != "" {
+					return usagef("--algorithm, --base64 and --receipt are for a single raw signature")
+				}
+				return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+					return a.signFiles(ctx, c, &formats, stated, out.file, args)
+				})(cmd, args)
 			}
 			chosen, err := oneOf("algorithm", algorithm, signatures)
 			if err != nil {
@@ -100,10 +121,7 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 				return err
 			}
 			defer in.Close()
-			stated := &api.SignRequest{KeyTarget: target(key), SigningAlgorithm: chosen, SigningContext: bound.pairs, Receipt: receipt != ""}
-			if artifact != (api.Artifact{}) {
-				stated.Artifact = &artifact
-			}
+			stated.SigningAlgorithm, stated.Receipt = chosen, receipt != ""
 			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 				file := bufio.NewReader(in)
 				if _, err := file.Peek(1); errors.Is(err, io.EOF) {
@@ -133,5 +151,6 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 	c.Flags().StringVar(&artifact.Digest, "artifact-digest", "", "its digest, such as sha256:… (default, with a name or a version: the SHA-256 of the file)")
 	c.Flags().StringVar(&receipt, "receipt", "", "file for the receipt of the call, in JSON")
 	out.flags(c, "signature")
+	formats.add(c)
 	return c
 }

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/client"
+	"github.com/hsmgate/hsmgate/gateway/format"
+)
+
+// formatFlags are those of a verb that signs in a format.
+type formatFlags struct {
+	name        string
+	certificate string
+	namespace   string
+	comment     string
+	jobs        int
+	dryRun      bool
+}
+
+func (f *formatFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.name, "format", "", "how to sign (default: found from the file): "+formatNames())
+	c.Flags().StringVar(&f.certificate, "certificate", "", "file with the key's certificate and its issuers', PEM, for formats with X.509")
+	c.Flags().StringVar(&f.namespace, "namespace", "", "of an SSH signature (default file)")
+	c.Flags().StringVar(&f.comment, "comment", "", "trusted comment of a minisign signature")
+	c.Flags().IntVar(&f.jobs, "jobs", 8, "how many files are signed at a time")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be signed, and whether it may be; sign nothing")
+}
+
+func formatNames() string {
+	names := make([]string, 0, len(format.All))
+	for _, f := range format.All {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// chosen is the format that is named; nil for none.
+func (f *formatFlags) chosen() (*format.Format, error) {
+	if f.name == "" {
+		return nil, nil //nolint:nilnil // found from the file
+	}
+	chosen, err := format.Named(f.name)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	return chosen, nil
+}
+
+// plain says that this is the signature of one file and nothing else, which needs no file of its own.
+func (f *formatFlags) plain(names []string) bool {
+	if len(names) != 1 || f.dryRun || f.name != "" && f.name != format.Raw.Name {
+		return false
+	}
+	if f.name != "" || names[0] == "-" {
+		return true
+	}
+	in, err := os.Open(names[0])
+	if err != nil {
+		return true // which says what is wrong
+	}
+	defer in.Close()
+	found, err := format.Of(in)
+	return err != nil || found == format.Raw
+}
+
+// signFiles signs files in their formats.
+func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlags, stated *api.SignRequest, output string, names []string) error {
+	if output != "" && len(names) > 1 {
+		return usagef("-o names the file of one signature, and there are %d files", len(names))
+	}
+	if flags.jobs < 1 {
+		return usagef("--jobs is at least 1")
+	}
+	chosen, err := flags.chosen()
+	if err != nil {
+		return err
+	}
+	if output != "" && chosen != nil && chosen.Also != nil {
+		return usagef("%s makes several files, so -o cannot name one", chosen.Name)
+	}
+	certificates, err := readCertificates(flags.certificate)
+	if err != nil {
+		return err
+	}
+	made, err := client.NewSigner(ctx, c, stated.KeyId)
+	if err != nil {
+		return err
+	}
+	made.GrantTokens, made.SigningContext, made.Artifact = stated.GrantTokens, stated.SigningContext, stated.Artifact
+	if flags.dryRun {
+		if err := mayBeSigned(ctx, c, made, stated); err != nil {
+			return err
+		}
+	}
+	created := sync.OnceValues(func() (time.Time, error) { return since(ctx, c, made) })
+	s := &signer{format: chosen, output: output, jobs: flags.jobs, dryRun: flags.dryRun, key: func(f *format.Format) (*format.Key, error) {
+		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment}
+		var err error
+		if f.Dated {
+			k.Created, err = created()
+		}
+		return k, err
+	}}
+	report := newSignReport(a, len(names))
+	s.files(ctx, names, report.add)
+	return report.err()
+}
+
+// since is when the key's version came into use.
+func since(ctx context.Context, c *client.Client, s *client.Signer) (time.Time, error) {
+	out, err := c.ListPublicKeys(ctx, &api.ListPublicKeysRequest{KeyTarget: api.KeyTarget{KeyId: s.Key().KeyId}})
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, k := range out.Keys {
+		if k.KeyVersion == s.Key().KeyVersion {
+			return k.NotBefore.Time, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("the gateway does not tell since when version %d of %s is used", s.Key().KeyVersion, s.Key().KeyId)
+}
+
+// mayBeSigned asks whether the caller may sign, without a signature.
+func mayBeSigned(ctx context.Context, c *client.Client, s *client.Signer, stated *api.SignRequest) error {
+	ask := *stated
+	ask.SigningAlgorithm, ask.DryRun = s.Key().SigningAlgorithms[0], true
+	if ask.Message = []byte("dry run"); ask.Artifact != nil {
+		ask.Artifact = stated.Artifact
+	}
+	_, err := c.Sign(ctx, &ask)
+	if client.Code(err) == api.DryRunOperation {
+		return nil
+	}
+	return err
+}
+
+// readCertificates reads the key's certificate and those of its issuers.
+func readCertificates(name string) ([]*x509.Certificate, error) {
+	if name == "" {
+		return nil, nil
+	}
+	text, err := readInput(name, 1<<20)
+	if err != nil {
+		return nil, err
+	}
+	var found []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		found = append(found, certificate)
+	}
+	if len(found) == 0 {
+		return nil, usagef("%s holds no certificate in PEM", name)
+	}
+	return found, nil
+}

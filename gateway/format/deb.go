@@ -1,0 +1,125 @@
+package format
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+)
+
+// debOrigin is the member that holds the signature of who made a package (debsigs).
+const debOrigin = "_gpgorigin"
+
+// DEB is a Debian package with debsigs' signature of its origin.
+var DEB = &Format{
+	Name: "deb", Summary: "a Debian package, with debsigs' _gpgorigin in it; debsig-verify", Keys: pgpKeys, Dated: true, suits: isRSAOrNIST,
+	Fits: func(name string, head []byte) bool {
+		return strings.HasSuffix(name, ".deb") && bytes.HasPrefix(head, []byte(arMagic))
+	},
+	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
+		p, err := readDeb(in)
+		if err != nil {
+			return err
+		}
+		sig, err := pgpSign(k, packet.SigTypeBinary, p.signed())
+		if err != nil {
+			return err
+		}
+		var body bytes.Buffer
+		if err := sig.Serialize(&body); err != nil {
+			return err
+		}
+		if err := p.copyWithout(out); err != nil {
+			return err
+		}
+		return writeAr(out, debOrigin, k.now().Unix(), body.Bytes())
+	},
+	verify: func(t *Trust, in *os.File, _ io.Reader) error {
+		p, err := readDeb(in)
+		if err != nil {
+			return err
+		}
+		if p.origin == nil {
+			return ErrNotSigned
+		}
+		sig, err := readPGP(io.NewSectionReader(in, p.origin.body, p.origin.size))
+		if err != nil {
+			return err
+		}
+		if sig.SigType != packet.SigTypeBinary {
+			return notGood("it is an OpenPGP signature of type %#x, not of a file", uint8(sig.SigType))
+		}
+		return t.byAny(func(key crypto.PublicKey) error { return pgpVerify(key, sig, p.signed()) })
+	},
+}
+
+// deb is a package: its three members that are signed, and what else is there.
+type deb struct {
+	in     io.ReaderAt
+	all    []arMember
+	parts  []arMember // debian-binary, control.tar.*, data.tar.*
+	origin *arMember
+}
+
+func readDeb(in io.ReaderAt) (*deb, error) {
+	all, err := readAr(in)
+	if err != nil {
+		return nil, err
+	}
+	d := &deb{in: in, all: all}
+	for i, m := range all {
+		switch {
+		case m.name == debOrigin && d.origin != nil:
+			return nil, errors.New("the package holds two members " + debOrigin)
+		case m.name == debOrigin:
+			d.origin = &all[i]
+		case m.name == "debian-binary", strings.HasPrefix(m.name, "control.tar"), strings.HasPrefix(m.name, "data.tar"):
+			d.parts = append(d.parts, m)
+		}
+	}
+	wants := []string{"debian-binary", "control.tar", "data.tar"}
+	if len(d.parts) != len(wants) {
+		return nil, fmt.Errorf("the package holds %d members of which a signature is, not debian-binary, control.tar and data.tar", len(d.parts))
+	}
+	for i, m := range d.parts {
+		if !strings.HasPrefix(m.name, wants[i]) {
+			return nil, fmt.Errorf("the package has %s where %s should be", m.name, wants[i])
+		}
+	}
+	return d, nil
+}
+
+// signed is what the signature is over.
+func (d *deb) signed() io.Reader {
+	var parts []io.Reader
+	for _, m := range d.parts {
+		parts = append(parts, io.NewSectionReader(d.in, m.body, m.size))
+	}
+	return io.MultiReader(parts...)
+}
+
+// copyWithout writes the package without its signature.
+func (d *deb) copyWithout(out io.Writer) error {
+	if _, err := io.WriteString(out, arMagic); err != nil {
+		return err
+	}
+	for _, m := range d.all {
+		if m.name == debOrigin {
+			continue
+		}
+		n, err := io.Copy(out, io.NewSectionReader(d.in, m.start, m.end()-m.start))
+		if err == nil && n < m.end()-m.start { // the last one, of odd length, without the byte that fills it up
+			_, err = io.WriteString(out, "\n")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package format
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/crypto/blake2b"
+)
+
+// Minisign is minisign's signature, of the BLAKE2b-512 of the file ("ED"), with a trusted comment.
+var Minisign = &Format{
+	Name: "minisign", Summary: "any file: a minisign signature; minisign -V", Keys: "Ed25519", Output: ending(".minisig"), suits: isEd25519,
+	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
+		sum, err := blake2(in)
+		if err != nil {
+			return err
+		}
+		signature, err := k.Sign(nil, sum, crypto.Hash(0))
+		if err != nil {
+			return err
+		}
+		comment := k.Comment
+		if comment == "" {
+			comment = fmt.Sprintf("timestamp:%d\tfile:%s\thashed", k.now().Unix(), filepath.Base(in.Name()))
+		}
+		if strings.ContainsAny(comment, "\r\n") {
+			return fmt.Errorf("%w: a trusted comment is one line", ErrKey)
+		}
+		global, err := k.Sign(nil, append(bytes.Clone(signature), comment...), crypto.Hash(0))
+		if err != nil {
+			return err
+		}
+		id := minisignID(k.Public())
+		_, err = fmt.Fprintf(out, "untrusted comment: signature from hsmgate key %s\n%s\ntrusted comment: %s\n%s\n", idText(id),
+			base64.StdEncoding.EncodeToString(append(append([]byte("ED"), id...), signature...)), comment, base64.StdEncoding.EncodeToString(global))
+		return err
+	},
+	verify: func(t *Trust, in *os.File, from io.Reader) error {
+		text, err := io.ReadAll(io.LimitReader(from, maxSignature))
+		if err != nil {
+			return err
+		}
+		lines := strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")
+		if len(lines) != 4 {
+			return ErrNotSigned
+		}
+		box, err1 := base64.StdEncoding.DecodeString(strings.TrimSpace(lines[1]))
+		global, err2 := base64.StdEncoding.DecodeString(strings.TrimSpace(lines[3]))
+		comment, ok := strings.CutPrefix(strings.TrimRight(lines[2], "\r"), "trusted comment: ")
+		if err1 != nil || err2 != nil || !ok || len(box) != 74 || string(box[:2]) != "ED" {
+			return ErrNotSigned
+		}
+		sum, err := blake2(in)
+		if err != nil {
+			return err
+		}
+		return t.byAny(func(key crypto.PublicKey) error {
+			k, ok := key.(ed25519.PublicKey)
+			if !ok || !ed25519.Verify(k, sum, box[10:]) {
+				return notGood("it was not made by this key over this file")
+			}
+			if !ed25519.Verify(k, append(bytes.Clone(box[10:]), comment...), global) {
+				return notGood("its trusted comment was changed")
+			}
+			return nil
+		})
+	},
+}
+
+func blake2(r io.Reader) ([]byte, error) {
+	h, err := blake2b.New512(nil)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(h, r)
+	return h.Sum(nil), err
+}
+
+// minisignID names a key in signatures. minisign itself draws it; here it is the beginning of the key's SHA-256, so that
+// everybody has the same one.
+func minisignID(key crypto.PublicKey) []byte {
+	sum := sha256.Sum256(key.(ed25519.PublicKey))
+	return sum[:8]
+}
+
+func idText(id []byte) string { return strings.ToUpper(hex.EncodeToString(id)) }
+
+// MinisignPublicKey is the file that minisign -p takes.
+func MinisignPublicKey(key crypto.PublicKey) (string, error) {
+	if !isEd25519(key) {
+		return "", fmt.Errorf("%w: minisign takes Ed25519, not %s", ErrKey, kindOf(key))
+	}
+	id := minisignID(key)
+	box := append(append([]byte("Ed"), id...), key.(ed25519.PublicKey)...)
+	return fmt.Sprintf("untrusted comment: minisign public key %s\n%s\n", idText(id), base64.StdEncoding.EncodeToString(box)), nil
+}

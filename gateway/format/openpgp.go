@@ -1,0 +1,226 @@
+package format
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math/bits"
+	"net/mail"
+	"os"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+)
+
+// pgpKeys are the keys of OpenPGP. Its EdDSA is beyond the library with a signer that is not its own.
+const pgpKeys = "RSA, P-256, P-384, P-521"
+
+// OpenPGP is a detached, armored signature (RFC 9580, version 4).
+var OpenPGP = &Format{
+	Name: "openpgp", Summary: "any file: a detached OpenPGP signature; gpg, gpgv, sq", Keys: pgpKeys, Output: ending(".asc"), Dated: true, suits: isRSAOrNIST,
+	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
+		return armored(out, openpgp.SignatureType, func(w io.Writer) error {
+			sig, err := pgpSign(k, packet.SigTypeBinary, in)
+			if err != nil {
+				return err
+			}
+			return sig.Serialize(w)
+		})
+	},
+	verify: func(t *Trust, in *os.File, signature io.Reader) error {
+		sig, err := readPGP(signature)
+		if err != nil {
+			return err
+		}
+		if sig.SigType != packet.SigTypeBinary {
+			return notGood("it is an OpenPGP signature of type %#x, not of a file", uint8(sig.SigType))
+		}
+		return t.byAny(func(key crypto.PublicKey) error {
+			if _, err := in.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+			return pgpVerify(key, sig, in)
+		})
+	},
+}
+
+// pgpKey is the key of the gateway as an OpenPGP key. It has the same fingerprint whenever it is made, since Created is a
+// property of the key.
+func pgpKey(k *Key) *packet.PrivateKey {
+	return &packet.PrivateKey{PublicKey: *pgpPublic(k.Public(), k.Created), PrivateKey: k.Signer}
+}
+
+// pgpPublic takes what isRSAOrNIST takes.
+func pgpPublic(key crypto.PublicKey, created time.Time) *packet.PublicKey {
+	created = created.UTC().Truncate(time.Second)
+	if k, ok := key.(*rsa.PublicKey); ok {
+		return packet.NewRSAPublicKey(created, k)
+	}
+	k := key.(*ecdsa.PublicKey)
+	point, err := k.Bytes()
+	if err != nil {
+		panic("openpgp: a point of a curve that was checked: " + err.Error())
+	}
+	// The library makes keys of its own curves only from a packet (RFC 9580, 5.5.2).
+	oid := pgpCurves[curveHash(k)]
+	body := binary.BigEndian.AppendUint32([]byte{4}, uint32(created.Unix())) //nolint:gosec // OpenPGP has 32 bits
+	body = append(append(body, byte(packet.PubKeyAlgoECDSA), byte(len(oid))), oid...)
+	body = binary.BigEndian.AppendUint16(body, uint16(8*(len(point)-1)+bits.Len8(point[0]))) //nolint:gosec // below 2^11
+	body = append(body, point...)
+	read, err := packet.Read(bytes.NewReader(append([]byte{0xc0 | 6, byte(len(body))}, body...)))
+	if err != nil {
+		panic("openpgp: a public key that was made here: " + err.Error())
+	}
+	return read.(*packet.PublicKey)
+}
+
+// pgpCurves are the object identifiers of curves by the hash that goes with them.
+var pgpCurves = map[crypto.Hash][]byte{
+	crypto.SHA256: {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07},
+	crypto.SHA384: {0x2b, 0x81, 0x04, 0x00, 0x22},
+	crypto.SHA512: {0x2b, 0x81, 0x04, 0x00, 0x23},
+}
+
+// faithful keeps the error of the signer, which the library replaces.
+type faithful struct {
+	crypto.Signer
+	err error
+}
+
+func (f *faithful) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
+	signature, f.err = f.Signer.Sign(rand, digest, opts)
+	return signature, f.err
+}
+
+// byKey runs what signs with an OpenPGP key.
+func byKey(k *Key, do func(*packet.PrivateKey) error) error {
+	private, signer := pgpKey(k), &faithful{Signer: k.Signer}
+	private.PrivateKey = signer
+	if err := do(private); err != nil {
+		return errors.Join(signer.err, err)
+	}
+	return signer.err
+}
+
+func pgpConfig(k *Key) *packet.Config {
+	return &packet.Config{DefaultHash: hashFor(k.Public()), Time: k.now}
+}
+
+// pgpSign makes a signature packet over r.
+func pgpSign(k *Key, kind packet.SignatureType, r io.Reader) (*packet.Signature, error) {
+	config := pgpConfig(k)
+	var sig *packet.Signature
+	err := byKey(k, func(private *packet.PrivateKey) error {
+		sig = &packet.Signature{Version: 4, SigType: kind, PubKeyAlgo: private.PubKeyAlgo, Hash: config.Hash(), CreationTime: config.Now(),
+			IssuerKeyId: &private.KeyId, IssuerKeyVersion: 4, IssuerFingerprint: private.Fingerprint}
+		h, err := sig.PrepareSign(config)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(pgpHash(h, kind), r); err != nil {
+			return err
+		}
+		return sig.Sign(h, private, config)
+	})
+	return sig, err
+}
+
+// pgpHash hashes text with the ends of its lines as OpenPGP has them.
+func pgpHash(h hash.Hash, kind packet.SignatureType) hash.Hash {
+	if kind == packet.SigTypeText {
+		return openpgp.NewCanonicalTextHash(h)
+	}
+	return h
+}
+
+// readPGP reads one signature, armored or not.
+func readPGP(r io.Reader) (*packet.Signature, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxSignature))
+	if err != nil {
+		return nil, err
+	}
+	var body io.Reader = bytes.NewReader(text)
+	if block, err := armor.Decode(bytes.NewReader(text)); err == nil {
+		body = block.Body
+	}
+	p, err := packet.Read(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotSigned, err)
+	}
+	sig, ok := p.(*packet.Signature)
+	if !ok {
+		return nil, fmt.Errorf("%w: it is another OpenPGP packet", ErrNotSigned)
+	}
+	return sig, nil
+}
+
+// pgpVerify checks a signature over r with a key whose creation time need not be known.
+func pgpVerify(key crypto.PublicKey, sig *packet.Signature, r io.Reader) error {
+	if !isRSAOrNIST(key) {
+		return notGood("OpenPGP takes %s here, not %s", pgpKeys, kindOf(key))
+	}
+	if sig.Hash.Size() < crypto.SHA256.Size() {
+		return notGood("its hash, %s, is too weak", sig.Hash)
+	}
+	h, err := sig.PrepareVerify()
+	if err != nil {
+		return notGood("%v", err)
+	}
+	if _, err := io.Copy(pgpHash(h, sig.SigType), r); err != nil {
+		return err
+	}
+	if err := pgpPublic(key, time.Unix(0, 0)).VerifySignature(h, sig); err != nil {
+		return notGood("%v", err)
+	}
+	if sig.SigExpired(time.Now()) {
+		return notGood("it has expired")
+	}
+	return nil
+}
+
+// armored writes a block with its CRC, without which gpgv 2.2 reports half of all good signatures with an error.
+func armored(out io.Writer, kind string, body func(io.Writer) error) error {
+	w, err := armor.EncodeWithChecksumOption(out, kind, nil, true)
+	if err != nil {
+		return err
+	}
+	if err := body(w); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, "\n")
+	return err
+}
+
+// OpenPGPCertificate writes the key's OpenPGP certificate, armored, with k.UserID, for those who verify.
+func OpenPGPCertificate(k *Key, out io.Writer) error {
+	if err := OpenPGP.Suits(k); err != nil {
+		return err
+	}
+	who, err := mail.ParseAddress(k.UserID)
+	if err != nil {
+		return fmt.Errorf("%w: the user id %q should be a name and an address, such as \"Release <release@example.org>\"", ErrKey, k.UserID)
+	}
+	var e *openpgp.Entity
+	config := pgpConfig(k)
+	config.Time = func() time.Time { return k.Created } // of the binding, so that it is there since the key is
+	err = byKey(k, func(private *packet.PrivateKey) error {
+		e = &openpgp.Entity{PrimaryKey: &private.PublicKey, PrivateKey: private, Identities: map[string]*openpgp.Identity{}}
+		return e.AddUserId(who.Name, "", who.Address, config)
+	})
+	if err != nil {
+		return err
+	}
+	return armored(out, openpgp.PublicKeyType, e.Serialize)
+}

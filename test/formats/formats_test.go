@@ -1,0 +1,165 @@
+// Package formats has every format signed by the hsmgate program through a running gateway on a SoftHSM token, and checked
+// by the tool that checks it elsewhere: the artifact is accepted, and refused when one byte of it is changed.
+package formats
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+)
+
+var program string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "hsmgate-formats-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		program = filepath.Join(dir, "hsmgate")
+		build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/hsmgate/hsmgate/cmd/hsmgate")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "hsmgate does not build: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// bench is where one row works: a folder, and a key with what its verifiers need.
+type bench struct {
+	*testing.T
+	dir string
+	g   *gatewaytest.Gateway
+	key string // its alias
+}
+
+// row is a format with a kind of artifact.
+type row struct {
+	name  string
+	tools []string // that have to be there
+	specs []api.KeySpec
+	// make makes the artifact and gives its file.
+	make func(b *bench) string
+	// trust makes what the tool needs to know of the key, once.
+	trust func(b *bench)
+	args  []string // of hsmgate sign, beside the key and the file
+	// check has the tool judge what was signed.
+	check func(b *bench, file string) error
+	// damage changes one byte of what is signed.
+	damage func(b *bench, file string)
+}
+
+var rows []row
+
+// TestFormats signs, checks, checks again after a change, and signs once more.
+func TestFormats(t *testing.T) {
+	g := gatewaytest.New(t)
+	for _, r := range rows {
+		for _, spec := range r.specs {
+			t.Run(r.name+"/"+string(spec), func(t *testing.T) {
+				for _, tool := range r.tools {
+					if _, err := exec.LookPath(tool); err != nil {
+						t.Skipf("NOT RUN: %s is not installed", tool)
+					}
+				}
+				b := &bench{T: t, dir: t.TempDir(), g: g, key: "alias/" + strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(r.name+"-"+string(spec)))}
+				key := g.CreateKey(spec, api.SignVerify)
+				g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: b.key, TargetKeyId: key.KeyId}, nil)
+				r.play(b)
+			})
+		}
+	}
+}
+
+func (r row) play(b *bench) {
+	if r.trust != nil {
+		r.trust(b)
+	}
+	file := r.make(b)
+	out := b.hsmgate(append(append([]string{"sign", "--key", b.key, "--output", "json"}, r.args...), file)...)
+	if !strings.Contains(out, `"Status":"signed"`) {
+		b.Fatal(out)
+	}
+	if err := r.check(b, file); err != nil {
+		b.Fatal("a good signature is refused: ", err)
+	}
+	if out := b.hsmgate(append(append([]string{"sign", "--key", b.key, "--output", "json"}, r.args...), file)...); !strings.Contains(out, `"Status":"already signed"`) {
+		b.Error("signed again: ", out)
+	}
+	damage := r.damage
+	if damage == nil {
+		damage = flip
+	}
+	damage(b, file)
+	if err := r.check(b, file); err == nil {
+		b.Error("a changed artifact is accepted")
+	}
+}
+
+// flip changes the byte in the middle of a file.
+func flip(b *bench, file string) {
+	data, err := os.ReadFile(file)
+	b.ok(err)
+	data[len(data)/2] ^= 1
+	b.ok(os.WriteFile(file, data, 0o600))
+}
+
+func (b *bench) ok(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+func (b *bench) write(name, text string) string {
+	b.Helper()
+	b.ok(os.WriteFile(b.path(name), []byte(text), 0o600))
+	return b.path(name)
+}
+
+// hsmgate runs the program, which has to succeed, and gives what it prints.
+func (b *bench) hsmgate(args ...string) string {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), program, args...)
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), "HSMGATE_URL="+b.g.URL, "HSMGATE_TOKEN="+b.g.Admin.Token)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		b.Fatalf("hsmgate %s: %v\n%s%s", strings.Join(args, " "), err, out, errs.Bytes())
+	}
+	return string(out)
+}
+
+// run runs another tool in the row's folder, with a home of its own.
+func (b *bench) run(name string, args ...string) error {
+	cmd := exec.CommandContext(b.Context(), name, args...)
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), "HOME="+b.dir, "GNUPGHOME="+b.dir, "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// anyFile makes a file that no format takes for its own.
+func anyFile(b *bench) string {
+	return b.write("app.tar.gz", strings.Repeat("what is released\n", 200))
+}
+
+// shortFile is one that an Ed25519 key signs itself.
+func shortFile(b *bench) string { return b.write("app.txt", strings.Repeat("what is released\n", 100)) }
