@@ -135,15 +135,8 @@ func newKeyPublic(a *app) *cobra.Command {
 				return usagef("--output json prints the gateway's whole answer: leave out --format and --output-file, or --output json")
 			}
 			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-				if made.has(form) {
-					text, err := made.write(ctx, c, args[0], form)
-					if err != nil {
-						return err
-					}
-					return writeBytes(file, text)
-				}
-				if mediaType != "" {
-					text, err := c.PublicKeyAs(ctx, args[0], mediaType)
+				if made.has(form) || mediaType != "" {
+					text, err := made.text(ctx, c, args[0], form, mediaType)
 					if err != nil {
 						return err
 					}

@@ -32,6 +32,14 @@ func (m *madeForms) has(form string) bool {
 	return form == formOpenPGP || form == formAllowed || form == formMinisign
 }
 
+// text gives the key in one of these forms, or in one that the gateway makes.
+func (m *madeForms) text(ctx context.Context, c *client.Client, ref, form, mediaType string) ([]byte, error) {
+	if mediaType != "" {
+		return c.PublicKeyAs(ctx, ref, mediaType)
+	}
+	return m.write(ctx, c, ref, form)
+}
+
 // write gives the key in one of these forms.
 func (m *madeForms) write(ctx context.Context, c *client.Client, ref, form string) ([]byte, error) {
 	signer, err := client.NewSigner(ctx, c, ref)

@@ -60,16 +60,7 @@ type signed struct {
 	AuditRecord string `json:",omitempty"` // seq:hash, for 'audit verify --receipt'
 }
 
-func newSign(a *app) *cobra.Command {
-	var key, algorithm string
-	var bound contextFlag
-	var artifact api.Artifact
-	var out bytesOut
-	var formats formatFlags
-	var receipt string
-	c := &cobra.Command{
-		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: cobra.MinimumNArgs(1),
-		Long: `Signs files, which are hashed here: only digests travel. Of one file of no kind that has a
+const signLong = `Signs files, which are hashed here: only digests travel. Of one file of no kind that has a
 format of its own, the answer is the signature, raw bytes (DER for ECDSA). ED25519_SHA_512
 signs the file itself, of at most 4096 bytes.
 
@@ -87,7 +78,18 @@ proof that it is there, in JSON. Anybody can check it with the log's public key 
 a checkpoint of the log, which takes a moment.
 
 --context and --artifact-… state what the signature is for: policies may ask for it and the
-audit record holds it. It is no part of the signature, and nobody checks that it is true.`,
+audit record holds it. It is no part of the signature, and nobody checks that it is true.`
+
+func newSign(a *app) *cobra.Command {
+	var key, algorithm string
+	var bound contextFlag
+	var artifact api.Artifact
+	var out bytesOut
+	var formats formatFlags
+	var receipt string
+	c := &cobra.Command{
+		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: cobra.MinimumNArgs(1),
+		Long: signLong,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --format openpgp dist/*.tar.gz\n" +
 			"  hsmgate sign --key alias/release --artifact-name app --artifact-version 1.2 --context pipeline=nightly -o app.sig app.tar.gz\n" +
@@ -116,28 +118,8 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 			if err := out.check(a); err != nil {
 				return err
 			}
-			in, err := openInput(args[0])
-			if err != nil {
-				return err
-			}
-			defer in.Close()
 			stated.SigningAlgorithm, stated.Receipt = chosen, receipt != ""
-			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-				file := bufio.NewReader(in)
-				if _, err := file.Peek(1); errors.Is(err, io.EOF) {
-					return usagef("%s is empty: name the file to sign", args[0])
-				}
-				made, err := c.SignFileAs(ctx, stated, file)
-				if err != nil {
-					return err
-				}
-				if receipt != "" {
-					if err := writeReceipt(receipt, made.Receipt); err != nil {
-						return err
-					}
-				}
-				return out.write(a, made.Signature, signed{made, a.receipt})
-			})(cmd, args)
+			return a.signRaw(cmd, args, stated, &out, receipt)
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
@@ -153,4 +135,29 @@ audit record holds it. It is no part of the signature, and nobody checks that it
 	out.flags(c, "signature")
 	formats.add(c)
 	return c
+}
+
+// signRaw makes the signature of one file.
+func (a *app) signRaw(cmd *cobra.Command, args []string, stated *api.SignRequest, out *bytesOut, receipt string) error {
+	in, err := openInput(args[0])
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+		file := bufio.NewReader(in)
+		if _, err := file.Peek(1); errors.Is(err, io.EOF) {
+			return usagef("%s is empty: name the file to sign", args[0])
+		}
+		made, err := c.SignFileAs(ctx, stated, file)
+		if err != nil {
+			return err
+		}
+		if receipt != "" {
+			if err := writeReceipt(receipt, made.Receipt); err != nil {
+				return err
+			}
+		}
+		return out.write(a, made.Signature, signed{made, a.receipt})
+	})(cmd, args)
 }

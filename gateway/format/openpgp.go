@@ -72,9 +72,9 @@ func pgpPublic(key crypto.PublicKey, created time.Time) *packet.PublicKey {
 	}
 	// The library makes keys of its own curves only from a packet (RFC 9580, 5.5.2).
 	oid := pgpCurves[curveHash(k)]
-	body := binary.BigEndian.AppendUint32([]byte{4}, uint32(created.Unix())) //nolint:gosec // OpenPGP has 32 bits
+	body := binary.BigEndian.AppendUint32([]byte{4}, uint32(created.Unix()))
 	body = append(append(body, byte(packet.PubKeyAlgoECDSA), byte(len(oid))), oid...)
-	body = binary.BigEndian.AppendUint16(body, uint16(8*(len(point)-1)+bits.Len8(point[0]))) //nolint:gosec // below 2^11
+	body = binary.BigEndian.AppendUint16(body, uint16(8*(len(point)-1)+bits.Len8(point[0])))
 	body = append(body, point...)
 	read, err := packet.Read(bytes.NewReader(append([]byte{0xc0 | 6, byte(len(body))}, body...)))
 	if err != nil {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		program = filepath.Join(dir, "hsmgate")
 		build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/hsmgate/hsmgate/cmd/hsmgate")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -160,6 +160,3 @@ func (b *bench) run(name string, args ...string) error {
 func anyFile(b *bench) string {
 	return b.write("app.tar.gz", strings.Repeat("what is released\n", 200))
 }
-
-// shortFile is one that an Ed25519 key signs itself.
-func shortFile(b *bench) string { return b.write("app.txt", strings.Repeat("what is released\n", 100)) }
