@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,8 +38,11 @@ func TestRepeatsWhatIsSafe(t *testing.T) {
 		{"GenerateMac", 0, func(c *Client) error { _, err := c.GenerateMac(t.Context(), &api.GenerateMacRequest{}); return err }, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			var mu sync.Mutex // the last request may still be at its end
 			n, keys := 0, map[string]bool{}
 			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
 				n++
 				body, _ := io.ReadAll(r.Body)
 				var in struct {
@@ -64,6 +68,8 @@ func TestRepeatsWhatIsSafe(t *testing.T) {
 			c.Attempts, c.MaxWait = test.attempts, 20*time.Millisecond
 			c.HTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // net/http would try again by itself
 			err := test.call(c)
+			mu.Lock()
+			defer mu.Unlock()
 			if n != test.want || (err == nil) != (n == 3) || len(keys) != 1 {
 				t.Errorf("%d requests, want %d, with the keys %v: %v", n, test.want, keys, err)
 			}

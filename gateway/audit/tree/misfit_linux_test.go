@@ -44,7 +44,7 @@ func TestTreeThatDoesNotFit(t *testing.T) {
 			b, err := os.ReadFile(history(w))
 			must(t, err)
 			must(t, os.WriteFile(history(w), b[:bytes.IndexByte(b, '\n')+1], 0o600))
-		}, ErrInconsistent, "ends with one of 100 records"},
+		}, ErrInconsistent, "checkpoints ends with one of "}, // how many are in the first one is a matter of time
 		"no history": {func(t testing.TB, w *world) { must(t, os.Remove(history(w))) }, ErrInconsistent, "ends with one of 0 records"},
 		"a checkpoint that nobody signed": {func(t testing.TB, w *world) {
 			path := w.p.Dir().path(checkpointName)
