@@ -40,7 +40,7 @@ func checkLog(t testing.TB, path string, want []Receipt) []Segment {
 // until polls until a thing that goes on beside the test has happened.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not happen:", what)
 		}
