@@ -61,8 +61,8 @@ type signed struct {
 }
 
 const signLong = `Signs files, which are hashed here: only digests travel. Of one file of no kind that has a
-format of its own, the answer is the signature, raw bytes (DER for ECDSA). ED25519_SHA_512
-signs the file itself, of at most 4096 bytes.
+format of its own, or with --algorithm, --base64 or --receipt, the answer is the signature, raw
+bytes (DER for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 bytes.
 
 --format says how to sign; without it, the file's kind does. A detached signature goes to a
 file beside it, such as FILE.asc, and other formats put it into the file itself; -o names
@@ -103,8 +103,9 @@ func newSign(a *app) *cobra.Command {
 			if artifact != (api.Artifact{}) {
 				stated.Artifact = &artifact
 			}
-			if !formats.plain(args) {
-				if algorithm != "" || out.base64 || receipt != "" {
+			raw := algorithm != "" || out.base64 || receipt != ""
+			if !formats.plain(args, raw) {
+				if raw {
 					return usagef("--algorithm, --base64 and --receipt are for a single raw signature")
 				}
 				return a.calls(func(ctx context.Context, c *client.Client, args []string) error {

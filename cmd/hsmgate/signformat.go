@@ -56,12 +56,13 @@ func (f *formatFlags) chosen() (*format.Format, error) {
 	return chosen, nil
 }
 
-// plain says that this is the signature of one file and nothing else, which needs no file of its own.
-func (f *formatFlags) plain(names []string) bool {
+// plain says that this is the signature of one file and nothing else, which needs no file of its own: raw says that it
+// is asked for with what only such a signature has.
+func (f *formatFlags) plain(names []string, raw bool) bool {
 	if len(names) != 1 || f.dryRun || f.name != "" && f.name != format.Raw.Name {
 		return false
 	}
-	if f.name != "" || names[0] == "-" {
+	if f.name != "" || raw || names[0] == "-" {
 		return true
 	}
 	in, err := os.Open(names[0])
