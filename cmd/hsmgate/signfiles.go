@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -115,7 +114,11 @@ func (s *signer) signature(ctx context.Context, f *format.Format, key *format.Ke
 		r.Status = statusWould
 	default:
 		r.Status = statusSigned
-		return writeWhole(output, func(out io.Writer) error { return f.Sign(ctx, key, in, out) })
+		sign := func(out io.Writer) error { return f.Sign(ctx, key, in, out) }
+		if output == "-" {
+			return sign(os.Stdout)
+		}
+		return writeFileBy(output, 0o644, false, sign)
 	}
 	return nil
 }
@@ -158,30 +161,6 @@ func openArtifact(name string) (*os.File, error) {
 		return nil, errors.Join(err, in.Close())
 	}
 	return in, nil
-}
-
-// writeWhole writes a file that is there whole or not at all; what stood there stays until then, and gives its mode.
-func writeWhole(path string, write func(io.Writer) error) error {
-	if path == "-" {
-		return write(os.Stdout)
-	}
-	mode := os.FileMode(0o644)
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	err = write(f)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // signReport shows results as they come: JSON lines, or text with a progress bar on a terminal.
