@@ -61,3 +61,28 @@ func TestCallTime(t *testing.T) {
 		t.Errorf("calls of 8 ms take %v", l.callTime)
 	}
 }
+
+// The quickest call of those that wait is held for half of what it took, and any for as long as a few callers are.
+func TestHurry(t *testing.T) {
+	t.Parallel()
+	const gather = 2 * time.Millisecond
+	for name, c := range map[string]struct {
+		first   time.Duration // what the call took that begins the batch; 0 is not known
+		waiting []time.Duration
+		want    time.Duration
+	}{
+		"a slow one":                   {80 * time.Millisecond, nil, 40 * time.Millisecond},
+		"a quick one among slow ones":  {80 * time.Millisecond, []time.Duration{90 * time.Millisecond, 8 * time.Millisecond, 70 * time.Millisecond}, 4 * time.Millisecond},
+		"a quick one that comes first": {8 * time.Millisecond, []time.Duration{80 * time.Millisecond}, 4 * time.Millisecond},
+		"one that takes no time":       {0, []time.Duration{80 * time.Millisecond, 0}, 40 * time.Millisecond},
+		"very quick ones":              {time.Millisecond, []time.Duration{time.Microsecond}, gather},
+	} {
+		l := newLog(&disk{}, Options{Gather: gather})
+		for _, took := range c.waiting {
+			l.noteQuick(took)
+		}
+		if got := l.hurry(&entry{took: c.first}); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
