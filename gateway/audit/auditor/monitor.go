@@ -13,6 +13,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
+	"github.com/hsmgate/hsmgate/gateway/audit/whole"
 )
 
 // Monitor follows a log by what it publishes, and remembers in a file what it has seen.
@@ -140,7 +141,7 @@ func (m *Monitor) alarm(kind AlarmKind, detail string, kept, shown []byte) error
 		if len(text) == 0 {
 			continue
 		}
-		if err := writeFile(base+"."+name, text); err != nil {
+		if err := whole.Write(base+"."+name, text, 0o600); err != nil {
 			a.Detail += "; the evidence cannot be kept: " + err.Error()
 			continue
 		}
