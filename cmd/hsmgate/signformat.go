@@ -86,9 +86,6 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	if err != nil {
 		return err
 	}
-	if output != "" && chosen != nil && chosen.Also != nil {
-		return usagef("%s makes several files, so -o cannot name one", chosen.Name)
-	}
 	certificates, err := readCertificates(flags.certificate)
 	if err != nil {
 		return err
@@ -134,10 +131,7 @@ func since(ctx context.Context, c *client.Client, s *client.Signer) (time.Time, 
 // mayBeSigned asks whether the caller may sign, without a signature.
 func mayBeSigned(ctx context.Context, c *client.Client, s *client.Signer, stated *api.SignRequest) error {
 	ask := *stated
-	ask.SigningAlgorithm, ask.DryRun = s.Key().SigningAlgorithms[0], true
-	if ask.Message = []byte("dry run"); ask.Artifact != nil {
-		ask.Artifact = stated.Artifact
-	}
+	ask.SigningAlgorithm, ask.Message, ask.DryRun = s.Key().SigningAlgorithms[0], []byte("dry run"), true
 	_, err := c.Sign(ctx, &ask)
 	if client.Code(err) == api.DryRunOperation {
 		return nil
