@@ -155,7 +155,11 @@ func hurtAndMend(l *Log, kept []Receipt, hurt, mend func() error, cause error) (
 		}
 	}
 	for range 3 {
-		if _, err := appendInTime(l); !errors.Is(err, ErrNotDurable) {
+		r, err := appendInTime(l)
+		switch {
+		case err == nil && errors.Is(cause, syscall.ENOSPC): // a short record may go where a longer one had got a block
+			kept = append(kept, r)
+		case !errors.Is(err, ErrNotDurable):
 			return kept, fmt.Errorf("a second time: %w", err)
 		}
 	}

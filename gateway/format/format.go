@@ -60,6 +60,8 @@ type Key struct {
 	Namespace string
 	// Comment of formats that sign one, such as minisign's trusted comment.
 	Comment string
+	// Timestamp gets an RFC 3161 token over the digest of a signature, in DER; of formats that can hold one. Nil is none.
+	Timestamp func(ctx context.Context, h crypto.Hash, digest []byte) ([]byte, error)
 	// Now is the time of a signature. Nil is time.Now.
 	Now func() time.Time
 }
@@ -75,6 +77,8 @@ func (k *Key) now() time.Time {
 type Trust struct {
 	// Keys are public keys, any of which may have signed.
 	Keys []crypto.PublicKey
+	// Issuers are certificates of authorities; formats that are Certified take signers whose certificates they issued.
+	Issuers []*x509.Certificate
 	// Namespace of an SSH signature. Empty is "file".
 	Namespace string
 }

@@ -96,7 +96,7 @@ func TestKillLosesNothingOfASink(t *testing.T) {
 		}
 		return answers[rand.IntN(len(answers))]
 	})
-	state := newState(t, daemon.Options{Sinks: []any{s.sink(t, "200ms")}})
+	state := newState(t, daemon.Options{Sinks: []any{s.sink(t, "1s")}})
 	p := start(t, state)
 	k, err := newKey(p, "ECC_NIST_P256")
 	if err != nil {

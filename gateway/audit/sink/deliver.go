@@ -16,7 +16,8 @@ const (
 )
 
 // deliver tries until the first messages of the batch, up to the limit, have arrived, and says how many these were. What
-// is refused is made smaller until one record is left, so that the others go on.
+// is refused is made smaller until one record is left, so that the others go on; what takes too long is, too, since a
+// slow server may have the time for less.
 func (s *sink) deliver(ctx context.Context, batch []message) (int, error) {
 	refused := 0 // times, of the first one alone
 	for try := 0; ; try++ {
@@ -39,6 +40,8 @@ func (s *sink) deliver(ctx context.Context, batch []message) (int, error) {
 			if refused++; refused >= oneRefuse && s.deliverStub(ctx, batch[0], err) {
 				return 1, nil
 			}
+		case errors.Is(err, context.DeadlineExceeded):
+			s.limit, s.full = max(n/2, 1), 0
 		}
 		s.fails(err)
 		if !s.wait(ctx, pauseAfter(err, try, refused)) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/audit"
 )
@@ -109,4 +110,23 @@ func TestLimitGrows(t *testing.T) {
 	if smallest > 4 || largest != 64 {
 		t.Errorf("from %d records up to %d", smallest, largest)
 	}
+}
+
+// TestSlowServer: a server that has the time for a few records at once gets few, and in the end all.
+func TestSlowServer(t *testing.T) {
+	const few = 8
+	s := newSIEM(t)
+	s.always = func(_ http.ResponseWriter, body []byte) bool {
+		if bytes.Count(body, []byte("\n")) <= few {
+			return true
+		}
+		<-s.release
+		return false
+	}
+	b := newBench(t)
+	b.add(100, "Sign")
+	b.start(Config{Name: "siem", Type: "http", URL: s.URL, CAFile: s.ca, Begin: "first", Batch: 64, Timeout: 500 * time.Millisecond})
+	b.until("all is there", func() bool { return b.metric("hsmgate_audit_sink_behind", "siem") == 0 })
+	b.stop()
+	atLeastOnce(t, s.taken(t), b.want)
 }
