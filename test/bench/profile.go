@@ -97,6 +97,9 @@ const profileWindow = 8 * time.Second
 
 // profile runs a target once more, with a CPU profile of its process, and keeps it in the folder of --profile.
 func (r *rig) profile(t target, pid int, written, name string) error {
+	if err := os.MkdirAll(r.o.profile, 0o755); err != nil {
+		return err
+	}
 	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
 		return err
 	}
