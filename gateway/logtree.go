@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,7 +34,8 @@ type Tree struct {
 // logTree is the tree of the audit log, and why there is none.
 type logTree struct {
 	*tree.Publisher
-	err error
+	err  error
+	kept atomic.Int64 // size of the last checkpoint that this process has told the database
 }
 
 // errNoTree is the error of a gateway without one.
@@ -48,7 +50,7 @@ func (s *Service) startTree(ctx context.Context) {
 	if err != nil {
 		s.log.Error("the tree of the audit log is not kept, so there are no checkpoints", zap.Error(err))
 	}
-	s.tree.Store(&logTree{p, err})
+	s.tree.Store(&logTree{Publisher: p, err: err})
 }
 
 // awaitCheckpoint has the log covered by a checkpoint before calls come, if that takes no longer than it is worth waiting
@@ -82,6 +84,9 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 		keys = s.store.LogKeys(origin)
 	}
 	o := tree.Options{Origin: origin, Interval: s.treeConfig.Interval, OnState: s.treeState}
+	if o.Signed, err = s.signedBefore(ctx, origin); err != nil {
+		return nil, err
+	}
 	for _, k := range keys {
 		key, vkey, err := logVerifierKey(k)
 		if err != nil {
@@ -205,8 +210,12 @@ func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
 func (s *Service) treePart() Part {
 	const name = "checkpoints"
 	if err := s.treeError(); err != nil {
-		return Part{Name: name, Status: StatusDegraded, State: "no checkpoint of the audit log can be made, so there are no receipts", Detail: err.Error(),
+		p := Part{Name: name, Status: StatusDegraded, State: "no checkpoint of the audit log can be made, so there are no receipts", Detail: err.Error(),
 			Do: "docs/transparency.md says what to do about each reason, which is in the log"}
+		if errors.Is(err, tree.ErrOtherHistory) {
+			p.State = "the audit log is older than what was signed, or another one: it gets no checkpoint, so there are no receipts"
+		}
+		return p
 	}
 	p := Part{Name: name, Status: StatusReady, State: "the audit log has checkpoints"}
 	if t := s.tree.Load(); t.Publisher != nil {
@@ -223,7 +232,9 @@ func (s *Service) EndTree(ctx context.Context) error {
 	if t.Publisher == nil {
 		return nil
 	}
-	return t.Close(ctx)
+	err := t.Close(ctx)
+	s.keepSigned(ctx, t)
+	return err
 }
 
 // LogFile reads a file of the tree that the last checkpoint vouches for: checkpoint, key, or a tile. It tells nothing of

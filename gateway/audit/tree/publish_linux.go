@@ -74,7 +74,7 @@ func (e signingError) Unwrap() error { return e.error }
 // step takes back what one before it did.
 func (p *Publisher) publish() error {
 	tree, err := p.flush()
-	if err != nil || tree.N == p.last.Tree.N {
+	if err != nil || tree.N == p.last.Tree.N || p.old(tree) {
 		return err
 	}
 	// A crash up to here leaves tiles that no checkpoint needs yet. They are written again, with the same bytes.
@@ -115,7 +115,8 @@ func (p *Publisher) flush() (tlog.Tree, error) {
 	return tree, p.write(changed)
 }
 
-// continues proves, from the tiles that are on the disk, that the tree holds all that the last checkpoint holds.
+// continues proves, from the tiles that are on the disk, that the tree holds all that the last checkpoint holds, and
+// what was signed beyond it.
 func (p *Publisher) continues(tree tlog.Tree) error {
 	proof, err := p.disk.dir.ProveTree(tree, p.last.Tree)
 	if err != nil {
@@ -123,6 +124,9 @@ func (p *Publisher) continues(tree tlog.Tree) error {
 	}
 	if err := CheckTree(proof, tree, p.last.Tree); err != nil {
 		return inconsistent("the tree of %d records does not continue the last checkpoint, of %d", tree.N, p.last.Tree.N)
+	}
+	if p.old(p.last.Tree) {
+		return p.continuesSigned(tree)
 	}
 	return nil
 }
