@@ -99,9 +99,8 @@ const mendEvery = time.Second
 // Run destroys keys whose waiting period is over, imported material that has
 // expired, grants that have ended and what is left of creations that failed, and
 // rotates keys that are due, looking each 'every', until ctx ends; and it writes last uses
-// and the last checkpoint of the audit log. It also has
-// a broken audit log mended when its cause is gone, which calls alone would not
-// bring about: a service that is not ready gets none.
+// and the last checkpoint of the audit log. It also has a broken audit log mended when its
+// cause is gone, which calls alone would not bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
 	tick, mend, uses, signed := time.NewTicker(every), time.NewTicker(mendEvery), time.NewTicker(usesEvery), time.NewTicker(keepSignedEvery)
 	defer tick.Stop()
