@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -95,7 +96,10 @@ func (p *Publisher) publish() error {
 		return err
 	}
 	// A crash here leaves parts of tiles that are full: they are in nobody's way.
-	return p.tidy()
+	if err := p.tidy(); err != nil {
+		return err
+	}
+	return p.thin()
 }
 
 // flush makes durable all tiles of the tree as it is now.
@@ -175,5 +179,27 @@ func (p *Publisher) tidy() error {
 	}
 	err := p.disk.tidy(p.outworn)
 	p.outworn = p.outworn[:0]
+	return err
+}
+
+// thin bounds the history, whose file is replaced in one step.
+func (p *Publisher) thin() error {
+	if p.end <= p.opts.maxHistory {
+		return nil
+	}
+	name := p.history.Name()
+	if err := p.disk.do(stepThin, 0, func(int) error { return Thin(name, 0o600) }); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	_ = p.history.Close() // each line was synced
+	p.history = f
+	info, err := f.Stat()
+	if err == nil {
+		p.end = info.Size()
+	}
 	return err
 }

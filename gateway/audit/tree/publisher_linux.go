@@ -33,7 +33,8 @@ type Options struct {
 	// reason), and when it goes on (with nil).
 	OnState func(error)
 
-	fault func(step) failure // tests make a step fail
+	fault      func(step) failure // tests make a step fail
+	maxHistory int64              // tests thin out a short one; 0: MaxHistory
 }
 
 // Kinds of error, for errors.Is.
@@ -86,6 +87,9 @@ func Start(log *audit.Log, path string, o Options) (*Publisher, error) {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
+	}
+	if o.maxHistory == 0 {
+		o.maxHistory = MaxHistory
 	}
 	if err := CheckOrigin(o.Origin); err != nil {
 		return nil, err

@@ -118,6 +118,39 @@ func TestWhatWasSigned(t *testing.T) {
 	}
 }
 
+// The file of checkpoints stays bounded, begins with the first one and ends with the newest ones, and the tree goes on from it.
+func TestHistoryIsBounded(t *testing.T) {
+	w := newWorld(t)
+	o := w.options()
+	o.Interval, o.maxHistory = 10*time.Millisecond, 4000
+	p := w.start(o)
+	var all []int64
+	for range 40 {
+		w.add(7)
+		all = append(all, w.covered().Tree.N)
+	}
+	must(t, w.stop())
+	w.check()
+	info, err := os.Stat(p.Dir().path(historyName))
+	if err != nil || info.Size() > 4000 || info.Mode().Perm() != 0o600 {
+		t.Fatal(info, err)
+	}
+	var kept []int64
+	must(t, p.Dir().History(func(p Published) error {
+		c, err := ParseCheckpoint([]byte(p.Checkpoint), w.keys()...)
+		kept = append(kept, c.Tree.N)
+		return err
+	}))
+	if len(kept) < 8 || kept[0] > 7 || kept[len(kept)-1] != all[len(all)-1] {
+		t.Fatal(kept)
+	}
+	w.start(o)
+	w.add(7)
+	w.covered()
+	must(t, w.stop())
+	w.check()
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""
