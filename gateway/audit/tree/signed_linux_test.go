@@ -118,6 +118,34 @@ func TestWhatWasSigned(t *testing.T) {
 	}
 }
 
+// A database that is older than the log knows less: it is compared at its size, by the tiles alone.
+func TestWhatWasSignedLongAgo(t *testing.T) {
+	w := newWorld(t)
+	w.start(w.options())
+	w.add(100)
+	old := w.covered().Tree
+	w.add(600)
+	w.covered()
+	must(t, w.stop())
+	o := w.options()
+	o.Signed = Signed{old, time.Now()}
+	p := w.start(o)
+	w.add(1)
+	w.covered()
+	must(t, w.stop())
+	w.check()
+	p.path, p.last, p.signed = w.path+".gone", p.Stats().Checkpoint, o.Signed // the records are not asked
+	must(t, p.continuesSigned(p.last.Tree))
+	p.signed.Tree.Hash[0] ^= 1
+	if err := p.continuesSigned(p.last.Tree); !errors.Is(err, ErrOtherHistory) {
+		t.Fatal(err)
+	}
+	must(t, os.RemoveAll(p.Dir().path("tile")))
+	if err := p.continuesSigned(p.last.Tree); !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
+}
+
 // The file of checkpoints stays bounded, begins with the first one and ends with the newest ones, and the tree goes on from it.
 func TestHistoryIsBounded(t *testing.T) {
 	w := newWorld(t)
