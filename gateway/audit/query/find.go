@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"io"
 	"iter"
 	"slices"
 
@@ -110,6 +111,32 @@ func (x *Index) inBlock(first uint64, c *compiled, newest bool) iter.Seq2[Found,
 			yield(Found{}, err)
 		}
 	}
+}
+
+// read reads candidates of the log, and gives those that match. kept says that they are of a file, which may lie.
+func (x *Index) read(part []candidate, c *compiled, kept bool) (found []Found, err error) {
+	for _, one := range part {
+		line, err := x.log.line(one.seq)
+		if errors.Is(err, io.EOF) {
+			err = x.log.damaged("it ends before record %d", one.seq)
+		}
+		if err != nil {
+			return found, err
+		}
+		r, err := x.log.record(line)
+		if err != nil {
+			return found, err
+		}
+		switch same := bytes.Equal(one.mark[:], line.Hash[:len(one.mark)]); {
+		case kept && (!same || !c.maybe(&r)):
+			return found, ErrUntrue
+		case !same:
+			return found, x.log.damaged("record %d has changed", one.seq)
+		case c.match(&r):
+			found = append(found, foundAt(line, r))
+		}
+	}
+	return found, nil
 }
 
 // foundAt is what an answer has of a line.

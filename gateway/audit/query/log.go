@@ -17,12 +17,11 @@ type log struct {
 	headless   bool   // it has no head, so that what is missing at its end cannot be seen
 	r          *audit.Reader
 	next       uint64 // that r gives
-	near       uint64 // see near
 }
 
 // openLog finds which records there are. The last one is that of the head, and is compared with it.
 func openLog(path string) (*log, error) {
-	l := &log{path: path, near: near}
+	l := &log{path: path}
 	head, err := audit.ReadHead(path) // before the log, which may be growing
 	l.headless = errors.Is(err, fs.ErrNotExist)
 	if err != nil && !l.headless {
@@ -87,7 +86,7 @@ const near = 1024
 
 // line gives a record; its Text is good until the next call. The error is io.EOF behind the last one.
 func (l *log) line(seq uint64) (audit.Line, error) {
-	if l.r == nil || seq < l.next || seq-l.next > l.near {
+	if l.r == nil || seq < l.next || seq-l.next > near {
 		if err := l.begin(seq); err != nil {
 			return audit.Line{}, err
 		}

@@ -122,7 +122,6 @@ func openSmall(t testing.TB, path, dir string) *Index {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = x.Close() })
-	x.log.near = 5 // records of so small a log lie apart
 	return x
 }
 
