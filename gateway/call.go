@@ -92,9 +92,12 @@ func (s *Service) Do(ctx context.Context, c *Call, op *Op, decode func(in any) *
 		c.letRepeat()
 	}()
 	out, err := s.attempt(ctx, c, decode)
-	if err = s.finish(ctx, c, start, err); err == nil {
+	err = s.keepRecord(ctx, c, start, err)
+	took := time.Since(start)
+	if err == nil {
 		err = s.withReceipt(ctx, c, out)
 	}
+	s.tell(c, err, took)
 	if c.denied(err) {
 		c.release()
 		holdDenial(ctx, start)
@@ -230,8 +233,15 @@ func (s *Service) able(reads bool) *api.Error {
 	return nil
 }
 
-// finish is step 5: the record is made durable, or the result is thrown away.
+// finish is step 5 of a call whose result needs no receipt.
 func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
+	err = s.keepRecord(ctx, c, start, err)
+	s.tell(c, err, time.Since(start))
+	return err
+}
+
+// keepRecord makes the record durable, or the result is thrown away.
+func (s *Service) keepRecord(ctx context.Context, c *Call, start time.Time, err *api.Error) *api.Error {
 	r := &c.record
 	c.complete(s, start, err)
 
@@ -254,14 +264,18 @@ func (s *Service) finish(ctx context.Context, c *Call, start time.Time, err *api
 			s.uses.note(from.key, from.record.KeyARN, c, s.now())
 		}
 	}
+	return err
+}
+
+// tell says to the log, the trace and the metrics what the caller is answered; took ends with the durable record.
+func (s *Service) tell(c *Call, err *api.Error, took time.Duration) {
 	s.logCall(c, err)
 	c.endSpan(err)
 	now := time.Now()
-	s.metrics.observe(c, err, now.Sub(start), now)
+	s.metrics.observe(c, err, took, now)
 	for i := range c.items {
 		s.metrics.observe(&c.items[i].call, cmp.Or(c.items[i].err, err), time.Duration(c.items[i].call.record.LatencyMicros)*time.Microsecond, now)
 	}
-	return err
 }
 
 // complete fills in the record of a call that has come to its end.

@@ -94,6 +94,9 @@ func (s *Service) Buckets() (n int) {
 // KeepTree begins to keep the tree of the audit log, as Start does.
 func (s *Service) KeepTree(ctx context.Context) { s.startTree(ctx) }
 
+// KeepSigned tells the database the last checkpoint.
+func (s *Service) KeepSigned(ctx context.Context) { s.keepSigned(ctx, s.tree.Load()) }
+
 // HoldReceipts lets no receipt come in time.
 func (s *Service) HoldReceipts(hold bool) {
 	s.receiptTimeout = s.auditTimeout

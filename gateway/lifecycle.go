@@ -52,6 +52,7 @@ func (s *Service) Start(ctx context.Context) error {
 	s.startKeyStores(ctx)
 	s.startTree(ctx)
 	s.awaitCheckpoint(ctx)
+	s.keepSigned(ctx, s.tree.Load())
 	s.recordLeft(ctx)
 	s.expireDue(ctx)
 	s.destroyDue(ctx)
@@ -97,14 +98,15 @@ const mendEvery = time.Second
 
 // Run destroys keys whose waiting period is over, imported material that has
 // expired, grants that have ended and what is left of creations that failed, and
-// rotates keys that are due, looking each 'every', until ctx ends; and it writes last uses. It also has
-// a broken audit log mended when its cause is gone, which calls alone would not
-// bring about: a service that is not ready gets none.
+// rotates keys that are due, looking each 'every', until ctx ends; and it writes last uses
+// and the last checkpoint of the audit log. It also has a broken audit log mended when its
+// cause is gone, which calls alone would not bring about: a service that is not ready gets none.
 func (s *Service) Run(ctx context.Context, every time.Duration) {
-	tick, mend, uses := time.NewTicker(every), time.NewTicker(mendEvery), time.NewTicker(usesEvery)
+	tick, mend, uses, signed := time.NewTicker(every), time.NewTicker(mendEvery), time.NewTicker(usesEvery), time.NewTicker(keepSignedEvery)
 	defer tick.Stop()
 	defer mend.Stop()
 	defer uses.Stop()
+	defer signed.Stop()
 	followed := true
 	for {
 		select {
@@ -119,6 +121,8 @@ func (s *Service) Run(ctx context.Context, every time.Duration) {
 			if err := s.Flush(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("the last uses of keys could not be written yet", zap.Error(err))
 			}
+		case <-signed.C:
+			s.keepSigned(ctx, s.tree.Load())
 		case <-tick.C:
 			s.limits.tidy(s.now())
 			s.metrics.tidy(time.Now())

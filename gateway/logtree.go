@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
-	"github.com/hsmgate/hsmgate/gateway/store"
-	"github.com/hsmgate/hsmgate/hsm"
 )
 
 // Tree says how the Merkle tree over the audit log is kept. Without Path there is none.
@@ -33,7 +31,8 @@ type Tree struct {
 // logTree is the tree of the audit log, and why there is none.
 type logTree struct {
 	*tree.Publisher
-	err error
+	err  error
+	kept atomic.Int64 // size of the last checkpoint that this process has told the database
 }
 
 // errNoTree is the error of a gateway without one.
@@ -48,7 +47,7 @@ func (s *Service) startTree(ctx context.Context) {
 	if err != nil {
 		s.log.Error("the tree of the audit log is not kept, so there are no checkpoints", zap.Error(err))
 	}
-	s.tree.Store(&logTree{p, err})
+	s.tree.Store(&logTree{Publisher: p, err: err})
 }
 
 // awaitCheckpoint has the log covered by a checkpoint before calls come, if that takes no longer than it is worth waiting
@@ -82,6 +81,9 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 		keys = s.store.LogKeys(origin)
 	}
 	o := tree.Options{Origin: origin, Interval: s.treeConfig.Interval, OnState: s.treeState}
+	if o.Signed, err = s.signedBefore(ctx, origin); err != nil {
+		return nil, err
+	}
 	for _, k := range keys {
 		key, vkey, err := logVerifierKey(k)
 		if err != nil {
@@ -94,16 +96,6 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 	}
 	s.log.Info("the tree of the audit log is kept", zap.String("origin", origin), zap.String("key", o.Keys[0]), zap.String("folder", string(tree.DirOf(s.treeConfig.Path))))
 	return tree.Start(s.audit, s.treeConfig.Path, o)
-}
-
-// logVerifierKey gives a key of a log, and how others write it.
-func logVerifierKey(k *store.LogKey) (*hsm.Key, string, error) {
-	key, err := hsm.NewKey(k.ObjectID, hsm.KeySpec(k.Spec), k.PublicKey)
-	if err != nil {
-		return nil, "", err
-	}
-	vkey, err := tree.VerifierKey(k.Origin, key.Public())
-	return key, vkey, err
 }
 
 // logOrigin is the name of the log: that of the tree that is there, whatever name the daemon has by now.
@@ -119,60 +111,6 @@ func (s *Service) logOrigin() (origin string, there bool, err error) {
 		return "", true, fmt.Errorf("%s is the tree of the log %q, and audit.origin is %q: a tree keeps its name", tree.DirOf(s.treeConfig.Path), origin, s.treeConfig.Origin)
 	}
 	return origin, true, nil
-}
-
-// makeLogKey makes a key that signs checkpoints. As with every object, a note of it comes first, so that a crash at
-// any step leaves no orphan; and so do its records.
-func (s *Service) makeLogKey(ctx context.Context, origin string) error {
-	k := store.LogKey{Instance: s.name, Origin: origin, Spec: string(hsm.Edwards25519), ObjectID: hsm.NewID(), CreatedAt: s.now()}
-	if err := s.token.Supports(hsm.Edwards25519, hsm.UseSign); err != nil {
-		k.Spec = string(hsm.NISTP256)
-	}
-	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: &Op{Name: "CreateLogKey"}}
-	c.record.Resource = origin
-	if err := s.recordStart(ctx, c); err != nil {
-		return err
-	}
-	start := time.Now()
-	cause := s.makeLogObject(ctx, k)
-	var failed *api.Error
-	if cause != nil {
-		failed = s.tokenError(c, cause)
-	}
-	if err := s.finish(ctx, c, start, failed); err != nil {
-		return err
-	}
-	return nil
-}
-
-func (s *Service) makeLogObject(ctx context.Context, k store.LogKey) error {
-	done, err := s.pend(ctx, &store.Key{}, k.ObjectID, 0)
-	defer done()
-	if err == nil {
-		k.PublicKey, err = s.token.Generate(ctx, hsm.KeySpec(k.Spec), hsm.UseSign, k.ObjectID, "hsmgate log "+k.Origin)
-	}
-	if err == nil {
-		_, err = s.store.InsertLogKey(ctx, k)
-	}
-	if err != nil {
-		s.discard(s.token, k.ObjectID)
-	}
-	return err
-}
-
-// logSigner signs checkpoints like any caller: in its turn, and with the signature checked.
-func (s *Service) logSigner(key *hsm.Key, spec api.KeySpec) func(context.Context, []byte) ([]byte, error) {
-	algorithm := signingAlgorithms[spec][0]
-	if spec == api.Ed25519 {
-		algorithm = api.Ed25519SHA512
-	}
-	return func(ctx context.Context, text []byte) ([]byte, error) {
-		input, refused := messageInput(text, api.Raw, algorithm)
-		if refused != nil {
-			return nil, refused
-		}
-		return s.token.Sign(hsm.WithCaller(ctx, "log"), key, mechanisms[algorithm], input)
-	}
 }
 
 func (s *Service) treeState(err error) {
@@ -205,8 +143,12 @@ func (s *Service) SealLog(last audit.Receipt) ([]byte, error) {
 func (s *Service) treePart() Part {
 	const name = "checkpoints"
 	if err := s.treeError(); err != nil {
-		return Part{Name: name, Status: StatusDegraded, State: "no checkpoint of the audit log can be made, so there are no receipts", Detail: err.Error(),
+		p := Part{Name: name, Status: StatusDegraded, State: "no checkpoint of the audit log can be made, so there are no receipts", Detail: err.Error(),
 			Do: "docs/transparency.md says what to do about each reason, which is in the log"}
+		if errors.Is(err, tree.ErrOtherHistory) {
+			p.State = "the audit log is older than what was signed, or another one: it gets no checkpoint, so there are no receipts"
+		}
+		return p
 	}
 	p := Part{Name: name, Status: StatusReady, State: "the audit log has checkpoints"}
 	if t := s.tree.Load(); t.Publisher != nil {
@@ -223,7 +165,9 @@ func (s *Service) EndTree(ctx context.Context) error {
 	if t.Publisher == nil {
 		return nil
 	}
-	return t.Close(ctx)
+	err := t.Close(ctx)
+	s.keepSigned(ctx, t)
+	return err
 }
 
 // LogFile reads a file of the tree that the last checkpoint vouches for: checkpoint, key, or a tile. It tells nothing of

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
@@ -32,6 +34,12 @@ func registerTreeMetrics(reg prometheus.Registerer, s *Service) {
 	})
 	gauge("hsmgate_log_checkpoints_ready", "1 while checkpoints can be made, 0 while they cannot.", func() float64 {
 		if s.treeError() == nil && s.tree.Load().Publisher != nil {
+			return 1
+		}
+		return 0
+	})
+	gauge("hsmgate_log_other_history", "1 while the audit log is older than what was signed, or another one: nothing of it is signed.", func() float64 {
+		if errors.Is(s.treeError(), tree.ErrOtherHistory) {
 			return 1
 		}
 		return 0

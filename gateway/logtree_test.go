@@ -112,6 +112,9 @@ func TestLogIsServed(t *testing.T) {
 		return answer.Body
 	}
 	c, err := tree.ParseCheckpoint(get(user.Token, "checkpoint", 200), keys...)
+	for err == nil && g.Service.LogTree().Stats().Checkpoint.Tree.N < c.Tree.N { // the file is there first
+		time.Sleep(time.Millisecond)
+	}
 	if err != nil || string(get(user.Token, "key", 200)) != logKeys(t, g) {
 		t.Fatal(err)
 	}
@@ -265,6 +268,13 @@ func TestReceiptThatComesLate(t *testing.T) {
 		t.Fatal(answer.Status, string(answer.Body))
 	}
 	g.Service.HoldReceipts(false)
+	metrics := string(g.Send(g.Admin.Token, "GET", "/metrics", nil).Body)
+	for _, line := range []string{`hsmgate_calls_total{operation="Sign",outcome="failed"} 1`, `hsmgate_calls_total{operation="Sign",outcome="allowed"} 0`,
+		`hsmgate_call_errors_total{code="ReceiptUnavailableException"} 1`} {
+		if !strings.Contains(metrics, "\n"+line+"\n") {
+			t.Errorf("the metrics have no line %s", line)
+		}
+	}
 	seq, _, _ := strings.Cut(answer.Header.Get("Hsmgate-Audit-Record"), ":")
 	if seq == "" || !strings.Contains(string(answer.Body), "RecordNumber="+seq) {
 		t.Fatal(seq, string(answer.Body))

@@ -9,7 +9,7 @@ import (
 )
 
 func newAudit() *cobra.Command {
-	return group("audit", "Mend the audit log ('hsmgate audit verify' checks it)", newAuditAdopt(), newAuditRotateKey())
+	return group("audit", "Mend the audit log ('hsmgate audit verify' checks it)", newAuditAdopt(), newAuditRotateKey(), newAuditAcceptHistory())
 }
 
 func newAuditAdopt() *cobra.Command {

@@ -192,9 +192,9 @@ type Audit struct {
 	Witnesses []Witness `yaml:"witnesses"`
 	// CheckpointFiles are paths in another place, such as a mount of another machine:
 	// the newest checkpoint is written to each, and all of them to the file of the
-	// same name with .history added, to which lines are only ever appended. A
-	// checkpoint that lies there and does not fit the log is left alone, and told.
-	// Default none.
+	// same name with .history added, which is thinned out from 16 MiB on where the
+	// place allows it. A checkpoint that lies there and does not fit the log is left
+	// alone, and told. Default none.
 	CheckpointFiles []string `yaml:"checkpoint_files"`
 }
 

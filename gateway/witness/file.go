@@ -18,11 +18,15 @@ import (
 )
 
 // File is a place that keeps: Path holds the newest checkpoint, and Path.history each that was pushed, one JSON object a
-// line (tree.Published). It is of use where whoever rules this machine cannot write: on a mount of another one that only
+// line (tree.Published), thinned out once it is long (tree.Thin): where the place lets files only grow, it grows. It is of
+// use where whoever rules this machine cannot write: on a mount of another one that only
 // lets files grow, say.
 type File struct {
 	Path string
 	Keys func() []note.Verifier // of the log
+
+	maxHistory int64 // tests thin out a short one; 0: tree.MaxHistory
+	grown      int64 // length at which a place that did not let the history be replaced is asked again
 }
 
 // historySuffix is added to the path.
@@ -82,7 +86,26 @@ func (f *File) remember(c tree.Checkpoint) error {
 		line = append([]byte("\n"), line...)
 	}
 	_, err = h.Write(append(line, '\n'))
-	return errors.Join(err, h.Sync(), h.Close())
+	if err = errors.Join(err, h.Sync()); err == nil {
+		f.thin(h)
+	}
+	return errors.Join(err, h.Close())
+}
+
+// thin bounds the history. A place that lets files only grow refuses that, and is right to: it is asked again when the
+// file has grown by as much.
+func (f *File) thin(h *os.File) {
+	most := f.maxHistory
+	if most == 0 {
+		most = tree.MaxHistory
+	}
+	info, err := h.Stat()
+	if err != nil || info.Size() <= max(most, f.grown) {
+		return
+	}
+	if tree.Thin(h.Name(), 0o644) != nil {
+		f.grown = info.Size() + most
+	}
 }
 
 func unended(f *os.File) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,20 +33,66 @@ func TestFile(t *testing.T) {
 			append0(t, f.Path+historySuffix, `{"time":"2026-01-01T00:00:00Z","checkpo`)
 		}
 	}
+	if got := historyOf(t, f); !slices.Equal(got, all) {
+		t.Errorf("the history is\n%q", got)
+	}
+}
+
+// TestFileIsBounded: the history is thinned out, with the newest checkpoints and the first one in it, and in a place that
+// does not allow that it grows.
+func TestFileIsBounded(t *testing.T) {
+	t.Parallel()
+	for name, file := range map[string]string{"may be replaced": "checkpoint", "may only grow": strings.Repeat("c", 245)} { // with no room for the name of another
+		t.Run(name, func(t *testing.T) {
+			g := newGrowing(t)
+			f := &File{Path: filepath.Join(t.TempDir(), file), Keys: func() []note.Verifier { return g.keys }, maxHistory: 4000}
+			var all []string
+			for range 60 {
+				c := g.grow(1, "a")
+				all = append(all, string(c.Text))
+				if err := f.remember(c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := historyOf(t, f)
+			if file != "checkpoint" {
+				if !slices.Equal(got, all) {
+					t.Errorf("%d of %d checkpoints", len(got), len(all))
+				}
+				return
+			}
+			info, err := os.Stat(f.Path + historySuffix)
+			if err != nil || info.Size() > 4000 || info.Mode().Perm() != 0o644 {
+				t.Error(info, err)
+			}
+			if len(got) < 8 || got[0] != all[0] || !slices.Equal(got[len(got)-4:], all[len(all)-4:]) {
+				t.Errorf("%d checkpoints are left", len(got))
+			}
+			rest := all
+			for _, text := range got { // in their order
+				at := slices.Index(rest, text)
+				if at < 0 {
+					t.Fatalf("%q is in the history", text)
+				}
+				rest = rest[at+1:]
+			}
+		})
+	}
+}
+
+func historyOf(t *testing.T, f *File) (all []string) {
+	t.Helper()
 	text, err := os.ReadFile(f.Path + historySuffix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
 	for line := range strings.Lines(string(text)) {
 		var p tree.Published
 		if json.Unmarshal([]byte(line), &p) == nil {
-			got = append(got, p.Checkpoint)
+			all = append(all, p.Checkpoint)
 		}
 	}
-	if strings.Join(got, "|") != strings.Join(all, "|") {
-		t.Errorf("the history is\n%s", text)
-	}
+	return all
 }
 
 func append0(t *testing.T, path, text string) {

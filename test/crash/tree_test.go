@@ -1,11 +1,13 @@
 package crash
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +24,8 @@ const (
 )
 
 // TestKillKeepsTree kills the daemon at random moments, at the start too, while clients sign. Every signature that a client has
-// is provable, and the tree is consistent with every checkpoint that was published, and with those that a client fetched.
+// is provable, and the tree is consistent with every checkpoint that was published, and with those that a client fetched. No
+// start takes what the database knows of the log for another history.
 func TestKillKeepsTree(t *testing.T) {
 	s := newState(t, daemon.Options{})
 	p := start(t, s)
@@ -48,6 +51,9 @@ func TestKillKeepsTree(t *testing.T) {
 	got = append(got, mustSign(t, p, []key{k})...)
 	if code, err := p.Stop(time.Minute); code != 0 || err != nil {
 		t.Errorf("stop: exit code %d, %v", code, err)
+	}
+	if said, err := os.ReadFile(s.Log()); err != nil || bytes.Contains(said, []byte(tree.ErrOtherHistory.Error())) {
+		t.Errorf("a good log is refused: %s, %v", said, err)
 	}
 	verifyLog(t, s, got)
 	keys, err := tree.DirOf(s.AuditLog()).Keys()

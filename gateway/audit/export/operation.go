@@ -21,7 +21,7 @@ var verbs = []struct {
 	does   activity
 }{
 	{"DestroyObject", deletes}, {"ExpireKeyMaterial", deletes}, {"DropApprovalRule", deletes}, {"RevokeGrant", deletes}, {"RetireGrant", deletes},
-	{"RequestApproval", creates},
+	{"RequestApproval", creates}, {"AcceptHistory", updates},
 	{"GetParametersForImport", reads},
 	{"Create", creates}, {"Replicate", creates}, {"Import", creates},
 	{"Get", reads}, {"Read", reads}, {"List", reads}, {"Describe", reads}, {"Explain", reads},
@@ -54,7 +54,7 @@ var ownOperations = map[string]bool{
 	"ListApprovals": true, "DescribeApproval": true, "ApproveRequest": true, "RejectRequest": true, "CancelApproval": true, "ExplainAccess": true,
 	"CreateAccessKey": true, "ListAccessKeys": true, "UpdateAccessKey": true, "DeleteAccessKey": true,
 	"GetMetrics": true, "DropApprovalRule": true, "DestroyObject": true, "ExpireKeyMaterial": true, "Alert": true,
-	"SignBatch": true, "GetUsage": true, "GetReceipt": true, "ReadLog": true, "CreateLogKey": true,
+	"SignBatch": true, "GetUsage": true, "GetReceipt": true, "ReadLog": true, "CreateLogKey": true, "AcceptHistory": true,
 }
 
 // serviceOf is the eventSource of an operation.

@@ -15,21 +15,29 @@ import (
 // work with an error.
 func Build(path string, size int64, each func(t tlog.Tile, data []byte) error) (*Edge, error) {
 	e := &Edge{}
-	if size == 0 {
-		return e, nil
-	}
-	r, err := audit.OpenReader(path, 1)
-	if err != nil {
+	if err := e.Grow(path, size, each); err != nil {
 		return nil, err
+	}
+	return e, nil
+}
+
+// Grow adds the records of the log at path, up to that number, which are not in the tree yet; each is that of Build.
+func (e *Edge) Grow(path string, size int64, each func(t tlog.Tile, data []byte) error) error {
+	if size <= e.size {
+		return nil
+	}
+	r, err := audit.OpenReader(path, uint64(e.size)+1)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = r.Close() }() // read only
 	for e.size < size {
 		line, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s ends after %d of %d records", path, e.size, size)
+			return fmt.Errorf("%s ends after %d of %d records", path, e.size, size)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var failed error
 		e.Add(line.Text, func(t tlog.Tile, data []byte) {
@@ -38,8 +46,8 @@ func Build(path string, size int64, each func(t tlog.Tile, data []byte) error) (
 			}
 		})
 		if failed != nil {
-			return nil, failed
+			return failed
 		}
 	}
-	return e, nil
+	return nil
 }

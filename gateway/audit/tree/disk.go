@@ -27,6 +27,7 @@ const (
 	stepSync       step = "sync"       // and that is made durable
 	stepCheckpoint step = "checkpoint" // it is published
 	stepTidy       step = "tidy"       // what it made needless is removed
+	stepThin       step = "thin"       // the file of all checkpoints is replaced by a shorter one
 )
 
 // failure is what a test wants to happen at a step.

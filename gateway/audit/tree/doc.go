@@ -8,7 +8,7 @@
 //
 //	tile/<L>/<N>[.p/<W>]   the hashes, as c2sp.org/tlog-tiles has them
 //	checkpoint             the newest checkpoint: c2sp.org/tlog-checkpoint, a signed note
-//	checkpoints            every checkpoint that was ever published, one JSON object a line (History)
+//	checkpoints            the checkpoints that were published, one JSON object a line (History), thinned out (Thin)
 //	key                    the public keys that sign, as verifier keys of signed notes, one a line, the newest first
 //
 // A Receipt is a record with its proof: the text of c2sp.org/tlog-proof, which holds a checkpoint.

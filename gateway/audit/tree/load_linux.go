@@ -16,7 +16,7 @@ import (
 
 // What an operator does when the tree does not fit.
 const (
-	inconsistentAdvice = "nothing is signed until this is found out: run hsmgate audit verify, compare the log and its checkpoints with copies from elsewhere, and put back the one that was changed; to begin a new tree on purpose, stop hsmgated and move the folder of the tree away"
+	inconsistentAdvice = "nothing is signed until this is found out: run hsmgate audit verify, compare the log and its checkpoints with copies from elsewhere, and put back the one that was changed; to begin a new history on purpose, stop hsmgated, move the folder of the tree away and run 'hsmgated audit accept-history', which is recorded"
 	damagedAdvice      = "put the folder of the tree back from a copy"
 )
 
@@ -38,6 +38,9 @@ func (p *Publisher) load() error {
 	if err != nil {
 		return err
 	}
+	if err := p.loadSigned(); err != nil {
+		return err
+	}
 	edge, err := p.loadEdge()
 	if err != nil {
 		return err
@@ -51,6 +54,12 @@ func (p *Publisher) load() error {
 	}
 	p.mu.Unlock()
 	if err := p.compare(); err != nil {
+		return err
+	}
+	if p.old(p.last.Tree) {
+		return nil
+	}
+	if err := p.continuesSigned(p.last.Tree); err != nil {
 		return err
 	}
 	if shown.Tree.N == p.last.Tree.N {

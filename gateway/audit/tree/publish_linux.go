@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -74,7 +75,7 @@ func (e signingError) Unwrap() error { return e.error }
 // step takes back what one before it did.
 func (p *Publisher) publish() error {
 	tree, err := p.flush()
-	if err != nil || tree.N == p.last.Tree.N {
+	if err != nil || tree.N == p.last.Tree.N || p.old(tree) {
 		return err
 	}
 	// A crash up to here leaves tiles that no checkpoint needs yet. They are written again, with the same bytes.
@@ -95,7 +96,10 @@ func (p *Publisher) publish() error {
 		return err
 	}
 	// A crash here leaves parts of tiles that are full: they are in nobody's way.
-	return p.tidy()
+	if err := p.tidy(); err != nil {
+		return err
+	}
+	return p.thin()
 }
 
 // flush makes durable all tiles of the tree as it is now.
@@ -115,7 +119,8 @@ func (p *Publisher) flush() (tlog.Tree, error) {
 	return tree, p.write(changed)
 }
 
-// continues proves, from the tiles that are on the disk, that the tree holds all that the last checkpoint holds.
+// continues proves, from the tiles that are on the disk, that the tree holds all that the last checkpoint holds, and
+// what was signed beyond it.
 func (p *Publisher) continues(tree tlog.Tree) error {
 	proof, err := p.disk.dir.ProveTree(tree, p.last.Tree)
 	if err != nil {
@@ -123,6 +128,9 @@ func (p *Publisher) continues(tree tlog.Tree) error {
 	}
 	if err := CheckTree(proof, tree, p.last.Tree); err != nil {
 		return inconsistent("the tree of %d records does not continue the last checkpoint, of %d", tree.N, p.last.Tree.N)
+	}
+	if p.old(p.last.Tree) {
+		return p.continuesSigned(tree)
 	}
 	return nil
 }
@@ -171,5 +179,27 @@ func (p *Publisher) tidy() error {
 	}
 	err := p.disk.tidy(p.outworn)
 	p.outworn = p.outworn[:0]
+	return err
+}
+
+// thin bounds the history, whose file is replaced in one step.
+func (p *Publisher) thin() error {
+	if p.end <= p.opts.maxHistory {
+		return nil
+	}
+	name := p.history.Name()
+	if err := p.disk.do(stepThin, 0, func(int) error { return Thin(name, 0o600) }); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	_ = p.history.Close() // each line was synced
+	p.history = f
+	info, err := f.Stat()
+	if err == nil {
+		p.end = info.Size()
+	}
 	return err
 }

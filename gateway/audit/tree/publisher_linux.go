@@ -26,11 +26,15 @@ type Options struct {
 	Interval time.Duration
 	// Timeout bounds one signature. Default 5 s.
 	Timeout time.Duration
+	// Signed is the last tree that is known, elsewhere than in the folder, to have been signed: nothing is signed that does
+	// not continue it. The zero value: none is known.
+	Signed Signed
 	// OnState, if set, is called when no checkpoint can be made any more, or for another reason than before (with the
 	// reason), and when it goes on (with nil).
 	OnState func(error)
 
-	fault func(step) failure // tests make a step fail
+	fault      func(step) failure // tests make a step fail
+	maxHistory int64              // tests thin out a short one; 0: MaxHistory
 }
 
 // Kinds of error, for errors.Is.
@@ -70,6 +74,7 @@ type Publisher struct {
 	end     int64      // of the history's last line
 	last    Checkpoint // in the history
 	when    time.Time  // it was made
+	signed  Signed     // the largest tree that is known to have been signed, when the tree was loaded
 
 	showing sync.Mutex // while the file checkpoint is replaced
 	state   state
@@ -83,10 +88,13 @@ func Start(log *audit.Log, path string, o Options) (*Publisher, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
+	if o.maxHistory == 0 {
+		o.maxHistory = MaxHistory
+	}
 	if err := CheckOrigin(o.Origin); err != nil {
 		return nil, err
 	}
-	p := &Publisher{log: log, path: path, opts: o, disk: &disk{dir: DirOf(path), fault: o.fault},
+	p := &Publisher{log: log, path: path, opts: o, disk: &disk{dir: DirOf(path), fault: o.fault}, signed: o.Signed,
 		done: make(chan struct{}), grown: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	for _, key := range o.Keys {

@@ -206,13 +206,16 @@ func tileFiles(t testing.TB, d Dir) map[string][]byte {
 // At each step the process dies, with the step not done, done in part, and done. What comes then continues every
 // checkpoint that anybody may have seen.
 func TestDiesAtEachStep(t *testing.T) {
-	for _, s := range []step{stepTile, stepTiles, stepSign, stepHistory, stepSync, stepCheckpoint, stepTidy} {
+	for _, s := range []step{stepTile, stepTiles, stepSign, stepHistory, stepSync, stepCheckpoint, stepTidy, stepThin} {
 		for _, part := range parts(s) {
 			t.Run(fmt.Sprintf("%s, %v done", s, part), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
 				var armed, dead atomic.Bool
 				o := w.options()
+				if s == stepThin {
+					o.maxHistory = 1
+				}
 				o.fault = func(at step) failure {
 					if dead.Load() {
 						return failure{err: errors.New("dead")}
@@ -240,7 +243,9 @@ func TestDiesAtEachStep(t *testing.T) {
 				seen, err := p.Dir().Checkpoint(w.keys()...)
 				must(t, err)
 				w.add(5)
-				w.start(w.options())
+				o = w.options()
+				o.Signed = Signed{p.Stats().Checkpoint.Tree, time.Now()} // what it may have told others
+				w.start(o)
 				c := w.covered()
 				if c.Tree.N != 275 || seen.Tree.N < 250 || seen.Tree.N > 270 {
 					t.Fatal(c.Tree.N, seen.Tree.N)
@@ -264,7 +269,7 @@ func parts(s step) []float64 {
 
 // Each step fails once in a process that goes on, done or not.
 func TestEachStepFailsOnce(t *testing.T) {
-	for _, s := range []step{stepTile, stepTiles, stepSign, stepHistory, stepSync, stepCheckpoint, stepTidy} {
+	for _, s := range []step{stepTile, stepTiles, stepSign, stepHistory, stepSync, stepCheckpoint, stepTidy, stepThin} {
 		for _, part := range parts(s) {
 			t.Run(fmt.Sprintf("%s, %v done", s, part), func(t *testing.T) {
 				t.Parallel()
@@ -274,6 +279,9 @@ func TestEachStepFailsOnce(t *testing.T) {
 				var told atomic.Pointer[[]error]
 				told.Store(new([]error))
 				o := w.options()
+				if s == stepThin {
+					o.maxHistory = 1
+				}
 				o.fault = func(at step) failure {
 					if at == s && fail.Add(-1) >= 0 {
 						return failure{broken, part}

@@ -1,0 +1,68 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/hsmgate/hsmgate/gateway/audit"
+)
+
+// ErrOtherHistory: a checkpoint was signed that the log does not continue: it is older than it was, or another one. It
+// is an ErrInconsistent.
+var ErrOtherHistory = fmt.Errorf("%w that were signed", ErrInconsistent)
+
+const otherHistoryAdvice = "nothing is signed until this is found out: put the log and its folders back from the newest copy; to go on with this history on purpose, stop hsmgated and run 'hsmgated audit accept-history', which is recorded"
+
+func otherHistory(format string, args ...any) error {
+	return &audit.Error{Kind: ErrOtherHistory, Detail: fmt.Sprintf(format, args...), Advice: otherHistoryAdvice}
+}
+
+// Signed is a tree whose checkpoint was signed, as another place than the tree's folder knows it.
+type Signed struct {
+	Tree tlog.Tree
+	At   time.Time // when it was published
+}
+
+// loadSigned takes the larger one of what the options say was signed and what this Publisher has shown, and looks whether
+// the log is long enough for it.
+func (p *Publisher) loadSigned() error {
+	if shown := p.Stats(); shown.Checkpoint.Tree.N > p.signed.Tree.N {
+		p.signed = Signed{shown.Checkpoint.Tree, shown.Published}
+	}
+	if head, was := p.log.Head().Seq, p.signed; head < uint64(was.Tree.N) {
+		return otherHistory("the log is older than what was signed: it ends with record %d, and a checkpoint of %d records was signed at %s", head, was.Tree.N, was.At.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// old says whether a tree is smaller than what was signed: it is not shown, and the log is read on first.
+func (p *Publisher) old(t tlog.Tree) bool { return t.N < p.signed.Tree.N }
+
+// continuesSigned proves that a tree, which is not smaller, holds all that was signed: from the tiles, and where some
+// are lost from the log.
+func (p *Publisher) continuesSigned(t tlog.Tree) error {
+	want := p.signed.Tree
+	proof, lost := p.disk.dir.ProveTree(t, want)
+	if lost == nil {
+		if CheckTree(proof, t, want) != nil {
+			return p.another()
+		}
+		return nil
+	}
+	edge, err := Build(p.path, want.N, p.ended)
+	if err != nil {
+		return damaged(errors.Join(lost, err), "neither the tiles nor the log show whether the %d records are there whose checkpoint was signed", want.N)
+	}
+	if got, err := edge.Tree(); err != nil || got != want {
+		return p.another()
+	}
+	return nil
+}
+
+func (p *Publisher) another() error {
+	was := p.signed
+	return otherHistory("the log is another one than was signed: its first %d records do not give the root %s, whose checkpoint was signed at %s", was.Tree.N, was.Tree.Hash, was.At.UTC().Format(time.RFC3339))
+}
