@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -40,6 +41,7 @@ func PublicKeys(text []byte) ([]crypto.PublicKey, error) {
 type OpenPGPKey struct {
 	Public      crypto.PublicKey
 	Fingerprint []byte
+	Created     time.Time
 	UserIDs     []string // each bound to the key by a good signature of the key
 }
 
@@ -66,13 +68,55 @@ func OpenPGPKeys(text []byte) ([]OpenPGPKey, error) {
 		if len(e.Revocations) > 0 {
 			return nil, fmt.Errorf("the OpenPGP certificate %X is revoked", e.PrimaryKey.Fingerprint)
 		}
-		k := OpenPGPKey{Public: public, Fingerprint: e.PrimaryKey.Fingerprint}
+		k := OpenPGPKey{Public: public, Fingerprint: e.PrimaryKey.Fingerprint, Created: e.PrimaryKey.CreationTime}
 		for name := range e.Identities { // the library leaves out those without a good signature
 			k.UserIDs = append(k.UserIDs, name)
 		}
 		keys = append(keys, k)
 	}
 	return keys, nil
+}
+
+// MinimalOpenPGP reads an OpenPGP certificate that holds a key, one user id, the key's signature of that, and nothing else,
+// as OpenPGPCertificate makes it. It gives the certificate without armor, too.
+func MinimalOpenPGP(text []byte) (key *OpenPGPKey, binary []byte, err error) {
+	binary, err = OpenPGPBinary(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := OpenPGPKeys(binary)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(keys) != 1 || len(keys[0].UserIDs) != 1 {
+		return nil, nil, fmt.Errorf("it holds %d OpenPGP certificates, not one with one user id that the key has signed", len(keys))
+	}
+	packets := packet.NewReader(bytes.NewReader(binary))
+	var kinds []string
+	for {
+		p, err := packets.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("it is no OpenPGP certificate: %w", err)
+		}
+		kinds = append(kinds, fmt.Sprintf("%T", p))
+	}
+	if got := strings.Join(kinds, " "); got != "*packet.PublicKey *packet.UserId *packet.Signature" {
+		return nil, nil, fmt.Errorf("the OpenPGP certificate holds more than a key, a user id and the key's signature of that: %s", got)
+	}
+	return &keys[0], binary, nil
+}
+
+// ArmorOpenPGP writes OpenPGP certificates as one armored block.
+func ArmorOpenPGP(certificates ...[]byte) ([]byte, error) {
+	var out bytes.Buffer
+	err := armored(&out, openpgp.PublicKeyType, func(w io.Writer) error {
+		_, err := w.Write(bytes.Join(certificates, nil))
+		return err
+	})
+	return out.Bytes(), err
 }
 
 // OpenPGPBinary takes the armor off, where there is one.
