@@ -315,6 +315,7 @@ func (p *parts) prepare() {
 		p.accessKey = key.AccessKey.AccessKeyId
 	}
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
+	send("PUT", "/v1/keys/"+p.spare+"/publication", map[string]any{"Name": "release"})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
 	send("POST", "/v1/keys/"+p.imported+"/import", p.material)
 }

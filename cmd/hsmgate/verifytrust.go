@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -108,6 +107,8 @@ func fetchTrust(ctx context.Context, a *app, text string) ([]byte, error) {
 	switch {
 	case answer.StatusCode == http.StatusNotFound:
 		return nil, api.Errorf(api.NotFound, "no key is published at %s", u)
+	case answer.Header.Get("Location") != "":
+		return nil, fmt.Errorf("%s is redirected to %s: name that with --trust, if it is to be trusted", u, answer.Header.Get("Location"))
 	case answer.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%s answered %s", u, answer.Status)
 	}
@@ -132,7 +133,7 @@ func plainHTTP(a *app) (*http.Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{Transport: transport, Timeout: a.timeout, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		return errors.New("it is redirected to " + r.URL.Redacted() + ": name that, if it is to be trusted")
+	return &http.Client{Transport: transport, Timeout: a.timeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
 	}}, nil
 }

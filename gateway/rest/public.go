@@ -50,10 +50,10 @@ var publicForms = map[string]struct {
 }
 
 func (f *face) publicKey(ec echo.Context) error {
-	name, ending, _ := strings.Cut(ec.Param("file"), ".")
+	name, ending, dot := strings.Cut(ec.Param("file"), ".")
 	form, known := publicForms[ending]
 	key, published := f.Service.Published(name)
-	if !known || !published {
+	if !known || !published || dot && ending == "" {
 		return f.unpublished(ec)
 	}
 	body, err := form.write(key)
