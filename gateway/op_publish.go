@@ -29,7 +29,7 @@ func (s *Service) PublishKey(ctx context.Context, c *Call, in *api.PublishKeyReq
 			return nil, err
 		}
 	}
-	next := &store.Publication{Name: in.Name, Principal: in.Principal, PublishedAt: s.now()}
+	next := &store.Publication{Name: in.Name, Principal: in.Principal, PublishedAt: s.now().UTC().Truncate(time.Microsecond)} // as the store keeps it, for its hash
 	if in.OpenPGP != nil {
 		if err := addCertificate(c.key, next, in.OpenPGP); err != nil {
 			return nil, err

@@ -271,7 +271,7 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.moving
 	case "PutApprovalRule", "DeleteApprovalRule", "GetApprovalRule", "RequestApproval", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "CancelApproval":
 		return p.ruled
-	case "Sign", "SignBatch", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
+	case "Sign", "SignBatch", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory", "PublishKey", "UnpublishKey":
 		return p.signing
 	}
 	return p.spare
@@ -315,7 +315,7 @@ func (p *parts) prepare() {
 		p.accessKey = key.AccessKey.AccessKeyId
 	}
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
-	send("PUT", "/v1/keys/"+p.spare+"/publication", map[string]any{"Name": "release"})
+	send("PUT", "/v1/keys/"+p.signing+"/publication", map[string]any{"Name": "release"})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
 	send("POST", "/v1/keys/"+p.imported+"/import", p.material)
 }

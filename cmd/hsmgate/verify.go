@@ -124,11 +124,15 @@ func (a *app) notGood(v verified, err error) error {
 
 const maxSignature = 6144 // bytes
 
-// rawOrBase64 takes what another verb wrote, with or without --base64, of at
+// readRawOrBase64 reads what another verb wrote, with or without --base64, of at
 // most limit bytes. Raw bytes that are base64 all through do not occur: DER begins
 // with a control byte, and other signatures and ciphertexts are random over
 // hundreds of bits.
-func rawOrBase64(file string, data []byte, limit int) ([]byte, error) {
+func readRawOrBase64(file string, limit int) ([]byte, error) {
+	data, err := readInput(file, 2*limit)
+	if err != nil {
+		return nil, err
+	}
 	if decoded, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(data))); err == nil {
 		data = decoded
 	}
@@ -136,15 +140,6 @@ func rawOrBase64(file string, data []byte, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("%s holds more than %d bytes", file, limit)
 	}
 	return data, nil
-}
-
-// readRawOrBase64 reads such a file.
-func readRawOrBase64(file string, limit int) ([]byte, error) {
-	data, err := readInput(file, 2*limit)
-	if err != nil {
-		return nil, err
-	}
-	return rawOrBase64(file, data, limit)
 }
 
 // readSignature reads a raw signature, as bytes or in base64.
