@@ -122,10 +122,10 @@ func formatOfSignature(file string) *format.Format {
 
 // matches says whether a file has the name of a format's signatures, of whatever artifact.
 func matches(f *format.Format, file string) bool {
-	const any = "artifact"
+	const artifact = "artifact"
 	base := filepath.Base(file)
-	if ending, beside := strings.CutPrefix(f.Output(any), any); beside {
+	if ending, beside := strings.CutPrefix(f.Output(artifact), artifact); beside {
 		return ending != "" && strings.HasSuffix(base, ending)
 	}
-	return base == f.Output(any)
+	return base == f.Output(artifact)
 }

@@ -121,7 +121,7 @@ func parseWebKeys(text []byte) ([]*publicKey, error) {
 
 // parseHistory takes a key history whose signature is by one of the keys in it.
 func parseHistory(text []byte) ([]*publicKey, error) {
-	signed, err := jose.ParseSigned(string(text), historyAlgorithms)
+	signed, err := jose.ParseSignedJSON(string(text), historyAlgorithms)
 	if err != nil {
 		return nil, fmt.Errorf("it is no key history: %w", err)
 	}

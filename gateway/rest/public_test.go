@@ -263,7 +263,7 @@ func TestKeyDirectory(t *testing.T) {
 	const hu = "/hu/iy9q119eutrkn8s1mk4r39qejnbu3n5q?l=Joe.Doe"
 	publish(g, key, api.PublishKeyRequest{Name: "joe", OpenPGP: certificate(t, g, key, "Joe <Joe.Doe@example.org>")})
 	get := func(host, path string) gatewaytest.Answer {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", g.URL+path, nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

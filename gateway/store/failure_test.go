@@ -78,7 +78,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"InsertGrant":             func() error { _, err := s.InsertGrant(ctx, aGrant("new", "key-000", "arn:a"), 10); return err },
 		"DeleteGrant":             func() error { return dropGrant(ctx, s, "grant") },
 		"ChangeApprovals":         func() error { return putApproval(ctx, s, anApproval("new", "key-000", "arn:a"), aRule(1, "arn:b")) },
-		"Publish":                 func() error { return publishAs(ctx, s, "key-000", &Publication{Name: "new"}) },
+		"Publish":                 func() error { return publishAs(ctx, s, "key-000", &Publication{Name: "new", PublishedAt: t0}) },
 		"RemoveApprovals":         func() error { _, err := s.RemoveApprovals(ctx, func(*Approval) bool { return true }); return err },
 		"UseGrants":               func() error { return s.UseGrants(ctx, t0, "counted") },
 	}

@@ -19,8 +19,8 @@ func TestPublications(t *testing.T) {
 		ok(t, publishAs(ctx, s, "key-000", full))
 		ok(t, publishAs(ctx, s, "key-001", &Publication{Name: "old", PublishedAt: t0}))
 		ok(t, publishAs(ctx, s, "key-001", &Publication{Name: "new", PublishedAt: t0}))
-		is(t, publishAs(ctx, s, "key-001", &Publication{Name: "release"}), ErrExists)
-		is(t, publishAs(ctx, s, "none", &Publication{Name: "a"}), ErrNotFound)
+		is(t, publishAs(ctx, s, "key-001", &Publication{Name: "release", PublishedAt: t0}), ErrExists)
+		is(t, publishAs(ctx, s, "none", &Publication{Name: "a", PublishedAt: t0}), ErrNotFound)
 		for _, s := range []*Store{s, openAgain(t, s)} {
 			k, found := s.Published("release")
 			if !found || k.ID != "key-000" {
@@ -49,10 +49,10 @@ func TestPublications(t *testing.T) {
 func TestPublicationsAreBounded(t *testing.T) {
 	s := newStore(t)
 	insertKeys(t, s, 2)
-	ok(t, publishAs(t.Context(), s, "key-000", &Publication{Name: "a"}))
+	ok(t, publishAs(t.Context(), s, "key-000", &Publication{Name: "a", PublishedAt: t0}))
 	for i := range MaxPublications - 1 { // as other keys would have
 		s.mem.published[fmt.Sprint(i)] = fmt.Sprint(i)
 	}
-	is(t, publishAs(t.Context(), s, "key-001", &Publication{Name: "b"}), ErrInvalid)
-	ok(t, publishAs(t.Context(), s, "key-000", &Publication{Name: "b"}))
+	is(t, publishAs(t.Context(), s, "key-001", &Publication{Name: "b", PublishedAt: t0}), ErrInvalid)
+	ok(t, publishAs(t.Context(), s, "key-000", &Publication{Name: "b", PublishedAt: t0}))
 }
