@@ -10,6 +10,7 @@ import (
 	"math/big"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
 // ListPublicKeys tells the public keys of all versions with the times in which
@@ -23,7 +24,7 @@ func (s *Service) ListPublicKeys(_ context.Context, c *Call, _ *api.ListPublicKe
 	if err != nil {
 		return nil, err
 	}
-	return s.publicKeys(c, current.Number), nil
+	return publicKeys(c.key, c.record.KeyARN, current.Number), nil
 }
 
 func hasPublicKey(c *Call) *api.Error {
@@ -33,9 +34,9 @@ func hasPublicKey(c *Call) *api.Error {
 	return nil
 }
 
-func (s *Service) publicKeys(c *Call, current int) *api.ListPublicKeysResponse {
-	k := c.key
-	out := &api.ListPublicKeysResponse{KeyId: c.record.KeyARN, KeySpec: api.KeySpec(k.Spec), KeyUsage: api.KeyUsage(k.Usage), Keys: []api.PublicKeyVersion{}}
+// publicKeys are those of all versions. name is what the key is called in them.
+func publicKeys(k *store.Key, name string, current int) *api.ListPublicKeysResponse {
+	out := &api.ListPublicKeysResponse{KeyId: name, KeySpec: api.KeySpec(k.Spec), KeyUsage: api.KeyUsage(k.Usage), Keys: []api.PublicKeyVersion{}}
 	for _, v := range k.Versions {
 		if v.PublicKey == nil || v.CurrentAt.IsZero() {
 			continue
@@ -118,7 +119,7 @@ func (s *Service) GetKeyHistory(ctx context.Context, c *Call, _ *api.GetKeyHisto
 
 // history is the document without its signature.
 func (s *Service) history(c *Call, algorithm, kid string) (*api.GetKeyHistoryResponse, *api.Error) {
-	set, cause := NewWebKeySet(s.publicKeys(c, c.record.KeyVersion))
+	set, cause := NewWebKeySet(publicKeys(c.key, c.record.KeyARN, c.record.KeyVersion))
 	set.Iat = s.now().Unix()
 	payload, err := json.Marshal(set)
 	header, err2 := json.Marshal(map[string]string{"alg": algorithm, "kid": kid, "typ": historyType})

@@ -45,6 +45,9 @@ var placeExamples = map[string]example{
 	"UpdatePrimaryRegion":      {good: map[string]any{"PrimaryRegion": "eu-west-1"}, bad: `{}`, needs: "store"},
 	"ExplainAccess":            {good: map[string]any{"Principal": "nobody", "Action": "kms:ListKeys"}, bad: `{}`},
 	"GetUsage":                 {bad: "?Hours=673"},
+	"PublishKey":               {good: map[string]any{"Name": "release"}, bad: `{}`, needs: "store"},
+	"UnpublishKey":             {bad: `{"X":1}`, needs: "store"},
+	"ListPublications":         {bad: "?X=1"},
 	"GetReceipt":               {query: "?RecordNumber=1", bad: "?RecordNumber=0"},
 	"CreateCustomKeyStore":     {good: map[string]any{"CustomKeyStoreName": "x"}, bad: `{}`, refused: api.UnsupportedOperation},
 	"DescribeCustomKeyStores":  {bad: "?Limit=0"},
@@ -268,7 +271,7 @@ func (p *parts) key(op *gateway.Op) string {
 		return p.moving
 	case "PutApprovalRule", "DeleteApprovalRule", "GetApprovalRule", "RequestApproval", "ListApprovals", "DescribeApproval", "ApproveRequest", "RejectRequest", "CancelApproval":
 		return p.ruled
-	case "Sign", "SignBatch", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory":
+	case "Sign", "SignBatch", "Verify", "DescribeKey", "GetPublicKey", "GetKeyHistory", "PublishKey", "UnpublishKey":
 		return p.signing
 	}
 	return p.spare
@@ -312,6 +315,7 @@ func (p *parts) prepare() {
 		p.accessKey = key.AccessKey.AccessKeyId
 	}
 	send("POST", "/v1/aliases", map[string]any{"AliasName": "alias/old", "TargetKeyId": p.spare})
+	send("PUT", "/v1/keys/"+p.signing+"/publication", map[string]any{"Name": "release"})
 	send("POST", "/v1/keys/"+p.waiting+"/schedule-deletion", nil)
 	send("POST", "/v1/keys/"+p.imported+"/import", p.material)
 }

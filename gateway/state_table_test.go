@@ -33,6 +33,8 @@ DescribeApproval                     ok ok ok ok ok ok ok
 GetApprovalRule                      ok ok ok ok ok ok ok
 ListApprovals                        ok ok ok ok ok ok ok
 PutApprovalRule                      ok ok ok ok ok ok ok
+PublishKey                           ok ok 3  ok ok ok ok
+UnpublishKey                         ok ok ok ok ok ok ok
 RejectRequest                        ok ok ok ok ok ok ok
 RequestApproval                      ok ok 3  ok ok ok ok
 DeleteAlias                          ok ok ok ok ok ok ok

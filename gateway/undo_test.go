@@ -70,6 +70,12 @@ func TestChangesAreTakenBack(t *testing.T) {
 	check("another primary region", func() gatewaytest.Answer {
 		return in(g, home, "PUT", path+"/primary-region", map[string]string{"PrimaryRegion": west})
 	}, func() bool { return describe(t, g, key.KeyId).MultiRegionConfiguration.PrimaryKey.Region == home })
+	published := func() bool { _, there := g.Store.Published("release"); return there }
+	check("a publication", func() gatewaytest.Answer {
+		return in(g, home, "PUT", path+"/publication", map[string]string{"Name": "release"})
+	}, func() bool { return !published() })
+	do(t, g, home, "PUT", path+"/publication", map[string]string{"Name": "release"})
+	check("the end of a publication", func() gatewaytest.Answer { return in(g, home, "DELETE", path+"/publication", nil) }, published)
 	check("the wait for the replicas", func() gatewaytest.Answer {
 		return in(g, home, "POST", path+"/schedule-deletion", nil)
 	}, state(api.Enabled))

@@ -15,7 +15,7 @@ import (
 func newKey(a *app) *cobra.Command {
 	return group("key", "Make and manage keys", newKeyCreate(a), newKeyList(a), newKeyDescribe(a),
 		newKeyEnable(a), newKeyDisable(a), newKeyPublic(a), newKeyVersions(a), newKeyHistory(a),
-		newKeyRotate(a), newKeyRotation(a), newKeyReplicate(a), newKeyMovePrimary(a), newKeyImportParameters(a), newKeyImport(a), newKeyDeleteMaterial(a),
+		newKeyPublish(a), newKeyUnpublish(a), newKeyPublished(a), newKeyRotate(a), newKeyRotation(a), newKeyReplicate(a), newKeyMovePrimary(a), newKeyImportParameters(a), newKeyImport(a), newKeyDeleteMaterial(a),
 		newKeySchedule(a), newKeyCancel(a), newKeySetDescription(a), newKeyTag(a), newKeyUntag(a), newKeyTags(a), newKeyLastUse(a))
 }
 

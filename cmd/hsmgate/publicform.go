@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -74,5 +75,8 @@ func (m *madeForms) openPGP(ctx context.Context, c *client.Client, signer *clien
 	}
 	var out bytes.Buffer
 	err = format.OpenPGPCertificate(&format.Key{Signer: signer, Created: created, UserID: m.userID}, &out)
+	if errors.Is(err, format.ErrKey) { // of another kind, or the user id is none
+		err = &usageError{err}
+	}
 	return out.Bytes(), err
 }

@@ -44,6 +44,11 @@ func parsePublicKey(data []byte) (*publicKey, error) {
 	if err != nil {
 		return nil, errors.New("it holds no public key (SubjectPublicKeyInfo in PEM or DER)")
 	}
+	return publicKeyOf(key)
+}
+
+// publicKeyOf is the key with what it verifies.
+func publicKeyOf(key crypto.PublicKey) (*publicKey, error) {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
 		return &publicKey{k, []api.SigningAlgorithm{api.PKCS1SHA256, api.PKCS1SHA384, api.PKCS1SHA512, api.PSSSHA256, api.PSSSHA384, api.PSSSHA512}}, nil

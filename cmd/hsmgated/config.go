@@ -127,6 +127,9 @@ type Config struct {
 	Tracing tracing.Config `yaml:"tracing"`
 	// Idempotency says how answers to requests with an idempotency key are kept.
 	Idempotency gateway.Idempotency `yaml:"idempotency"`
+	// PublicMaxAge is how long caches may keep what is served of keys that are
+	// published: docs/public-keys.md. Default 5m.
+	PublicMaxAge time.Duration `yaml:"public_max_age"`
 	// Sessions are the temporary credentials that workloads get for what they prove.
 	Sessions gateway.Sessions `yaml:"sessions"`
 	// FirstAdministrator is made, with credentials, at a start that finds no

@@ -176,8 +176,8 @@ func (c *Config) check() error {
 	if c.Store != "" && c.StoreDSNFile != "" {
 		wrong("store, store_dsn_file: name one database, not both")
 	}
-	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
-		wrong("audit.timeout, stop_timeout, store_stale_limit, max_connections and gomaxprocs are not negative")
+	if c.Audit.Timeout < 0 || c.StopTimeout < 0 || c.PublicMaxAge < 0 || c.MaxConnections < 0 || c.GOMAXPROCS < 0 || c.StoreStaleLimit != nil && *c.StoreStaleLimit < 0 {
+		wrong("audit.timeout, stop_timeout, public_max_age, store_stale_limit, max_connections and gomaxprocs are not negative")
 	}
 	if c.Rotation.Overlap != nil && *c.Rotation.Overlap < 0 {
 		wrong("rotation.overlap is not negative")

@@ -89,7 +89,7 @@ func (d *daemon) handler() (http.Handler, error) {
 	})
 	return rest.New(rest.Config{
 		Service: d.service, Identities: d.identities, AWS: aws, Log: d.log, Registry: d.registry, Address: address,
-		Traced: d.config.Tracing.On(), TrustTraces: d.config.Tracing.TrustCallers,
+		PublicMaxAge: d.config.PublicMaxAge, Traced: d.config.Tracing.On(), TrustTraces: d.config.Tracing.TrustCallers,
 	}), nil
 }
 

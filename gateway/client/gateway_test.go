@@ -96,6 +96,15 @@ func TestEveryOperation(t *testing.T) {
 		t.Errorf("a bad signature: %v", err)
 	}
 
+	_, err = c.PublishKey(ctx, &api.PublishKeyRequest{KeyTarget: key(id), Name: "release"})
+	ok("PublishKey", err)
+	published, err := c.ListPublications(ctx, &api.ListPublicationsRequest{})
+	ok("ListPublications", err)
+	if len(published.Publications) != 1 || published.Publications[0].KeyId != arn || published.Publications[0].Name != "release" {
+		t.Errorf("%+v", published)
+	}
+	_, err = c.UnpublishKey(ctx, &api.UnpublishKeyRequest{KeyTarget: key(id)})
+	ok("UnpublishKey", err)
 	rotate(t, c, id, ok)
 	describe(t, c, id, ok)
 	accessTo(t, c, id, g.Admin.ARN, ok)

@@ -67,7 +67,7 @@ var Minisign = &Format{
 		return t.byAny(func(key crypto.PublicKey) error {
 			k, ok := key.(ed25519.PublicKey)
 			if !ok || !ed25519.Verify(k, sum, box[10:]) {
-				return notGood("it was not made by this key over this file")
+				return notGood("it names the minisign key %s as its signer, and was not made by a trusted key over this file", idText(box[2:10]))
 			}
 			if !ed25519.Verify(k, append(bytes.Clone(box[10:]), comment...), global) {
 				return notGood("its trusted comment was changed")

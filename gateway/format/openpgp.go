@@ -179,12 +179,23 @@ func pgpVerify(key crypto.PublicKey, sig *packet.Signature, r io.Reader) error {
 		return err
 	}
 	if err := pgpPublic(key, time.Unix(0, 0)).VerifySignature(h, sig); err != nil {
-		return notGood("%v", err)
+		return notGood("it names %s as its signer: %v", pgpIssuer(sig), err)
 	}
 	if sig.SigExpired(time.Now()) {
 		return notGood("it has expired")
 	}
 	return nil
+}
+
+// pgpIssuer is who a signature says has made it.
+func pgpIssuer(sig *packet.Signature) string {
+	switch {
+	case len(sig.IssuerFingerprint) > 0:
+		return fmt.Sprintf("the OpenPGP key %X", sig.IssuerFingerprint)
+	case sig.IssuerKeyId != nil:
+		return fmt.Sprintf("the OpenPGP key id %016X", *sig.IssuerKeyId)
+	}
+	return "nobody"
 }
 
 // armored writes a block with its CRC, without which gpgv 2.2 reports half of all good signatures with an error.

@@ -3,6 +3,7 @@ package format
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,7 +48,14 @@ var SSH = &Format{
 			if _, err := in.Seek(0, io.SeekStart); err != nil {
 				return err
 			}
-			return sshsig.Verify(in, sig, public, sig.HashAlgorithm, namespace(t.Namespace))
+			err = sshsig.Verify(in, sig, public, sig.HashAlgorithm, namespace(t.Namespace))
+			switch {
+			case errors.Is(err, sshsig.ErrPublicKeyMismatch):
+				return notGood("it is of the SSH key %s", ssh.FingerprintSHA256(sig.PublicKey))
+			case errors.Is(err, sshsig.ErrNamespaceMismatch):
+				return notGood("it is for the namespace %q, not %q", sig.Namespace, namespace(t.Namespace))
+			}
+			return err
 		})
 	},
 }

@@ -24,8 +24,8 @@ var actions = [...]string{
 	"kms:UpdateAlias", "kms:UpdateCustomKeyStore", "kms:UpdateKeyDescription", "kms:UpdatePrimaryRegion",
 	"kms:Verify", "kms:VerifyMac",
 	"hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:CreateAccessKey", "hsmgate:CreatePrincipal", "hsmgate:DeleteAccessKey",
-	"hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:GetReceipt", "hsmgate:GetUsage", "hsmgate:ListAccessKeys", "hsmgate:ListApprovals", "hsmgate:PutApprovalRule",
-	"hsmgate:ReadLog", "hsmgate:SignBatch", "hsmgate:UpdateAccessKey",
+	"hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:GetReceipt", "hsmgate:GetUsage", "hsmgate:ListAccessKeys", "hsmgate:ListApprovals", "hsmgate:ListPublications",
+	"hsmgate:PublishKey", "hsmgate:PutApprovalRule", "hsmgate:ReadLog", "hsmgate:SignBatch", "hsmgate:UnpublishKey", "hsmgate:UpdateAccessKey",
 	"sts:AssumeRole",
 }
 

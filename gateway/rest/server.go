@@ -3,8 +3,8 @@
 // AWS KMS. Beyond KMS, Sign takes a file of any size as its raw body, and Sign
 // and GetPublicKey answer in the form that Accept asks for.
 //
-// Nothing is served without authentication but /healthz, /readyz and
-// /openapi.yaml.
+// Nothing is served without authentication but /healthz, /readyz, /openapi.yaml
+// and the public keys that were published.
 package rest
 
 import (
@@ -40,6 +40,8 @@ type Config struct {
 	Address func(*http.Request) string
 	// Now is the clock of expiry. Default time.Now.
 	Now func() time.Time
+	// PublicMaxAge is how long a published key may be kept by caches. Default 5 minutes.
+	PublicMaxAge time.Duration
 	// Traced: calls are traced; TrustTraces: as parts of the traces of their callers.
 	Traced, TrustTraces bool
 }
@@ -69,6 +71,9 @@ func New(c Config) *echo.Echo {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.PublicMaxAge == 0 {
+		c.PublicMaxAge = 5 * time.Minute
+	}
 	f := &face{Config: c, failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "hsmgate_rest_authentication_failures_total", Help: "REST requests refused before they were calls, by reason."},
 		[]string{"reason"})}
@@ -85,6 +90,7 @@ func New(c Config) *echo.Echo {
 		f.route(e, op)
 	}
 	f.logRoutes(e)
+	f.publicRoutes(e)
 	session := gateway.AssumeRoleWithWebIdentity
 	e.Add(session.Method, session.Path, f.session)
 	e.GET("/healthz", f.healthz)

@@ -78,6 +78,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 		"InsertGrant":             func() error { _, err := s.InsertGrant(ctx, aGrant("new", "key-000", "arn:a"), 10); return err },
 		"DeleteGrant":             func() error { return dropGrant(ctx, s, "grant") },
 		"ChangeApprovals":         func() error { return putApproval(ctx, s, anApproval("new", "key-000", "arn:a"), aRule(1, "arn:b")) },
+		"Publish":                 func() error { return publishAs(ctx, s, "key-000", &Publication{Name: "new", PublishedAt: t0}) },
 		"RemoveApprovals":         func() error { _, err := s.RemoveApprovals(ctx, func(*Approval) bool { return true }); return err },
 		"UseGrants":               func() error { return s.UseGrants(ctx, t0, "counted") },
 	}
@@ -86,7 +87,7 @@ func writes(ctx context.Context, s *Store) map[string]func() error {
 // everyTable is what the writes write to.
 var everyTable = []string{"lines", "keys", "tags", "versions", "pending_objects", "aliases", "last_uses", "import_keys", "log_keys", "disconnected_tokens",
 	"principals", "principal_keys", "bearers", "access_keys", "key_policies", "policies", "principal_policies", "principal_tags", "grants",
-	"approval_rules", "approvers", "approvals"}
+	"approval_rules", "approvers", "approvals", "publications"}
 
 func filled(t *testing.T) *Store {
 	t.Helper()

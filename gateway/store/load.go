@@ -80,6 +80,10 @@ func loadLines(ctx context.Context, r *reader) (map[string]Line, error) {
 	if err != nil {
 		return nil, err
 	}
+	publications, err := loadPublications(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	lines := map[string]Line{}
 	return lines, r.each(ctx, kindKey, `SELECT id, spec, usage, origin, token, multi_region, primary_region, rotation_days, next_rotation_at, destroyed_at, owner, owned_at FROM lines`, "id", "id",
 		func(scan func(...any) error) error {
@@ -89,7 +93,7 @@ func loadLines(ctx context.Context, r *reader) (map[string]Line, error) {
 				(*micros)(&l.NextRotation), (*micros)(&l.DestroyedAt), &l.Owner, (*micros)(&l.OwnedAt)); err != nil {
 				return err
 			}
-			l.Versions, l.Rule = versions[id], rules[id]
+			l.Versions, l.Rule, l.Publication = versions[id], rules[id], publications[id]
 			lines[id] = l
 			return nil
 		})

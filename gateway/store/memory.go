@@ -27,6 +27,7 @@ type memory struct {
 	grantsByID   map[string]*Grant          //
 	granted      map[grantee][]policy.Grant // by key and grantee
 	approvals    table[Approval]            // sorted by key
+	published    map[string]string          // ids of keys by the name that they are published under
 	views        map[regional]*policy.Key   // what conditions may ask of the keys that callers can see
 }
 
@@ -50,6 +51,7 @@ func newMemory() *memory {
 		grantsByID:   map[string]*Grant{},
 		granted:      map[grantee][]policy.Grant{},
 		approvals:    newTable((*Approval).path),
+		published:    map[string]string{},
 		views:        map[regional]*policy.Key{},
 	}
 }
@@ -62,6 +64,7 @@ func (k *Key) path() string { return path(k.Region, k.ID) }
 
 // putKey files a key by its state, replacing what was there.
 func (m *memory) putKey(k *Key) {
+	m.publish(k)
 	list := slices.Clone(m.lines[k.ID])
 	if at := slices.IndexFunc(list, func(o *Key) bool { return o.Region == k.Region }); at >= 0 {
 		list[at] = k

@@ -75,6 +75,7 @@ type Line struct {
 	OwnedAt       time.Time     // zero unless there is an Owner
 	Versions      []Version     // sorted by Number
 	Rule          *ApprovalRule // who has to approve its signatures; nil: nobody
+	Publication   *Publication  // under which name anybody may read its public keys; nil: nobody may
 }
 
 // Tag is a name and a value on a key.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,10 @@ func (r row) play(b *bench) {
 	if err := r.check(b, file); err != nil {
 		b.Fatal("a good signature is refused: ", err)
 	}
+	b.write("public.pem", b.hsmgate("key", "public-key", b.key))
+	if err := r.verify(b, file); err != nil {
+		b.Error("hsmgate verify refuses a good signature: ", err)
+	}
 	if out := b.hsmgate(append(append([]string{"sign", "--key", b.key, "--output", "json"}, r.args...), file)...); !strings.Contains(out, `"Status":"already signed"`) {
 		b.Error("signed again: ", out)
 	}
@@ -104,6 +109,18 @@ func (r row) play(b *bench) {
 	if err := r.check(b, file); err == nil {
 		b.Error("a changed artifact is accepted")
 	}
+	if err := r.verify(b, file); err == nil {
+		b.Error("hsmgate verify accepts a changed artifact")
+	}
+}
+
+// verify has the program itself judge, offline.
+func (r row) verify(b *bench, file string) error {
+	args := []string{"verify", "--public-key", b.path("public.pem")}
+	if at := slices.Index(r.args, "--format"); at >= 0 {
+		args = append(args, r.args[at:at+2]...)
+	}
+	return b.run(program, append(args, file)...)
 }
 
 // flip changes the byte in the middle of a file.

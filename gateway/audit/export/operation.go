@@ -27,7 +27,7 @@ var verbs = []struct {
 	{"Get", reads}, {"Read", reads}, {"List", reads}, {"Describe", reads}, {"Explain", reads},
 	{"ScheduleKeyDeletion", updates}, {"Delete", deletes},
 	{"Enable", updates}, {"Disable", updates}, {"Cancel", updates}, {"Update", updates}, {"Tag", updates}, {"Untag", updates}, {"Rotate", updates},
-	{"Put", updates}, {"Approve", updates}, {"Reject", updates}, {"Connect", updates}, {"Disconnect", updates},
+	{"Put", updates}, {"Publish", updates}, {"Unpublish", updates}, {"Approve", updates}, {"Reject", updates}, {"Connect", updates}, {"Disconnect", updates},
 }
 
 func activityOf(operation string) activity {
@@ -55,6 +55,7 @@ var ownOperations = map[string]bool{
 	"CreateAccessKey": true, "ListAccessKeys": true, "UpdateAccessKey": true, "DeleteAccessKey": true,
 	"GetMetrics": true, "DropApprovalRule": true, "DestroyObject": true, "ExpireKeyMaterial": true, "Alert": true,
 	"SignBatch": true, "GetUsage": true, "GetReceipt": true, "ReadLog": true, "CreateLogKey": true, "AcceptHistory": true,
+	"PublishKey": true, "UnpublishKey": true, "ListPublications": true,
 }
 
 // serviceOf is the eventSource of an operation.
