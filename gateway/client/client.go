@@ -54,6 +54,11 @@ type Client struct {
 	// MaxWait is the longest pause between two attempts; when the gateway asks
 	// for a longer one its error is returned at once. 0 is 10s.
 	MaxWait time.Duration
+	// RetryFor is how long calls are tried again, beyond Attempts, while a gateway that has
+	// answered this client is away, such as for a restart: its connections break, or it or
+	// the proxy before it answers 502, 503 or 504. It counts from the first failure of any
+	// call, and is for calls of which a repeat does no harm. 0 is 30s; a negative one is none.
+	RetryFor time.Duration
 	// OnReceipt, if set, is told the audit record ("seq:hash") of every call
 	// that left one, from the goroutine of the call.
 	OnReceipt func(receipt string)
@@ -61,6 +66,7 @@ type Client struct {
 	once    sync.Once
 	http    *http.Client
 	session session
+	outage  outage
 }
 
 // New makes a client for the gateway at this URL.
