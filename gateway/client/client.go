@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
@@ -38,6 +40,10 @@ type Client struct {
 	Identity func(context.Context) (string, error)
 	// Role is the ARN of that role; "" is the first that the token may have.
 	Role string
+	// AWS holds an access key of the gateway with which requests are signed (Signature
+	// Version 4), in place of all of these, and the region that they are signed for where
+	// Region is empty. Without Credentials there is none.
+	AWS aws.Config
 	// Region is the region that the calls go to. Empty is the gateway's home region.
 	Region string
 	// HTTP is what the requests go through; nil is a client of its own kind
@@ -170,12 +176,17 @@ func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
 	req.Header.Set("User-Agent", c.userAgent())
 	if c.Region != "" {
 		req.Header.Set(regionHeader, c.Region)
+	}
+	switch {
+	case token != "":
+		req.Header.Set("Authorization", "Bearer "+token)
+	case c.AWS.Credentials != nil:
+		if err := c.sign(ctx, req, r.body); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := c.client().Do(req)
 	if err != nil {
