@@ -26,6 +26,9 @@ func awsFromEnv(ctx context.Context) (aws.Config, error) {
 	if os.Getenv("AWS_ACCESS_KEY_ID") == "" && os.Getenv("AWS_PROFILE") == "" && !hasProfiles() {
 		return aws.Config{}, nil
 	}
+	if os.Getenv("AWS_ACCESS_KEY_ID") != "" && os.Getenv("AWS_SECRET_ACCESS_KEY") == "" {
+		return aws.Config{}, &ConfigError{"AWS_SECRET_ACCESS_KEY", true, "is not set, and AWS_ACCESS_KEY_ID is"}
+	}
 	// No other service of this machine or its cloud is asked: what they know is no key of a gateway.
 	found, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
 	if err != nil {

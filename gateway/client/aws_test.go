@@ -56,6 +56,7 @@ func TestAccessKeyOfTheEnvironment(t *testing.T) {
 		{"a forged session", keyOf("AWS_SESSION_TOKEN", session.SessionToken), api.UnrecognizedClient, ""},
 		{"a region that is not served", keyOf("AWS_REGION", "us-west-2"), api.InvalidSignature, ""},
 		{"no region", keyOf("AWS_REGION", ""), "", "AWS_REGION"},
+		{"no secret", keyOf("AWS_SECRET_ACCESS_KEY", ""), "", "AWS_SECRET_ACCESS_KEY"},
 		{"a profile without a key", map[string]string{"HOME": home, "AWS_PROFILE": "none"}, "", "AWS_PROFILE"},
 		{"no such profile", map[string]string{"HOME": home, "AWS_PROFILE": "other"}, "", "AWS_PROFILE"},
 	} {
