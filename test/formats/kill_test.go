@@ -110,7 +110,7 @@ func TestFormatsThroughAKill(t *testing.T) {
 		signatures[signedOnce(b, file, before[file])] = file
 	}
 	agrees(b, s.AuditLog(), signatures)
-	trustDebsig(b) // which signs, too: an OpenPGP certificate
+	trustDebsig(b)                        // which signs, too: an OpenPGP certificate
 	for i := 0; i < len(files); i += 10 { // the tool takes its time; the run below checks them all
 		file := files[i]
 		if err := b.run("debsig-verify", "--policies-dir", b.path("policies"), "--keyrings-dir", b.path("keyrings"), file); err != nil {
