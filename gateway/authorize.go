@@ -6,8 +6,8 @@ import "github.com/hsmgate/hsmgate/gateway/api"
 // key that does not exist and one that the caller may not see answer alike.
 func (s *Service) authorize(c *Call, in any) *api.Error {
 	c.in = in
-	if c.op.open {
-		return nil
+	if err := c.bySignature(); err != nil || c.op.open {
+		return err
 	}
 	if arn := s.aboutCaller(c, in); arn != "" {
 		c.record.Resource = arn
@@ -32,6 +32,16 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 		}
 	}
 	return s.authorizeKey(c, target.KeyRef(), in)
+}
+
+// bySignature denies a call that is signed with an access key what makes approvals and credentials. Whoever may make an
+// access key of another, or a session of a role, has only what AWS KMS has: no vote of that other one.
+func (c *Call) bySignature() *api.Error {
+	if c.AccessKey == "" || !c.op.beyondKMS || !c.op.changes {
+		return nil
+	}
+	c.record.Reason = "access-key"
+	return api.Errorf(api.AccessDenied, "%s takes no access key: send a bearer token or a client certificate.", c.op.Name)
 }
 
 // aboutCaller is the ARN of the role or the user that a request is about; "" where

@@ -116,7 +116,7 @@ func (s *Service) AssumeRoleWithWebIdentity(_ context.Context, c *Call, in *api.
 
 // AssumeRole makes a session of a role for a principal whom policies let have it. It
 // and GetSessionToken answer no bearer token, and an access key is none either: who has
-// become a role or a user by them has only the AWS face, so no vote on an approval.
+// become a role or a user by them can only sign requests, so has no vote on an approval: see bySignature.
 func (s *Service) AssumeRole(_ context.Context, c *Call, in *api.AssumeRoleRequest) (*api.AssumeRoleResponse, *api.Error) {
 	if err := c.longTerm("AssumeRole"); err != nil {
 		return nil, err

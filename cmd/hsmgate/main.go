@@ -52,7 +52,8 @@ func newRoot() *cobra.Command {
 HSMGATE_URL and HSMGATE_TOKEN say which gateway and as whom; HSMGATE_CA_FILE names a
 private CA, HSMGATE_REGION (or --region) another region than the gateway's home region.
 In place of HSMGATE_TOKEN, HSMGATE_TOKEN_FILE names a file with the token, such as that of
-a pod, and HSMGATE_CERT_FILE and HSMGATE_KEY_FILE a client certificate.
+a pod, and HSMGATE_CERT_FILE and HSMGATE_KEY_FILE a client certificate. Without any of them,
+requests are signed with an access key of the gateway in AWS_ACCESS_KEY_ID or a profile of AWS.
 A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
 
 ` + exitCodes,

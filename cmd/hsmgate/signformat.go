@@ -24,6 +24,7 @@ type formatFlags struct {
 	namespace   string
 	comment     string
 	jobs        int
+	retryFor    time.Duration
 	dryRun      bool
 }
 
@@ -33,6 +34,7 @@ func (f *formatFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.namespace, "namespace", "", "of an SSH signature (default file)")
 	c.Flags().StringVar(&f.comment, "comment", "", "trusted comment of a minisign signature")
 	c.Flags().IntVar(&f.jobs, "jobs", 8, "how many files are signed at a time")
+	c.Flags().DurationVar(&f.retryFor, "retry-for", 30*time.Second, "of several files: how long the gateway may be away in between, such as for a restart; 0: not at all")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be signed, and whether it may be; sign nothing")
 }
 
@@ -81,6 +83,13 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	}
 	if flags.jobs < 1 {
 		return usagef("--jobs is at least 1")
+	}
+	if flags.retryFor < 0 {
+		return usagef("--retry-for is a time, such as 2m, or 0, not %s", flags.retryFor)
+	}
+	c.RetryFor = flags.retryFor
+	if c.RetryFor == 0 {
+		c.RetryFor = -1
 	}
 	chosen, err := flags.chosen()
 	if err != nil {

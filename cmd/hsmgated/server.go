@@ -83,12 +83,12 @@ func (d *daemon) handler() (http.Handler, error) {
 		Name: "hsmgate_aws_authentication_failures_total", Help: "AWS requests refused before they were calls, by reason."},
 		[]string{"reason"})
 	d.registry.MustRegister(failures)
-	aws := awskms.New(awskms.Config{
+	aws := awskms.Config{
 		Service: d.service, Identities: d.identities, Regions: d.service.Regions(), Address: address, Log: d.log,
 		AuthFailures: func(reason string) { failures.WithLabelValues(reason).Inc() },
-	})
+	}
 	return rest.New(rest.Config{
-		Service: d.service, Identities: d.identities, AWS: aws, Log: d.log, Registry: d.registry, Address: address,
+		Service: d.service, Identities: d.identities, AWS: awskms.New(aws), SigV4: awskms.Verifier(aws), Log: d.log, Registry: d.registry, Address: address,
 		PublicMaxAge: d.config.PublicMaxAge, Traced: d.config.Tracing.On(), TrustTraces: d.config.Tracing.TrustCallers,
 	}), nil
 }

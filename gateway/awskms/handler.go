@@ -46,11 +46,14 @@ type Config struct {
 
 type handler struct {
 	Config
-	decoySecret string // checked in place of the secret of an unknown access key
+	decoySecret string   // checked in place of the secret of an unknown access key
+	covered     []string // headers that have to be signed, beside those of AWS
 }
 
 // New makes the handler of the AWS face.
-func New(c Config) http.Handler {
+func New(c Config) http.Handler { return newHandler(c) }
+
+func newHandler(c Config) *handler {
 	if c.Address == nil {
 		c.Address = func(r *http.Request) string { return r.RemoteAddr }
 	}

@@ -59,9 +59,20 @@ func newDecoySecret() string {
 	return rand.Text() + rand.Text()[:14] // 40 characters, as a real one has
 }
 
-// authenticate finds the principal that signed a request to a service, and the
+// authenticate finds the principal that signed a request to a service of AWS, and the
 // region that it is signed for.
 func (h *handler) authenticate(r *http.Request, body []byte, service string) (policy.Principal, authorization, *refusal) {
+	switch {
+	case r.URL.RawQuery != "" && strings.Contains(r.URL.RawQuery, "X-Amz-") && len(r.Header["Authorization"]) > 0:
+		return policy.Principal{}, authorization{}, refuse(reasonMalformed, api.InvalidSignature, "A request is signed in its query string or in its Authorization header, not in both. This gateway accepts the header.")
+	case r.URL.RawQuery != "":
+		return policy.Principal{}, authorization{}, refuse(reasonMalformed, api.IncompleteSignature, "This gateway takes no query string and no presigned URL: sign the request in its Authorization header.")
+	}
+	return h.verify(r, body, service)
+}
+
+// verify is authenticate for a request with any path and query.
+func (h *handler) verify(r *http.Request, body []byte, service string) (policy.Principal, authorization, *refusal) {
 	now := h.Now()
 	a, refused := readAuthorization(r)
 	if refused != nil {
@@ -100,12 +111,7 @@ func (h *handler) describe(p *policy.Principal, r *http.Request, now time.Time) 
 // readAuthorization takes the signature out of a request.
 func readAuthorization(r *http.Request) (authorization, *refusal) {
 	values := r.Header["Authorization"]
-	switch {
-	case r.URL.RawQuery != "" && strings.Contains(r.URL.RawQuery, "X-Amz-") && len(values) > 0:
-		return authorization{}, refuse(reasonMalformed, api.InvalidSignature, "A request is signed in its query string or in its Authorization header, not in both. This gateway accepts the header.")
-	case r.URL.RawQuery != "":
-		return authorization{}, refuse(reasonMalformed, api.IncompleteSignature, "This gateway takes no query string and no presigned URL: sign the request in its Authorization header.")
-	case len(values) == 0 || values[0] == "":
+	if len(values) == 0 || values[0] == "" {
 		return authorization{}, refuse(reasonMissing, api.MissingAuthentication, "Missing Authentication Token")
 	}
 	for _, name := range onceHeaders {
@@ -123,7 +129,7 @@ func readAuthorization(r *http.Request) (authorization, *refusal) {
 
 // onceHeaders decide something, so there must be one way only to read them.
 var onceHeaders = []string{
-	"Authorization", "Content-Type", "Date", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target",
+	"Authorization", "Content-Type", "Date", "Hsmgate-Region", "Idempotency-Key", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target",
 }
 
 // checkRequest checks everything that can be told without the secret, and
@@ -149,7 +155,7 @@ func (h *handler) checkRequest(r *http.Request, a authorization, service string,
 	if refused := checkClock(at, now); refused != nil {
 		return at, refused
 	}
-	return at, checkCovered(r, a)
+	return at, h.checkCovered(r, a)
 }
 
 // checkClock refuses a signature that is too old or not yet good.
@@ -169,9 +175,9 @@ func checkClock(at, now time.Time) *refusal {
 // checkCovered asks for a signature over everything that decides what is done.
 // X-Amz-Date is part of what is signed in any case; the SDK's signer, which
 // makes the signature to compare with, always lists it.
-func checkCovered(r *http.Request, a authorization) *refusal {
-	for _, name := range []string{"host", "x-amz-date", "x-amz-security-token", "x-amz-target"} {
-		if canonical := textproto.CanonicalMIMEHeaderKey(name); strings.HasPrefix(name, "x-amz-") && name != "x-amz-date" && r.Header[canonical] == nil {
+func (h *handler) checkCovered(r *http.Request, a authorization) *refusal {
+	for _, name := range append([]string{"host", "x-amz-date", "x-amz-security-token", "x-amz-target"}, h.covered...) {
+		if name != "host" && name != "x-amz-date" && r.Header[textproto.CanonicalMIMEHeaderKey(name)] == nil {
 			continue
 		}
 		if _, signed := slices.BinarySearch(a.signedHeaders, name); !signed {
@@ -210,7 +216,7 @@ func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.
 // the id of the access key, without regard to the secret, so the decoy's could
 // be taken for the one of a key that is enabled later.
 func signature(r *http.Request, a authorization, at time.Time, secret, bodyHash string, bodyLength int64) string {
-	signed := http.Request{Method: r.Method, Host: r.Host, URL: &url.URL{Path: "/"}, Header: make(http.Header, len(a.signedHeaders)+2)}
+	signed := http.Request{Method: r.Method, Host: r.Host, URL: &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}, Header: make(http.Header, len(a.signedHeaders)+2)}
 	complete := true
 	for _, name := range a.signedHeaders {
 		switch name {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
@@ -38,6 +40,10 @@ type Client struct {
 	Identity func(context.Context) (string, error)
 	// Role is the ARN of that role; "" is the first that the token may have.
 	Role string
+	// AWS holds an access key of the gateway with which requests are signed (Signature
+	// Version 4), in place of all of these, and the region that they are signed for where
+	// Region is empty. Without Credentials there is none.
+	AWS aws.Config
 	// Region is the region that the calls go to. Empty is the gateway's home region.
 	Region string
 	// HTTP is what the requests go through; nil is a client of its own kind
@@ -54,6 +60,11 @@ type Client struct {
 	// MaxWait is the longest pause between two attempts; when the gateway asks
 	// for a longer one its error is returned at once. 0 is 10s.
 	MaxWait time.Duration
+	// RetryFor is how long calls are tried again, beyond Attempts, while a gateway that has
+	// answered this client is away, such as for a restart: its connections break, or it or
+	// the proxy before it answers 502, 503 or 504. It counts from the first failure of any
+	// call, and is for calls of which a repeat does no harm. 0 is 30s; a negative one is none.
+	RetryFor time.Duration
 	// OnReceipt, if set, is told the audit record ("seq:hash") of every call
 	// that left one, from the goroutine of the call.
 	OnReceipt func(receipt string)
@@ -61,6 +72,7 @@ type Client struct {
 	once    sync.Once
 	http    *http.Client
 	session session
+	outage  outage
 }
 
 // New makes a client for the gateway at this URL.
@@ -164,12 +176,17 @@ func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
 	req.Header.Set("User-Agent", c.userAgent())
 	if c.Region != "" {
 		req.Header.Set(regionHeader, c.Region)
+	}
+	switch {
+	case token != "":
+		req.Header.Set("Authorization", "Bearer "+token)
+	case c.AWS.Credentials != nil:
+		if err := c.sign(ctx, req, r.body); err != nil {
+			return nil, err
+		}
 	}
 	resp, err := c.client().Do(req)
 	if err != nil {

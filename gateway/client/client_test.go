@@ -266,6 +266,7 @@ func TestConnectionIsKept(t *testing.T) {
 }
 
 func TestFromEnv(t *testing.T) {
+	t.Setenv("HOME", t.TempDir()) // without profiles of AWS
 	t.Setenv("HSMGATE_CA_FILE", "")
 	for _, test := range []struct{ url, token, want string }{
 		{"", "t", "HSMGATE_URL is not set"},

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -34,14 +35,20 @@ func (e *ConfigError) Is(target error) bool { return target == ErrConfig }
 // HSMGATE_TOKEN_FILE names a file with the token instead; HSMGATE_CERT_FILE and
 // HSMGATE_KEY_FILE hold a client certificate, with which no token is needed. These
 // files may be renewed while the client is in use. Where neither is there, it finds the
-// identity token of a job or a pod, which becomes a session of the role HSMGATE_ROLE: see
-// docs/client.md. Its error is a *ConfigError.
+// identity token of a job or a pod, which becomes a session of the role HSMGATE_ROLE, or
+// at last an access key in AWS's variables and profiles: see docs/client.md. Its error is a *ConfigError.
 func FromEnv() (*Client, error) {
 	c := New(os.Getenv("HSMGATE_URL"), os.Getenv("HSMGATE_TOKEN"))
 	c.Region, c.TokenFile = os.Getenv("HSMGATE_REGION"), os.Getenv("HSMGATE_TOKEN_FILE")
 	pair := keyPair{os.Getenv("HSMGATE_CERT_FILE"), os.Getenv("HSMGATE_KEY_FILE")}
 	if c.Token == "" && c.TokenFile == "" && pair == (keyPair{}) {
 		c.Identity, c.Role = identityFromEnv(), os.Getenv("HSMGATE_ROLE")
+		if c.Identity == nil && c.URL != "" {
+			var err error
+			if c.AWS, err = awsFromEnv(context.Background()); err != nil {
+				return nil, err
+			}
+		}
 	}
 	switch u, err := url.Parse(c.URL); {
 	case c.URL == "":
@@ -52,7 +59,7 @@ func FromEnv() (*Client, error) {
 		return nil, &ConfigError{"HSMGATE_URL", false, "is not a URL of the form https://host:port"}
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, &ConfigError{"HSMGATE_URL", false, "holds more than https://host:port"}
-	case c.Token == "" && c.TokenFile == "" && pair == keyPair{} && c.Identity == nil:
+	case c.Token == "" && c.TokenFile == "" && pair == keyPair{} && c.Identity == nil && c.AWS.Credentials == nil:
 		return nil, &ConfigError{"HSMGATE_TOKEN", true, "is not set"}
 	case c.Token != "" && c.TokenFile != "":
 		return nil, &ConfigError{"HSMGATE_TOKEN_FILE", false, "and HSMGATE_TOKEN are both set: which of them is it?"}

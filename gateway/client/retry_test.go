@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,5 +78,51 @@ func TestRepeatsWhatIsSafe(t *testing.T) {
 				t.Errorf("idempotency keys %v", keys)
 			}
 		})
+	}
+}
+
+// TestWaitsForOneThatIsAway: a gateway that has answered is waited for, by all calls together, and one that never has is not.
+func TestWaitsForOneThatIsAway(t *testing.T) {
+	var away atomic.Bool
+	var n atomic.Int64
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		if away.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		fmt.Fprint(w, "{}")
+	})
+	c.MaxWait = 5 * time.Millisecond
+	c.HTTP = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	sign := func() (int64, error) {
+		before := n.Load()
+		_, err := c.Sign(t.Context(), &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "k"}})
+		return n.Load() - before, err
+	}
+	away.Store(true)
+	if tried, err := sign(); err == nil || tried != 4 {
+		t.Errorf("a gateway that never answered was asked %d times: %v", tried, err)
+	}
+	away.Store(false)
+	if _, err := sign(); err != nil {
+		t.Fatal(err)
+	}
+	away.Store(true)
+	go func() {
+		for from := n.Load(); n.Load() < from+20; {
+			time.Sleep(time.Millisecond)
+		}
+		away.Store(false)
+	}()
+	if tried, err := sign(); err != nil || tried < 20 {
+		t.Errorf("a gateway that came back was asked %d times: %v", tried, err)
+	}
+	away.Store(true)
+	c.RetryFor = 50 * time.Millisecond
+	if tried, err := sign(); err == nil || tried < 4 {
+		t.Errorf("a gateway that stays away was asked %d times: %v", tried, err)
+	}
+	if tried, err := sign(); err == nil || tried != 4 {
+		t.Errorf("after that, it was asked %d times: %v", tried, err)
 	}
 }

@@ -201,11 +201,9 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	})
 	must(t, g.Service.Start(ctx))
 	address := rest.ClientAddress(o.Trusted)
-	aws := awskms.New(awskms.Config{
-		Service: g.Service, Identities: g.Identities, Regions: g.Service.Regions(), Address: address, Log: log, Now: g.Now,
-	})
+	aws := awskms.Config{Service: g.Service, Identities: g.Identities, Regions: g.Service.Regions(), Address: address, Log: log, Now: g.Now}
 	g.server = httptest.NewUnstartedServer(rest.New(rest.Config{
-		Service: g.Service, Identities: g.Identities, AWS: aws, Log: log, Registry: registry, Address: address, Now: g.Now,
+		Service: g.Service, Identities: g.Identities, AWS: awskms.New(aws), SigV4: awskms.Verifier(aws), Log: log, Registry: registry, Address: address, Now: g.Now,
 		Traced: o.Tracer != nil, TrustTraces: o.TrustTraces,
 	}))
 	g.startServer(o.Certificates, log)

@@ -34,7 +34,7 @@ func TestStrangersLeaveNoRecord(t *testing.T) {
 		{"Bearer", api.MissingAuthentication},
 		{"Bearer ", api.MissingAuthentication},
 		{"Basic " + g.Admin.Token, api.MissingAuthentication},
-		{"AWS4-HMAC-SHA256 Credential=x", api.MissingAuthentication},
+		{"AWS4-HMAC-SHA256 Credential=x", api.IncompleteSignature},
 		{g.Admin.Token, api.MissingAuthentication},
 		{"Bearer x", api.UnrecognizedClient},
 		{"Bearer  " + g.Admin.Token, api.UnrecognizedClient},

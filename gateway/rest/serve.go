@@ -89,6 +89,13 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 // strangers cannot make the audit log grow.
 func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
 	r, call := ec.Request(), f.newCall(ec)
+	if f.SigV4 != nil && isSigV4(r) {
+		if err := f.signed(ec, call); err != nil {
+			f.stranger(ec, call, err)
+			return nil, err
+		}
+		return call, nil
+	}
 	p, err := f.principal(r)
 	if err == nil {
 		call.Principal = p

@@ -1,5 +1,5 @@
 // Package rest is the REST face under /v1: routes made from [gateway.Ops],
-// bearer tokens, problem documents (RFC 9457). Bodies use the member names of
+// bearer tokens and Signature Version 4, problem documents (RFC 9457). Bodies use the member names of
 // AWS KMS. Beyond KMS, Sign takes a file of any size as its raw body, and Sign
 // and GetPublicKey answer in the form that Accept asks for.
 //
@@ -20,7 +20,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/identity"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 //go:embed openapi.yaml
@@ -34,8 +36,11 @@ type Config struct {
 	Service    *gateway.Service
 	Identities *identity.Identities
 	AWS        http.Handler // serves POST /
-	Log        *zap.Logger
-	Registry   *prometheus.Registry
+	// SigV4 checks the Signature Version 4 of a request, of which body is the body, and gives who has signed it, for
+	// which region, with which access key. Nil: none is taken.
+	SigV4    func(r *http.Request, body []byte) (p policy.Principal, region, accessKey string, err *api.Error)
+	Log      *zap.Logger
+	Registry *prometheus.Registry
 	// Address tells the audited address of a client; see ClientAddress.
 	Address func(*http.Request) string
 	// Now is the clock of expiry. Default time.Now.

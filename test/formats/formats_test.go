@@ -41,7 +41,8 @@ type bench struct {
 	*testing.T
 	dir string
 	g   *gatewaytest.Gateway
-	key string // its alias
+	env []string // of hsmgate: where the gateway is, and as whom
+	key string   // its alias
 }
 
 // row is a format with a kind of artifact.
@@ -73,7 +74,7 @@ func TestFormats(t *testing.T) {
 						t.Skipf("NOT RUN: %s is not installed", tool)
 					}
 				}
-				b := &bench{T: t, dir: t.TempDir(), g: g, key: "alias/" + strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(r.name+"-"+string(spec)))}
+				b := &bench{T: t, dir: t.TempDir(), g: g, env: []string{"HSMGATE_URL=" + g.URL, "HSMGATE_TOKEN=" + g.Admin.Token}, key: "alias/" + strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(r.name+"-"+string(spec)))}
 				key := g.CreateKey(spec, api.SignVerify)
 				g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: b.key, TargetKeyId: key.KeyId}, nil)
 				r.play(b)
@@ -151,7 +152,7 @@ func (b *bench) hsmgate(args ...string) string {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), program, args...)
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "HSMGATE_URL="+b.g.URL, "HSMGATE_TOKEN="+b.g.Admin.Token)
+	cmd.Env = append(os.Environ(), b.env...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

@@ -2,6 +2,7 @@
 package daemon
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +34,7 @@ func Build(dir string, flags ...string) (string, error) {
 type Options struct {
 	Module         string   // PKCS#11 library; "" is SoftHSM's
 	Env            []string // of the process, NAME=value; SOFTHSM2_CONF is there by itself
+	Listen         string   // address; "" is a free port of 127.0.0.1 at each start
 	MaxSessions    int
 	CallTimeout    time.Duration
 	AuditTimeout   time.Duration
@@ -136,7 +138,7 @@ func (s *State) Configure() error {
 		log["sinks"] = s.Options.Sinks
 	}
 	config := map[string]any{
-		"listen": "127.0.0.1:0", "token": token, "audit": log,
+		"listen": cmp.Or(s.Options.Listen, "127.0.0.1:0"), "token": token, "audit": log,
 		"first_administrator": map[string]any{"name": "admin", "env_file": "admin.env"},
 	}
 	if s.Options.StoreDSN != "" {
