@@ -50,6 +50,7 @@ for group in "$@"; do
     want debsig-verify has debsig-verify
     want rpm has rpmbuild
     want minisign has minisign
+    want openssl has openssl
     want openssh-client has ssh-keygen
     ;;
   compose)

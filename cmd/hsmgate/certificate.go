@@ -70,14 +70,20 @@ type terms struct {
 func (t *terms) flags(c *cobra.Command) {
 	t.until = momentFlag{ahead: true, end: true}
 	c.Flags().StringVar(&t.profile, "profile", "", "what it is for: code-signing, timestamping or ca")
-	c.Flags().Var(&t.until, "until", "how long it is valid: "+momentAhead+" (default 365d)")
+	c.Flags().Var(&t.until, "until", "how long it is valid: "+momentAhead+" (default 365d, of a CA 3650d, and never longer than the issuer)")
 	c.Flags().IntVar(&t.length, "path-length", -1, "of a CA: how many more may stand below it (default: not said)")
 	c.Flags().StringArrayVar(&t.crl, "crl-url", nil, "where the issuer's revocation list is; may be repeated")
 }
 
-const defaultValidity = 365 * 24 * time.Hour
+// How long certificates are valid by default.
+const (
+	defaultValidity   = 365 * 24 * time.Hour
+	defaultCAValidity = 10 * defaultValidity
+)
 
-func (t *terms) read(now time.Time) (out certificate.Terms, err error) {
+// read gives the terms of a certificate by this issuer; nil is itself.
+func (t *terms) read(issuer *x509.Certificate) (out certificate.Terms, err error) {
+	now := time.Now().Truncate(time.Second)
 	if err := required(t.profile, "profile"); err != nil {
 		return out, err
 	}
@@ -87,6 +93,12 @@ func (t *terms) read(now time.Time) (out certificate.Terms, err error) {
 	}
 	if t.length < -1 || t.length >= 0 && out.Profile != certificate.CA {
 		return out, usagef("--path-length is a number from 0 on, of a certificate with --profile ca")
+	}
+	if out.Profile == certificate.CA {
+		out.Until = now.Add(defaultCAValidity)
+	}
+	if issuer != nil && out.Until.After(issuer.NotAfter) {
+		out.Until = issuer.NotAfter
 	}
 	if t.until.given() {
 		out.Until = t.until.time(now)
@@ -200,7 +212,7 @@ key that those who check its signatures trust by this certificate.`,
 		if err != nil {
 			return nil, err
 		}
-		asked, err := t.read(time.Now())
+		asked, err := t.read(nil)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ do not allow. The serial number is random, of up to 20 octets.`,
 		if err != nil {
 			return nil, err
 		}
-		asked, err := t.read(time.Now())
+		asked, err := t.read(authorities[0])
 		if err != nil {
 			return nil, err
 		}

@@ -43,12 +43,16 @@ var usage = map[Profile]x509.ExtKeyUsage{CodeSigning: x509.ExtKeyUsageCodeSignin
 // Terms are what an issuer says of a certificate, beside its subject.
 type Terms struct {
 	Profile Profile
-	From    time.Time // to the second
-	Until   time.Time // to the second
+	From    time.Time // as Until, taken to the second
+	Until   time.Time
 	// PathLength is how many more authorities may stand below a CA; -1 does not say.
 	PathLength int
 	// CRL are the URLs at which the issuer's revocation list is.
 	CRL []string
+}
+
+func (t *Terms) toTheSecond() {
+	t.From, t.Until = t.From.UTC().Truncate(time.Second), t.Until.UTC().Truncate(time.Second)
 }
 
 // Request makes a certificate request, which the key signs.
@@ -60,6 +64,7 @@ func Request(key crypto.Signer, subject pkix.Name, names Names) ([]byte, error) 
 
 // SelfSigned makes a certificate that the key itself signs.
 func SelfSigned(key crypto.Signer, subject pkix.Name, names Names, t Terms) ([]byte, error) {
+	t.toTheSecond()
 	made, err := t.template(key.Public())
 	if err != nil {
 		return nil, err
@@ -77,6 +82,7 @@ func Issue(key crypto.Signer, ca *x509.Certificate, request *x509.CertificateReq
 	if err := authority(key, ca, x509.KeyUsageCertSign); err != nil {
 		return nil, err
 	}
+	t.toTheSecond()
 	if err := t.within(ca); err != nil {
 		return nil, err
 	}
@@ -164,7 +170,7 @@ func (t *Terms) template(key crypto.PublicKey) (*x509.Certificate, error) {
 		return nil, err
 	}
 	made := &x509.Certificate{
-		NotBefore: t.From.UTC().Truncate(time.Second), NotAfter: t.Until.UTC().Truncate(time.Second),
+		NotBefore: t.From, NotAfter: t.Until,
 		SubjectKeyId: id, BasicConstraintsValid: true, CRLDistributionPoints: t.CRL, KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 	switch t.Profile {

@@ -4,7 +4,7 @@
 // and GetPublicKey answer in the form that Accept asks for.
 //
 // Nothing is served without authentication but /healthz, /readyz and
-// /openapi.yaml.
+// /openapi.yaml, and /v1/tsa where the settings say so.
 package rest
 
 import (
@@ -87,6 +87,7 @@ func New(c Config) *echo.Echo {
 	f.logRoutes(e)
 	session := gateway.AssumeRoleWithWebIdentity
 	e.Add(session.Method, session.Path, f.session)
+	e.Add(gateway.Timestamp.Method, gateway.Timestamp.Path, f.timestamp)
 	e.GET("/healthz", f.healthz)
 	e.GET("/readyz", f.readyz)
 	e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })

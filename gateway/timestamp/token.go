@@ -63,7 +63,10 @@ func Check(der []byte, h crypto.Hash, digest []byte, others []*x509.Certificate,
 	if roots == nil {
 		return t, nil
 	}
-	return t, t.Trusted(others, roots)
+	if err := t.Trusted(others, roots); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // Hash is that of the digest that a token is over. Nothing of it is checked.
