@@ -51,6 +51,7 @@ for group in "$@"; do
     want rpm has rpmbuild
     want minisign has minisign
     want gpg-wks-client test -x /usr/lib/gnupg/gpg-wks-client
+    want openssl has openssl
     want openssh-client has ssh-keygen
     ;;
   compose)

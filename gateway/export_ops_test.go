@@ -18,7 +18,7 @@ func TestEventSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, op := range slices.Concat([]*gateway.Op{gateway.GetMetrics}, gateway.Ops, gateway.STS) {
+	for _, op := range slices.Concat([]*gateway.Op{gateway.GetMetrics, gateway.Timestamp}, gateway.Ops, gateway.STS) {
 		text, err := cloudTrail(nil, audit.Line{Text: []byte(`{"seq":1,"time":"2026-01-01T00:00:00Z","operation":"` + op.Name + `"}`)})
 		if err != nil {
 			t.Fatal(err)

@@ -79,7 +79,8 @@ type Service struct {
 	tree           atomic.Pointer[logTree]
 	log            *zap.Logger
 	metrics        *metrics
-	tracer         trace.Tracer // nil: calls are not traced
+	stamps         atomic.Pointer[Timestamps] // nil: no authority
+	tracer         trace.Tracer               // nil: calls are not traced
 	auditTimeout   time.Duration
 	receiptTimeout time.Duration // how long a receipt is waited for
 	rotation       Rotation

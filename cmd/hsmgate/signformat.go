@@ -26,6 +26,7 @@ type formatFlags struct {
 	jobs        int
 	retryFor    time.Duration
 	dryRun      bool
+	stamps      stampFlags
 }
 
 func (f *formatFlags) add(c *cobra.Command) {
@@ -33,6 +34,7 @@ func (f *formatFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.certificate, "certificate", "", "file with the key's certificate and its issuers', PEM, for formats with X.509")
 	c.Flags().StringVar(&f.namespace, "namespace", "", "of an SSH signature (default file)")
 	c.Flags().StringVar(&f.comment, "comment", "", "trusted comment of a minisign signature")
+	f.stamps.flags(c)
 	c.Flags().IntVar(&f.jobs, "jobs", 8, "how many files are signed at a time")
 	c.Flags().DurationVar(&f.retryFor, "retry-for", 30*time.Second, "of several files: how long the gateway may be away in between, such as for a restart; 0: not at all")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be signed, and whether it may be; sign nothing")
@@ -99,6 +101,10 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	if err != nil {
 		return err
 	}
+	stamp, err := flags.stamps.function(c)
+	if err != nil {
+		return err
+	}
 	made, err := client.NewSigner(ctx, c, stated.KeyId)
 	if err != nil {
 		return err
@@ -111,7 +117,7 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	}
 	created := sync.OnceValues(func() (time.Time, error) { return since(ctx, c, made) })
 	s := &signer{format: chosen, output: output, jobs: flags.jobs, dryRun: flags.dryRun, key: func(f *format.Format) (*format.Key, error) {
-		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment}
+		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment, Timestamp: stamp}
 		var err error
 		if f.Dated {
 			k.Created, err = created()

@@ -132,6 +132,9 @@ type Config struct {
 	PublicMaxAge time.Duration `yaml:"public_max_age"`
 	// Sessions are the temporary credentials that workloads get for what they prove.
 	Sessions gateway.Sessions `yaml:"sessions"`
+	// Timestamp makes the daemon a timestamp authority, at POST /v1/tsa:
+	// docs/timestamps.md. Default: it is none.
+	Timestamp Timestamp `yaml:"timestamp"`
 	// FirstAdministrator is made, with credentials, at a start that finds no
 	// principal in the database. Without it, make one with
 	// 'hsmgated principal create'. Of several daemons on one database, one has it.

@@ -23,7 +23,7 @@ const reference = "../../docs/configuration.md"
 // TestConfigurationReference fails when docs/configuration.md is not what the doc
 // comments of the settings say.
 func TestConfigurationReference(t *testing.T) {
-	docs := commentsOf(t, "config.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/idempotency.go", "../../gateway/import.go", "../../gateway/op_session.go",
+	docs := commentsOf(t, "config.go", "timestamp.go", "../../hsm/config.go", "../../gateway/quotas.go", "../../gateway/limits.go", "../../gateway/idempotency.go", "../../gateway/import.go", "../../gateway/op_session.go",
 		"../../gateway/series.go", "../../gateway/watch/settings.go", "../../gateway/tracing/config.go",
 		"../../gateway/identity/provider.go", "../../gateway/identity/clientcert.go", "../../gateway/identity/subject.go", "../../gateway/audit/sink/config.go")
 	var b bytes.Buffer

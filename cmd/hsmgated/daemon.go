@@ -119,6 +119,13 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 		Rotation: c.Rotation.gateway(), Quotas: c.Quotas, Limits: c.Limits, Idempotency: c.Idempotency, Series: c.Metrics, Tracer: d.tracing.Tracer(), Imports: c.Import, Identities: d.identities, Sessions: c.Sessions,
 		Watch: c.Watch,
 	})
+	stamps, err := c.Timestamp.gateway()
+	if err != nil {
+		return nil, err
+	}
+	if stamps != nil {
+		d.service.ServeTimestamps(stamps)
+	}
 	if d.pusher, err = newPusher(&c.Audit, d.logTree, log); err != nil {
 		return nil, err
 	}

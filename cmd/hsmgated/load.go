@@ -105,7 +105,7 @@ func (c *Config) setDefaults() {
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.Token.PINFile, &c.Store, &c.StoreDSNFile, &c.SealKeyFile,
 		&c.Audit.Path, &c.Watch.State, &c.FirstAdministrator.EnvFile, &c.ClientCertificates.CAFile, &c.ClientCertificates.CRLFile,
-		&c.Tracing.HeadersFile, &c.Tracing.CAFile} {
+		&c.Timestamp.CertificateFile, &c.Tracing.HeadersFile, &c.Tracing.CAFile} {
 		absolute(dir, p)
 	}
 	for i := range c.Audit.CheckpointFiles {
@@ -163,6 +163,7 @@ func (c *Config) check() error {
 	c.Audit.checkWitnesses(wrong)
 	c.checkLog(wrong)
 	c.checkBounds(wrong)
+	c.Timestamp.check(wrong)
 	problems = append(problems, identity.CheckProviders(c.IdentityProviders), c.ClientCertificates.Check(), c.Tracing.Check(), c.checkSinks())
 	if c.ClientCertificates.Configured() && !c.tls() {
 		wrong("client_certificates: tls is needed, too: a certificate that a proxy has seen is not believed")

@@ -29,7 +29,7 @@ type Record struct {
 	SourceVersion int    `json:"sourceKeyVersion,omitempty"` // of that key
 	Algorithm     string `json:"algorithm,omitempty"`
 	MessageType   string `json:"messageType,omitempty"`
-	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex, of what is signed, of a key's new policy or approval rule, or of a request for approval
+	Digest        string `json:"digest,omitempty"`        // "sha256:" and hex, of what is signed or stamped, of a key's new policy or approval rule, or of a request for approval
 	SignatureHash string `json:"signatureHash,omitempty"` // "sha256:" and hex
 	Unwrapped     string `json:"unwrapped,omitempty"`     // of imported material: "token" or "memory", where it was unwrapped
 

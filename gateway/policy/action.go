@@ -25,7 +25,7 @@ var actions = [...]string{
 	"kms:Verify", "kms:VerifyMac",
 	"hsmgate:ApproveRequest", "hsmgate:CancelApproval", "hsmgate:CreateAccessKey", "hsmgate:CreatePrincipal", "hsmgate:DeleteAccessKey",
 	"hsmgate:ExplainAccess", "hsmgate:GetMetrics", "hsmgate:GetReceipt", "hsmgate:GetUsage", "hsmgate:ListAccessKeys", "hsmgate:ListApprovals", "hsmgate:ListPublications",
-	"hsmgate:PublishKey", "hsmgate:PutApprovalRule", "hsmgate:ReadLog", "hsmgate:SignBatch", "hsmgate:UnpublishKey", "hsmgate:UpdateAccessKey",
+	"hsmgate:PublishKey", "hsmgate:PutApprovalRule", "hsmgate:ReadLog", "hsmgate:SignBatch", "hsmgate:Timestamp", "hsmgate:UnpublishKey", "hsmgate:UpdateAccessKey",
 	"sts:AssumeRole",
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // beside are routes that are no operations of the table.
-var beside = []string{"SignUpload", "DecryptByCiphertext", "GetMetrics", "ReadCheckpoint", "ReadLogKey", "ReadTile", "ReadLog", "Healthz", "Readyz", "OpenAPI",
+var beside = []string{"SignUpload", "DecryptByCiphertext", "GetMetrics", "Timestamp", "ReadCheckpoint", "ReadLogKey", "ReadTile", "ReadLog", "Healthz", "Readyz", "OpenAPI",
 	"PublicKey", "KeyDirectory", "KeyDirectoryOfDomain", "KeyDirectoryPolicy", "KeyDirectoryPolicyOfDomain"}
 
 // documented are all operations that REST has.

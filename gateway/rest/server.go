@@ -3,8 +3,8 @@
 // AWS KMS. Beyond KMS, Sign takes a file of any size as its raw body, and Sign
 // and GetPublicKey answer in the form that Accept asks for.
 //
-// Nothing is served without authentication but /healthz, /readyz, /openapi.yaml
-// and the public keys that were published.
+// Nothing is served without authentication but /healthz, /readyz, /openapi.yaml,
+// the public keys that were published, and /v1/tsa where the settings say so.
 package rest
 
 import (
@@ -98,6 +98,7 @@ func New(c Config) *echo.Echo {
 	f.publicRoutes(e)
 	session := gateway.AssumeRoleWithWebIdentity
 	e.Add(session.Method, session.Path, f.session)
+	e.Add(gateway.Timestamp.Method, gateway.Timestamp.Path, f.timestamp)
 	e.GET("/healthz", f.healthz)
 	e.GET("/readyz", f.readyz)
 	e.GET("/openapi.yaml", func(c echo.Context) error { return c.Blob(http.StatusOK, "application/yaml", openAPI) })

@@ -85,7 +85,7 @@ const (
 
 // classes has the operations that use the secret part of a key; others are no uses.
 var classes = map[string]class{
-	"Sign": signs, "GenerateMac": signs, "GetKeyHistory": signs,
+	"Sign": signs, "GenerateMac": signs, "Timestamp": signs, "GetKeyHistory": signs,
 	"Encrypt": encrypts, "ReEncrypt": encrypts, "GenerateDataKey": encrypts, "GenerateDataKeyWithoutPlaintext": encrypts,
 	"GenerateDataKeyPair": encrypts, "GenerateDataKeyPairWithoutPlaintext": encrypts, "Encapsulate": encrypts,
 	"Decrypt": decrypts, "DeriveSharedSecret": decrypts, "Decapsulate": decrypts,

@@ -54,7 +54,7 @@ var ownOperations = map[string]bool{
 	"ListApprovals": true, "DescribeApproval": true, "ApproveRequest": true, "RejectRequest": true, "CancelApproval": true, "ExplainAccess": true,
 	"CreateAccessKey": true, "ListAccessKeys": true, "UpdateAccessKey": true, "DeleteAccessKey": true,
 	"GetMetrics": true, "DropApprovalRule": true, "DestroyObject": true, "ExpireKeyMaterial": true, "Alert": true,
-	"SignBatch": true, "GetUsage": true, "GetReceipt": true, "ReadLog": true, "CreateLogKey": true, "AcceptHistory": true,
+	"SignBatch": true, "Timestamp": true, "GetUsage": true, "GetReceipt": true, "ReadLog": true, "CreateLogKey": true, "AcceptHistory": true,
 	"PublishKey": true, "UnpublishKey": true, "ListPublications": true,
 }
 
