@@ -50,6 +50,7 @@ for group in "$@"; do
     want debsig-verify has debsig-verify
     want rpm has rpmbuild
     want minisign has minisign
+    want git has git
     want openssh-client has ssh-keygen
     ;;
   compose)
