@@ -12,8 +12,9 @@ import (
 
 // Who calls a program by one name, with arguments of his own, finds hsmgate behind links with these names.
 const (
-	calledGPG       = "hsmgate-gpg"        // git's gpg.program
-	calledSSHKeygen = "hsmgate-ssh-keygen" // git's gpg.ssh.program
+	calledGPG       = "hsmgate-gpg"          // git's gpg.program
+	calledSSHKeygen = "hsmgate-ssh-keygen"   // git's gpg.ssh.program
+	calledKMS       = "sigstore-kms-hsmgate" // Sigstore's plugin for keys that are named hsmgate://KEY
 )
 
 // called is what hsmgate is under the name that it was called by; nil for its own.
@@ -23,6 +24,8 @@ func called(program string) func(context.Context, *app, []string) error {
 		return asGPG
 	case calledSSHKeygen:
 		return asSSHKeygen
+	case calledKMS:
+		return asKMSPlugin
 	}
 	return nil
 }

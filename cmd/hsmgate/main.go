@@ -29,7 +29,7 @@ func main() {
 func run(ctx context.Context) int {
 	if as := called(os.Args[0]); as != nil {
 		if err := as(ctx, newApp(), os.Args[1:]); err != nil {
-			return report(os.Stderr, "hsmgate git setup", err)
+			return report(os.Stderr, "hsmgate", err)
 		}
 		return 0
 	}
