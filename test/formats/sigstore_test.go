@@ -164,7 +164,7 @@ func awsEnv(g *gatewaytest.Gateway) []string {
 		"AWS_REGION=" + gatewaytest.Region, "AWS_EC2_METADATA_DISABLED=true"}
 }
 
-// cached finds a program in the PATH or where .ci/install-format-tools.sh puts those that it builds.
+// cached finds a program in the PATH or where .ci/install-tools.sh puts those that it builds.
 func cached(t *testing.T, name string) string {
 	t.Helper()
 	if found, err := exec.LookPath(name); err == nil {
