@@ -69,22 +69,16 @@ func gitObject(in io.ReaderAt) (*api.Artifact, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	lines := strings.SplitN(string(head[:n]), "\n", 4)
-	field := func(i int, name string) string {
-		if i >= len(lines) {
-			return ""
-		}
-		value, _ := strings.CutPrefix(lines[i], name+" ")
-		if value == lines[i] {
-			return ""
-		}
-		return value
-	}
+	lines := append(strings.SplitN(string(head[:n]), "\n", 4), "", "")
+	object, isTag := strings.CutPrefix(lines[0], "object ")
+	tag, isNamed := strings.CutPrefix(lines[2], "tag ")
 	switch {
-	case field(0, "tree") != "":
+	case strings.HasPrefix(lines[0], "tree "):
 		return &api.Artifact{Name: "git commit"}, nil
-	case field(1, "type") == "commit":
-		return &api.Artifact{Name: "git tag " + field(2, "tag"), Commit: field(0, "object")}, nil
+	case isTag && isNamed && lines[1] == "type commit":
+		return &api.Artifact{Name: "git tag " + tag, Commit: object}, nil
+	case isTag && isNamed:
+		return &api.Artifact{Name: "git tag " + tag}, nil
 	}
 	return &api.Artifact{Name: "git"}, nil
 }
