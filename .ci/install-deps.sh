@@ -52,6 +52,7 @@ for group in "$@"; do
     want minisign has minisign
     want gpg-wks-client test -x /usr/lib/gnupg/gpg-wks-client
     want openssl has openssl
+    want git has git
     want openssh-client has ssh-keygen
     ;;
   compose)

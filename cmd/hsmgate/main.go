@@ -27,6 +27,12 @@ func main() {
 }
 
 func run(ctx context.Context) int {
+	if as := called(os.Args[0]); as != nil {
+		if err := as(ctx, newApp(), os.Args[1:]); err != nil {
+			return report(os.Stderr, "hsmgate", err)
+		}
+		return 0
+	}
 	verb, err := newRoot().ExecuteContextC(ctx)
 	if err != nil {
 		return report(os.Stderr, verb.CommandPath(), err)
@@ -42,8 +48,11 @@ type app struct {
 	receipt string // of the last recorded call
 }
 
+// newApp has the values that flags have when they are not given.
+func newApp() *app { return &app{output: output{format: "text"}, timeout: time.Minute} }
+
 func newRoot() *cobra.Command {
-	a := &app{}
+	a := newApp()
 	root := &cobra.Command{
 		Use:   "hsmgate",
 		Short: "Sign, decrypt and manage keys that live in a PKCS#11 token",
@@ -65,12 +74,13 @@ A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
 	}
 	root.SetVersionTemplate("hsmgate {{.Version}}\n")
 	root.SetFlagErrorFunc(badFlag)
-	root.PersistentFlags().StringVar(&a.format, "output", "text", "text or json")
-	root.PersistentFlags().DurationVar(&a.timeout, "timeout", time.Minute, "how long to wait for an answer of the gateway")
+	root.PersistentFlags().StringVar(&a.format, "output", a.format, "text or json")
+	root.PersistentFlags().DurationVar(&a.timeout, "timeout", a.timeout, "how long to wait for an answer of the gateway")
 	root.PersistentFlags().StringVar(&a.region, "region", "", "region that the call goes to (default HSMGATE_REGION, or the gateway's home region)")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newKey(a), newKeyStore(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newReEncrypt(a),
-		newDataKey(a), newDataKeyPair(a), newRandom(a), newMac(a), newSecret(a), newPolicy(a), newGrant(a), newApproval(a), newAudit(a), newUsage(a), newCertificate(a), newTimestamp(a), newVersion(a))
+		newDataKey(a), newDataKeyPair(a), newRandom(a), newMac(a), newSecret(a), newPolicy(a), newGrant(a), newApproval(a), newAudit(a), newUsage(a), newCertificate(a), newTimestamp(a), newGit(a),
+		newVersion(a))
 	return root
 }
 

@@ -163,6 +163,17 @@ func readPGP(r io.Reader) (*packet.Signature, error) {
 	return sig, nil
 }
 
+// OpenPGPCreated is what gpg says of a signature that it made, as the text of a status line (GnuPG's doc/DETAILS,
+// SIG_CREATED): its type, algorithms, class, time and the key's fingerprint.
+func OpenPGPCreated(signature io.Reader) (string, error) {
+	sig, err := readPGP(signature)
+	if err != nil {
+		return "", err
+	}
+	hash, _ := openpgp.HashToHashId(sig.Hash)
+	return fmt.Sprintf("SIG_CREATED D %d %d %02x %d %X", sig.PubKeyAlgo, hash, uint8(sig.SigType), sig.CreationTime.Unix(), sig.IssuerFingerprint), nil
+}
+
 // pgpVerify checks a signature over r with a key whose creation time need not be known.
 func pgpVerify(key crypto.PublicKey, sig *packet.Signature, r io.Reader) error {
 	if !isRSAOrNIST(key) {
