@@ -77,7 +77,7 @@ func (a *archive) checkAppx(k *Key) error {
 	if a.file(appxBundle) != nil {
 		return broken("a bundle is not signed: sign the packages in it")
 	}
-	if err := a.packed(); err != nil {
+	if err := a.packed(true); err != nil {
 		return err
 	}
 	text, err := a.text(appxManifest)

@@ -31,7 +31,7 @@ var JAR = certified(Format{
 		if a.file(jarManifest) == nil {
 			return broken("the archive has no %s, which the jar tool makes", jarManifest)
 		}
-		if err := a.packed(); err != nil {
+		if err := a.packed(false); err != nil {
 			return err
 		}
 		r := a.stream()

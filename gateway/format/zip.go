@@ -155,11 +155,23 @@ func (a *archive) dense() (*zipslicer.Directory, int64, error) {
 	return d, end, nil
 }
 
-// packed refuses an archive with anything but its files before its list of them.
-func (a *archive) packed() error {
-	_, end, err := a.dense()
-	if err == nil && end != a.list {
-		err = broken("there is something between the files of the archive and its list of them, at %d: pack it again", end)
+// packed refuses an archive with anything but its files before its list of them. With long, sizes behind a file have to
+// be of 64 bits, as verifiers read them in the ZIP64 file that a signed Windows package is.
+func (a *archive) packed(long bool) error {
+	d, end, err := a.dense()
+	if err != nil {
+		return err
 	}
-	return err
+	if end != a.list {
+		return broken("there is something between the files of the archive and its list of them, at %d: pack it again", end)
+	}
+	for _, f := range d.File {
+		if sizes, err := f.GetDataDescriptor(); long && (err != nil || len(sizes) == shortSizes) {
+			return broken("the sizes of %s stand behind it, with 32 bits: pack it as MakeAppx does", f.Name)
+		}
+	}
+	return nil
 }
+
+// shortSizes is how long the record of sizes behind a file is where these are of 32 bits.
+const shortSizes = 16

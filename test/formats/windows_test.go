@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"strings"
@@ -210,7 +211,8 @@ func appxPackage(b *bench) string {
 	b.ok(err)
 	w := zip.NewWriter(out)
 	put := func(name, text string) {
-		f, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store, Modified: time.Now()})
+		size := uint64(len(text)) // said before the file, not behind it
+		f, err := w.CreateRaw(&zip.FileHeader{Name: name, Method: zip.Store, CRC32: crc32.ChecksumIEEE([]byte(text)), CompressedSize64: size, UncompressedSize64: size, Modified: time.Now()})
 		b.ok(err)
 		_, err = f.Write([]byte(text))
 		b.ok(err)
