@@ -75,5 +75,8 @@ func readCAT(in *os.File) (*pkcs7.ContentInfoSignedData, error) {
 	if !catalog.Content.ContentInfo.ContentType.Equal(authenticode.OidCertTrustList) {
 		return nil, broken("it is no catalog: it holds %s", catalog.Content.ContentInfo.ContentType)
 	}
+	if content, err := catalog.Content.ContentInfo.Bytes(); err != nil || content == nil {
+		return nil, broken("the catalog holds no list")
+	}
 	return catalog, nil
 }
