@@ -51,6 +51,13 @@ for group in "$@"; do
     want rpm has rpmbuild
     want minisign has minisign
     want openssh-client has ssh-keygen
+    want osslsigncode has osslsigncode
+    want sbsigntool has sbverify
+    want apksigner has apksigner
+    want aapt has aapt
+    want wixl has wixl
+    want gcab has gcab
+    want default-jdk-headless has jarsigner
     ;;
   compose)
     want debootstrap has debootstrap

@@ -47,6 +47,7 @@ type bench struct {
 type row struct {
 	name  string
 	tools []string // that have to be there
+	lacks func() string // why the tools that are there are not enough; nil or "" is that they are
 	specs []api.KeySpec
 	// make makes the artifact and gives its file.
 	make func(b *bench) string
@@ -67,7 +68,7 @@ func TestFormats(t *testing.T) {
 	for _, r := range rows {
 		for _, spec := range r.specs {
 			t.Run(r.name+"/"+string(spec), func(t *testing.T) {
-				needs(t, r.tools...)
+				r.needs(t)
 				b := &bench{T: t, dir: t.TempDir(), g: g, key: "alias/" + strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(r.name+"-"+string(spec)))}
 				key := g.CreateKey(spec, api.SignVerify)
 				g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: b.key, TargetKeyId: key.KeyId}, nil)
@@ -78,12 +79,18 @@ func TestFormats(t *testing.T) {
 }
 
 // needs skips a row whose tools are not there.
-func needs(t *testing.T, tools ...string) {
+func (r row) needs(t *testing.T) {
 	t.Helper()
-	for _, tool := range tools {
+	for _, tool := range r.tools {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("NOT RUN: %s is not installed", tool)
 		}
+	}
+	if r.lacks == nil {
+		return
+	}
+	if why := r.lacks(); why != "" {
+		t.Skip("NOT RUN: " + why)
 	}
 }
 

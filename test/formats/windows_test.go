@@ -26,10 +26,10 @@ func init() {
 		{name: "msi", tools: []string{"wixl"}, make: msiPackage, damage: damageText},
 		{name: "cab", tools: []string{"gcab"}, make: cabinet, damage: damageText},
 		{name: "cat", make: catalog, damage: damageText},
-		{name: "ps1", make: script("\ufeff"), damage: damageText},
-		{name: "ps1 ascii", make: script(""), damage: damageText},
-		{name: "ps1 utf-16", make: scriptUTF16, damage: damageText},
-		{name: "appx", make: appxPackage, damage: damageText},
+		{name: "ps1", make: script("\ufeff"), lacks: recentOsslsigncode, damage: damageText},
+		{name: "ps1 ascii", make: script(""), lacks: recentOsslsigncode, damage: damageText},
+		{name: "ps1 utf-16", make: scriptUTF16, lacks: recentOsslsigncode, damage: damageText},
+		{name: "appx", make: appxPackage, lacks: recentOsslsigncode, damage: damageText},
 	} {
 		r.tools = append(r.tools, "osslsigncode")
 		r.specs, r.trust, r.args, r.check = rsaP256AndP384, trustCertificate, withCertificate, osslsigncode
@@ -37,6 +37,19 @@ func init() {
 	}
 	rows = append(rows, row{name: "efi", tools: []string{"sbverify"}, specs: rsaAndP256, trust: trustCertificate, args: withCertificate,
 		make: program64, check: func(b *bench, file string) error { return b.run("sbverify", "--cert", "release.pem", file) }})
+}
+
+// recentOsslsigncode says why a row is not run: releases before 2.6 know neither scripts nor app packages.
+func recentOsslsigncode() string {
+	out, err := exec.Command("osslsigncode", "--version").Output()
+	var major, minor int
+	if _, scanned := fmt.Sscanf(string(out), "osslsigncode %d.%d", &major, &minor); err != nil || scanned != nil {
+		return "osslsigncode does not tell its version"
+	}
+	if major < 2 || major == 2 && minor < 6 {
+		return fmt.Sprintf("osslsigncode %d.%d does not read such files, 2.6 and later do", major, minor)
+	}
+	return ""
 }
 
 // osslsigncode accepts what the row's certificate has signed.
