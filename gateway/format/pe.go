@@ -144,7 +144,7 @@ func readPE(in *os.File) (*pe, error) {
 
 // readOptional reads the optional header, which is at opt.
 func (p *pe) readOptional(h []byte, opt int64) error {
-	count := 0
+	var count int
 	switch {
 	case len(h) >= 136 && binary.LittleEndian.Uint16(h) == 0x10b:
 		count, p.directory = 92, opt+128

@@ -46,7 +46,7 @@ type bench struct {
 // row is a format with a kind of artifact.
 type row struct {
 	name  string
-	tools []string // that have to be there
+	tools []string      // that have to be there
 	lacks func() string // why the tools that are there are not enough; nil or "" is that they are
 	specs []api.KeySpec
 	// make makes the artifact and gives its file.
