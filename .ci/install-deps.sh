@@ -54,6 +54,13 @@ for group in "$@"; do
     want openssl has openssl
     want git has git
     want openssh-client has ssh-keygen
+    want osslsigncode has osslsigncode
+    want sbsigntool has sbverify
+    want apksigner has apksigner
+    want aapt has aapt
+    want wixl has wixl
+    want gcab has gcab
+    want default-jdk-headless has jarsigner
     ;;
   compose)
     want debootstrap has debootstrap

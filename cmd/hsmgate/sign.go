@@ -66,7 +66,8 @@ bytes (DER for ECDSA). ED25519_SHA_512 signs the file itself, of at most 4096 by
 
 --format says how to sign; without it, the file's kind does. A detached signature goes to a
 file beside it, such as FILE.asc, and other formats put it into the file itself; -o names
-another file. Either is written whole or not at all. A file that this key has signed already
+another file. Formats of Windows, Java and Android need the key's X.509 certificate, which they
+put into the file: --certificate. Either is written whole or not at all. A file that this key has signed already
 is left as it is, so a run that was cut off can be repeated. Of several files, each is told
 as it is done: as a line of JSON where standard output is no terminal.
 
@@ -91,6 +92,7 @@ func newSign(a *app) *cobra.Command {
 		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: cobra.MinimumNArgs(1),
 		Long: signLong,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
+			"  hsmgate sign --key alias/release --certificate release.pem setup.exe setup.msi app.jar\n" +
 			"  hsmgate sign --key alias/release --format openpgp dist/*.tar.gz\n" +
 			"  hsmgate sign --key alias/release --artifact-name app --artifact-version 1.2 --context pipeline=nightly -o app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --receipt app.receipt -o app.sig app.tar.gz\n" +

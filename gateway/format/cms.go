@@ -56,7 +56,7 @@ var CMS = &Format{
 		if err != nil {
 			return err
 		}
-		at, err := t.stamped(signed)
+		at, err := t.timeOf(signed)
 		if err != nil {
 			return err
 		}
@@ -80,9 +80,9 @@ func (k *Key) stamp(ctx context.Context, h crypto.Hash) cms.Unsigned {
 	}
 }
 
-// stamped is when a signature was there: the time of its timestamp, whose authority one of the issuers has to have
+// timeOf is when a signature was there: the time of its timestamp, whose authority one of the issuers has to have
 // certified, or now. A timestamp that is not over this signature is never good; one of another authority says nothing.
-func (t *Trust) stamped(s *cms.Signed) (time.Time, error) {
+func (t *Trust) timeOf(s *cms.Signed) (time.Time, error) {
 	der := s.Unsigned(timestamp.TokenAttribute)
 	if der == nil {
 		return time.Now(), nil

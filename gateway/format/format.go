@@ -84,7 +84,7 @@ type Trust struct {
 }
 
 // All formats.
-var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, RPM, SSH, Minisign, CMS}
+var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, RPM, SSH, Minisign, CMS, PE, MSI, CAB, CAT, PS1, AppX, JAR, APK}
 
 var (
 	// ErrNotGood: the signature was not made over this artifact by a trusted key.

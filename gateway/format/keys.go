@@ -94,3 +94,6 @@ func verifyDigest(key crypto.PublicKey, h crypto.Hash, sum, signature []byte) er
 	}
 	return nil
 }
+
+// isRSAOrP256 says that it is a key of formats that know no other curve.
+func isRSAOrP256(key crypto.PublicKey) bool { return isRSA(key) || curveHash(key) == crypto.SHA256 }

@@ -48,7 +48,8 @@ type bench struct {
 // row is a format with a kind of artifact.
 type row struct {
 	name  string
-	tools []string // that have to be there
+	tools []string      // that have to be there
+	lacks func() string // why the tools that are there are not enough; nil or "" is that they are
 	specs []api.KeySpec
 	// make makes the artifact and gives its file.
 	make func(b *bench) string
@@ -69,17 +70,29 @@ func TestFormats(t *testing.T) {
 	for _, r := range rows {
 		for _, spec := range r.specs {
 			t.Run(r.name+"/"+string(spec), func(t *testing.T) {
-				for _, tool := range r.tools {
-					if _, err := exec.LookPath(tool); err != nil {
-						t.Skipf("NOT RUN: %s is not installed", tool)
-					}
-				}
+				r.needs(t)
 				b := &bench{T: t, dir: t.TempDir(), g: g, env: []string{"HSMGATE_URL=" + g.URL, "HSMGATE_TOKEN=" + g.Admin.Token}, key: "alias/" + strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(r.name+"-"+string(spec)))}
 				key := g.CreateKey(spec, api.SignVerify)
 				g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: b.key, TargetKeyId: key.KeyId}, nil)
 				r.play(b)
 			})
 		}
+	}
+}
+
+// needs skips a row whose tools are not there.
+func (r row) needs(t *testing.T) {
+	t.Helper()
+	for _, tool := range r.tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("NOT RUN: %s is not installed", tool)
+		}
+	}
+	if r.lacks == nil {
+		return
+	}
+	if why := r.lacks(); why != "" {
+		t.Skip("NOT RUN: " + why)
 	}
 }
 
