@@ -51,6 +51,9 @@ for group in "$@"; do
     want rpm has rpmbuild
     want minisign has minisign
     want openssh-client has ssh-keygen
+    want jose has jose
+    want python3-jwcrypto /usr/bin/python3 -c 'import jwcrypto'
+    want python3-cbor2 /usr/bin/python3 -c 'import cbor2'
     ;;
   compose)
     want debootstrap has debootstrap

@@ -25,6 +25,7 @@ type formatFlags struct {
 	comment     string
 	jobs        int
 	dryRun      bool
+	predicate   *format.Predicate // of attestations
 }
 
 func (f *formatFlags) add(c *cobra.Command) {
@@ -102,7 +103,7 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	}
 	created := sync.OnceValues(func() (time.Time, error) { return since(ctx, c, made) })
 	s := &signer{format: chosen, output: output, jobs: flags.jobs, dryRun: flags.dryRun, key: func(f *format.Format) (*format.Key, error) {
-		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment}
+		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment, Predicate: flags.predicate}
 		var err error
 		if f.Dated {
 			k.Created, err = created()
