@@ -4,6 +4,7 @@ package formats
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,7 +53,8 @@ type row struct {
 	make func(b *bench) string
 	// trust makes what the tool needs to know of the key, once.
 	trust func(b *bench)
-	args  []string // of hsmgate sign, beside the key and the file
+	verb  string   // default: sign
+	args  []string // of the verb, beside the key and the file
 	// check has the tool judge what was signed.
 	check func(b *bench, file string) error
 	// damage changes one byte of what is signed.
@@ -96,14 +98,15 @@ func (r row) play(b *bench) {
 		r.trust(b)
 	}
 	file := r.make(b)
-	out := b.hsmgate(append(append([]string{"sign", "--key", b.key, "--output", "json"}, r.args...), file)...)
+	args := append(append([]string{cmp.Or(r.verb, "sign"), "--key", b.key, "--output", "json"}, r.args...), file)
+	out := b.hsmgate(args...)
 	if !strings.Contains(out, `"Status":"signed"`) {
 		b.Fatal(out)
 	}
 	if err := r.check(b, file); err != nil {
 		b.Fatal("a good signature is refused: ", err)
 	}
-	if out := b.hsmgate(append(append([]string{"sign", "--key", b.key, "--output", "json"}, r.args...), file)...); !strings.Contains(out, `"Status":"already signed"`) {
+	if out := b.hsmgate(args...); !strings.Contains(out, `"Status":"already signed"`) {
 		b.Error("signed again: ", out)
 	}
 	damage := r.damage
