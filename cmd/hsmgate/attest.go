@@ -74,14 +74,15 @@ func (f *predicateFlags) predicate() (*format.Predicate, error) {
 }
 
 func newAttest(a *app) *cobra.Command {
-	var key string
+	var key, output string
 	var says predicateFlags
 	var bound contextFlag
 	formats := formatFlags{name: format.InToto.Name}
 	c := &cobra.Command{
 		Use: "attest --key KEY --type TYPE FILE...", Short: "Attest what is known of files, such as how they were built", Args: cobra.MinimumNArgs(1),
-		Long: `Signs an in-toto statement of each file in a DSSE envelope, FILE.intoto.json. A file of which this
-key has said the same already is left as it is. An Ed25519 key signs statements of at most about
+		Long: `Signs an in-toto statement of each file in a DSSE envelope, FILE.intoto.json, in place of one
+that is there; of a single file, -o names another. A file of which this key has said the same
+already is left as it is. An Ed25519 key signs statements of at most about
 4060 bytes.
 
 ` + predicateLong,
@@ -97,12 +98,13 @@ key has said the same already is left as it is. An Ed25519 key signs statements 
 			}
 			formats.predicate = predicate
 			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-				return a.signFiles(ctx, c, &formats, &api.SignRequest{KeyTarget: target(key), SigningContext: bound.pairs}, "", args)
+				return a.signFiles(ctx, c, &formats, &api.SignRequest{KeyTarget: target(key), SigningContext: bound.pairs}, output, args)
 			})(cmd, args)
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
 	c.Flags().Var(&bound, "context", "a name and a value that say what the signature is for; may be given again")
+	c.Flags().StringVarP(&output, "output-file", "o", "", "file for the attestation of a single file (default: beside it)")
 	c.Flags().IntVar(&formats.jobs, "jobs", 8, "how many files are attested at a time")
 	c.Flags().BoolVar(&formats.dryRun, "dry-run", false, "say what would be attested, and whether it may be; sign nothing")
 	says.add(c)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/spf13/cobra"
 
@@ -124,7 +125,7 @@ func (a *app) signImage(ctx context.Context, c *client.Client, flags *imageFlags
 	if err != nil {
 		return err
 	}
-	found, err := image.Find(ctx, reference, c.UserAgent)
+	found, err := image.Find(ctx, reference, c.UserAgent, a.timeout)
 	if errors.Is(err, image.ErrReference) {
 		return &usageError{err}
 	}
@@ -154,4 +155,17 @@ func waysText(ways map[string]imageWay) string {
 		return "cosign or sigstore"
 	}
 	return "cosign, sigstore or notation"
+}
+
+// judgeRegistry gives an error of a registry its exit code and a hint.
+func judgeRegistry(e *image.RegistryError) (int, string) {
+	switch {
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
+		return exitDenied, "log in with 'docker login " + e.Registry + "', as who may push there"
+	case e.Status == http.StatusNotFound:
+		return exitNotFound, "the registry has no such image, or not for this login"
+	case e.Status == 0, e.Status == http.StatusTooManyRequests, e.Status >= http.StatusInternalServerError:
+		return exitUnavailable, "can the registry be reached from here"
+	}
+	return exitOther, ""
 }

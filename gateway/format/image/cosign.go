@@ -4,7 +4,9 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -92,14 +95,15 @@ func trustIn(k *format.Key) *format.Trust {
 }
 
 // tagged adds a layer to the image under the tag of that ending, unless a good one is there.
-func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, make func() (*mutate.Addendum, error)) (*Signed, error) {
+func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, sign func() (*mutate.Addendum, error)) (*Signed, error) {
 	tag := i.Digest.Context().Tag(strings.Replace(i.Digest.DigestStr(), ":", "-", 1) + "." + ending)
 	there, err := remote.Image(tag, i.options...)
-	if missing(err) {
+	var refused *transport.Error
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
 		there, err = mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fromRegistry(tag.Context(), err)
 	}
 	m, err := there.Manifest()
 	if err != nil {
@@ -111,13 +115,13 @@ func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, mak
 	for _, d := range m.Layers {
 		blob, err := read(there, d)
 		if err != nil {
-			return nil, err
+			return nil, fromRegistry(tag.Context(), err)
 		}
 		if good(d, blob) {
 			return at(tag, there, true)
 		}
 	}
-	more, err := make()
+	more, err := sign()
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +130,7 @@ func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, mak
 		return nil, err
 	}
 	if err := remote.Write(tag, whole, i.options...); err != nil {
-		return nil, err
+		return nil, fromRegistry(tag.Context(), err)
 	}
 	return at(tag, whole, false)
 }

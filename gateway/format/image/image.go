@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -25,6 +27,30 @@ const maxBlob = 16 << 20
 
 // maxBeside is how many signatures of an image are looked at.
 const maxBeside = 1000
+
+// RegistryError is what a registry refused, or that it did not answer.
+type RegistryError struct {
+	Registry string
+	Status   int // of HTTP; 0: there was no answer
+	err      error
+}
+
+func (e *RegistryError) Error() string { return "the registry " + e.Registry + ": " + e.err.Error() }
+
+func (e *RegistryError) Unwrap() error { return e.err }
+
+// fromRegistry makes a RegistryError of an error.
+func fromRegistry(at name.Repository, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &RegistryError{Registry: at.RegistryStr(), err: err}
+	var refused *transport.Error
+	if errors.As(err, &refused) {
+		e.Status = refused.StatusCode
+	}
+	return e
+}
 
 // ErrReference: the reference of an image cannot be read.
 var ErrReference = errors.New("it is no reference of an image")
@@ -46,16 +72,18 @@ type Signed struct {
 }
 
 // Find asks the registry for what a reference names. It logs in as `docker login` has noted; the registry of a loopback
-// or private address may be spoken to without TLS.
-func Find(ctx context.Context, reference, userAgent string) (*Image, error) {
+// or private address may be spoken to without TLS. Each answer may take as long as patience.
+func Find(ctx context.Context, reference, userAgent string, patience time.Duration) (*Image, error) {
 	ref, err := name.ParseReference(reference)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrReference, err)
 	}
-	i := &Image{options: []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent(userAgent)}}
+	dial := remote.DefaultTransport.(*http.Transport).Clone()
+	dial.ResponseHeaderTimeout = patience
+	i := &Image{options: []remote.Option{remote.WithContext(ctx), remote.WithTransport(dial), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent(userAgent)}}
 	about, err := remote.Get(ref, i.options...)
 	if err != nil {
-		return nil, err
+		return nil, fromRegistry(ref.Context(), err)
 	}
 	if about.Digest.Algorithm != "sha256" {
 		return nil, fmt.Errorf("%w: its digest is of %s, not sha256", ErrReference, about.Digest.Algorithm)
@@ -63,12 +91,6 @@ func Find(ctx context.Context, reference, userAgent string) (*Image, error) {
 	i.about = v1.Descriptor{MediaType: about.MediaType, Size: about.Size, Digest: about.Digest}
 	i.Digest = ref.Context().Digest(about.Digest.String())
 	return i, nil
-}
-
-// missing says that a registry does not have what was asked for.
-func missing(err error) bool {
-	var refused *transport.Error
-	return errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound
 }
 
 // manifest is a manifest that is pushed as it is.
@@ -87,7 +109,7 @@ func (i *Image) refer(kind, config, blobType types.MediaType, blob []byte, annot
 	m := &manifest{v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: string(kind), Subject: &i.about, Annotations: annotations}}
 	for _, part := range []v1.Layer{static.NewLayer(emptyJSON, config), static.NewLayer(blob, blobType)} {
 		if err := remote.WriteLayer(i.Digest.Context(), part, i.options...); err != nil {
-			return nil, err
+			return nil, fromRegistry(i.Digest.Context(), err)
 		}
 		d, err := describe(part)
 		if err != nil {
@@ -106,7 +128,7 @@ func (i *Image) refer(kind, config, blobType types.MediaType, blob []byte, annot
 	}
 	to := i.Digest.Context().Digest(sum.String())
 	if err := remote.Put(to, m, i.options...); err != nil {
-		return nil, err
+		return nil, fromRegistry(to.Context(), err)
 	}
 	return &Signed{Reference: to.String()}, nil
 }
@@ -120,9 +142,9 @@ func describe(l v1.Layer) (v1.Descriptor, error) {
 
 // referrer finds, among what refers to the image and is of that kind, the first whose only blob is good.
 func (i *Image) referrer(kind types.MediaType, good func(blob []byte) bool) (*Signed, error) {
-	index, err := remote.Referrers(i.Digest, append(i.options, remote.WithFilter("artifactType", string(kind)))...)
+	index, err := remote.Referrers(i.Digest, append(slices.Clone(i.options), remote.WithFilter("artifactType", string(kind)))...)
 	if err != nil {
-		return nil, err
+		return nil, fromRegistry(i.Digest.Context(), err)
 	}
 	all, err := index.IndexManifest()
 	if err != nil {
@@ -135,7 +157,7 @@ func (i *Image) referrer(kind types.MediaType, good func(blob []byte) bool) (*Si
 		at := i.Digest.Context().Digest(d.Digest.String())
 		found, err := remote.Image(at, i.options...)
 		if err != nil {
-			return nil, err
+			return nil, fromRegistry(at.Context(), err)
 		}
 		m, err := found.Manifest()
 		if err != nil {
@@ -146,7 +168,7 @@ func (i *Image) referrer(kind types.MediaType, good func(blob []byte) bool) (*Si
 		}
 		blob, err := read(found, m.Layers[0])
 		if err != nil {
-			return nil, err
+			return nil, fromRegistry(at.Context(), err)
 		}
 		if good(blob) {
 			return &Signed{Reference: at.String(), Already: true}, nil
