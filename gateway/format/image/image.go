@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -140,9 +139,10 @@ func describe(l v1.Layer) (v1.Descriptor, error) {
 	return v1.Descriptor{MediaType: kind, Digest: digest, Size: size}, errors.Join(err1, err2, err3)
 }
 
-// referrer finds, among what refers to the image and is of that kind, the first whose only blob is good.
-func (i *Image) referrer(kind types.MediaType, good func(blob []byte) bool) (*Signed, error) {
-	index, err := remote.Referrers(i.Digest, append(slices.Clone(i.options), remote.WithFilter("artifactType", string(kind)))...)
+// referrer finds, among what refers to the image, the first whose only blob is of that type and good. Registries differ in
+// what they call the artifactType in their lists, so it is not asked for.
+func (i *Image) referrer(blobType types.MediaType, good func(blob []byte) bool) (*Signed, error) {
+	index, err := remote.Referrers(i.Digest, i.options...)
 	if err != nil {
 		return nil, fromRegistry(i.Digest.Context(), err)
 	}
@@ -152,7 +152,10 @@ func (i *Image) referrer(kind types.MediaType, good func(blob []byte) bool) (*Si
 	}
 	for n, d := range all.Manifests {
 		if n == maxBeside {
-			return nil, fmt.Errorf("more than %d signatures refer to %s", maxBeside, i.Digest)
+			return nil, fmt.Errorf("more than %d manifests refer to %s", maxBeside, i.Digest)
+		}
+		if !d.MediaType.IsImage() {
+			continue
 		}
 		at := i.Digest.Context().Digest(d.Digest.String())
 		found, err := remote.Image(at, i.options...)
@@ -163,7 +166,7 @@ func (i *Image) referrer(kind types.MediaType, good func(blob []byte) bool) (*Si
 		if err != nil {
 			return nil, err
 		}
-		if len(m.Layers) != 1 {
+		if len(m.Layers) != 1 || m.Layers[0].MediaType != blobType {
 			continue
 		}
 		blob, err := read(found, m.Layers[0])

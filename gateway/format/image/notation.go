@@ -41,7 +41,7 @@ func (i *Image) SignNotation(k *format.Key) (*Signed, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := i.referrer(notationType, func(blob []byte) bool { return i.notated(k, blob) })
+	found, err := i.referrer(jws.MediaTypeEnvelope, func(blob []byte) bool { return i.notated(k, blob) })
 	if found != nil || err != nil {
 		return found, err
 	}
