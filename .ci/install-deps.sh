@@ -61,6 +61,9 @@ for group in "$@"; do
     want wixl has wixl
     want gcab has gcab
     want default-jdk-headless has jarsigner
+    want jose has jose
+    want python3-jwcrypto /usr/bin/python3 -c 'import jwcrypto'
+    want python3-cbor2 /usr/bin/python3 -c 'import cbor2'
     ;;
   compose)
     want debootstrap has debootstrap

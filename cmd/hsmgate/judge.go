@@ -14,6 +14,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
+	"github.com/hsmgate/hsmgate/gateway/format/image"
 )
 
 // judge gives an error of a verb its exit code and a hint, "" where there is none.
@@ -22,6 +23,7 @@ func judge(err error, verb string) (code int, hint string) {
 	var no *noError
 	var refused *api.Error
 	var environment *client.ConfigError
+	var registry *image.RegistryError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage, "see '" + verb + " --help'"
@@ -33,6 +35,8 @@ func judge(err error, verb string) (code int, hint string) {
 		return exitNo, ""
 	case errors.As(err, &refused):
 		return judgeRefusal(refused)
+	case errors.As(err, &registry):
+		return judgeRegistry(registry)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return exitOther, ""
 	}

@@ -78,7 +78,7 @@ A key is named by its id, its ARN, an alias (alias/release) or an alias ARN.
 	root.PersistentFlags().DurationVar(&a.timeout, "timeout", a.timeout, "how long to wait for an answer of the gateway")
 	root.PersistentFlags().StringVar(&a.region, "region", "", "region that the call goes to (default HSMGATE_REGION, or the gateway's home region)")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newKey(a), newKeyStore(a), newAlias(a), newSign(a), newVerify(a), newEncrypt(a), newDecrypt(a), newReEncrypt(a),
+	root.AddCommand(newKey(a), newKeyStore(a), newAlias(a), newSign(a), newJWT(a), newAttest(a), newImage(a), newVerify(a), newEncrypt(a), newDecrypt(a), newReEncrypt(a),
 		newDataKey(a), newDataKeyPair(a), newRandom(a), newMac(a), newSecret(a), newPolicy(a), newGrant(a), newApproval(a), newAudit(a), newUsage(a), newCertificate(a), newTimestamp(a), newGit(a),
 		newVersion(a))
 	return root

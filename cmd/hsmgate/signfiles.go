@@ -135,7 +135,7 @@ func outputOf(f *format.Format, artifact string) string {
 
 // alreadySigned says whether the signature is there and is this key's over this file.
 func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string) bool {
-	t := &format.Trust{Keys: []crypto.PublicKey{key.Public()}, Namespace: key.Namespace}
+	t := &format.Trust{Keys: []crypto.PublicKey{key.Public()}, Namespace: key.Namespace, Predicate: key.Predicate}
 	if f.Output == nil {
 		return f.Verify(t, in, nil) == nil
 	}

@@ -27,6 +27,7 @@ type formatFlags struct {
 	retryFor    time.Duration
 	dryRun      bool
 	stamps      stampFlags
+	predicate   *format.Predicate // of attestations
 }
 
 func (f *formatFlags) add(c *cobra.Command) {
@@ -117,7 +118,7 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	}
 	created := sync.OnceValues(func() (time.Time, error) { return since(ctx, c, made) })
 	s := &signer{format: chosen, output: output, jobs: flags.jobs, dryRun: flags.dryRun, key: func(f *format.Format) (*format.Key, error) {
-		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment, Timestamp: stamp}
+		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment, Timestamp: stamp, Predicate: flags.predicate}
 		var err error
 		if f.Dated {
 			k.Created, err = created()

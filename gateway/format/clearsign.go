@@ -15,7 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// maxText is the longest text that is signed with its signature around it, in bytes.
+// maxText is the longest file that is signed in one piece, in bytes.
 const maxText = 64 << 20
 
 // Clearsign is a text with its signature around it.
@@ -59,7 +59,7 @@ func verifyClearsigned(t *Trust, in io.Reader, want []byte) error {
 func readText(in io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(in, maxText+1))
 	if err == nil && len(text) > maxText {
-		err = fmt.Errorf("a text of more than %d bytes is not signed in one piece: use openpgp", maxText)
+		err = fmt.Errorf("a file of more than %d bytes is not signed in one piece: use openpgp", maxText)
 	}
 	return text, err
 }

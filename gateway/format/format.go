@@ -60,6 +60,8 @@ type Key struct {
 	Namespace string
 	// Comment of formats that sign one, such as minisign's trusted comment.
 	Comment string
+	// Predicate is what an attestation says of an artifact.
+	Predicate *Predicate
 	// Timestamp gets an RFC 3161 token over the digest of a signature, in DER; of formats that can hold one. Nil is none.
 	Timestamp func(ctx context.Context, h crypto.Hash, digest []byte) ([]byte, error)
 	// Now is the time of a signature. Nil is time.Now.
@@ -81,10 +83,12 @@ type Trust struct {
 	Issuers []*x509.Certificate
 	// Namespace of an SSH signature. Empty is "file".
 	Namespace string
+	// Predicate is what an attestation has to say. Nil is anything.
+	Predicate *Predicate
 }
 
 // All formats.
-var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, RPM, SSH, Minisign, CMS, PE, MSI, CAB, CAT, PS1, AppX, JAR, APK}
+var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, RPM, SSH, Minisign, JWS, COSE, CMS, Cosign, InToto, PE, MSI, CAB, CAT, PS1, AppX, JAR, APK}
 
 var (
 	// ErrNotGood: the signature was not made over this artifact by a trusted key.

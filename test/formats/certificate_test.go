@@ -30,7 +30,7 @@ func (b *bench) refused(code int, says string, args ...string) {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), program, args...)
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "HSMGATE_URL="+b.g.URL, "HSMGATE_TOKEN="+b.g.Admin.Token)
+	cmd.Env = append(os.Environ(), b.gateway()...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != code || !strings.Contains(string(out), says) {

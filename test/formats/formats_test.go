@@ -4,6 +4,7 @@ package formats
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,7 +42,7 @@ type bench struct {
 	*testing.T
 	dir string
 	g   *gatewaytest.Gateway
-	env []string // of hsmgate: where the gateway is, and as whom
+	env []string // in place of g: where the gateway is, and as whom
 	key string   // its alias
 }
 
@@ -55,7 +56,8 @@ type row struct {
 	make func(b *bench) string
 	// trust makes what the tool needs to know of the key, once.
 	trust func(b *bench)
-	args  []string // of hsmgate sign, beside the key and the file
+	verb  string   // default: sign
+	args  []string // of the verb, beside the key and the file
 	// check has the tool judge what was signed.
 	check func(b *bench, file string) error
 	// damage changes one byte of what is signed.
@@ -71,7 +73,7 @@ func TestFormats(t *testing.T) {
 		for _, spec := range r.specs {
 			t.Run(r.name+"/"+string(spec), func(t *testing.T) {
 				r.needs(t)
-				b := &bench{T: t, dir: t.TempDir(), g: g, env: []string{"HSMGATE_URL=" + g.URL, "HSMGATE_TOKEN=" + g.Admin.Token}, key: "alias/" + strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(r.name+"-"+string(spec)))}
+				b := &bench{T: t, dir: t.TempDir(), g: g, key: "alias/" + strings.ToLower(strings.NewReplacer(" ", "-", "/", "-").Replace(r.name+"-"+string(spec)))}
 				key := g.CreateKey(spec, api.SignVerify)
 				g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: b.key, TargetKeyId: key.KeyId}, nil)
 				r.play(b)
@@ -83,11 +85,7 @@ func TestFormats(t *testing.T) {
 // needs skips a row whose tools are not there.
 func (r row) needs(t *testing.T) {
 	t.Helper()
-	for _, tool := range r.tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("NOT RUN: %s is not installed", tool)
-		}
-	}
+	needs(t, r.tools...)
 	if r.lacks == nil {
 		return
 	}
@@ -96,12 +94,27 @@ func (r row) needs(t *testing.T) {
 	}
 }
 
+// needs skips a test whose tools are not there: programs, or Python modules by the names of their Debian packages.
+func needs(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		test := exec.Command("sh", "-c", `command -v "$1"`, "sh", tool)
+		if module, ok := strings.CutPrefix(tool, "python3-"); ok {
+			test = exec.Command("/usr/bin/python3", "-c", "import "+module)
+		}
+		if err := test.Run(); err != nil {
+			t.Skipf("NOT RUN: %s is not installed", tool)
+		}
+	}
+}
+
 func (r row) play(b *bench) {
 	if r.trust != nil {
 		r.trust(b)
 	}
 	file := r.make(b)
-	out := b.hsmgate(append(append([]string{"sign", "--key", b.key, "--output", "json"}, r.args...), file)...)
+	args := append(append([]string{cmp.Or(r.verb, "sign"), "--key", b.key, "--output", "json"}, r.args...), file)
+	out := b.hsmgate(args...)
 	if !strings.Contains(out, `"Status":"signed"`) {
 		b.Fatal(out)
 	}
@@ -112,7 +125,7 @@ func (r row) play(b *bench) {
 	if err := r.verify(b, file); err != nil {
 		b.Error("hsmgate verify refuses a good signature: ", err)
 	}
-	if out := b.hsmgate(append(append([]string{"sign", "--key", b.key, "--output", "json"}, r.args...), file)...); !strings.Contains(out, `"Status":"already signed"`) {
+	if out := b.hsmgate(args...); !strings.Contains(out, `"Status":"already signed"`) {
 		b.Error("signed again: ", out)
 	}
 	damage := r.damage
@@ -160,12 +173,20 @@ func (b *bench) write(name, text string) string {
 	return b.path(name)
 }
 
+// gateway are the variables that name it.
+func (b *bench) gateway() []string {
+	if b.g == nil {
+		return b.env
+	}
+	return []string{"HSMGATE_URL=" + b.g.URL, "HSMGATE_TOKEN=" + b.g.Admin.Token}
+}
+
 // hsmgate runs the program, which has to succeed, and gives what it prints.
 func (b *bench) hsmgate(args ...string) string {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), program, args...)
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), b.env...)
+	cmd.Env = append(os.Environ(), b.gateway()...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
