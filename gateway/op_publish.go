@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
-	"github.com/hsmgate/hsmgate/gateway/format"
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
@@ -79,7 +79,7 @@ func (s *Service) publication(k *store.Key, p *store.Publication) *api.Publicati
 // addCertificate adds an OpenPGP certificate to the version that it is of. Its time of creation is that from which the
 // version is used, so that a version has one OpenPGP fingerprint.
 func addCertificate(k *store.Key, p *store.Publication, text []byte) *api.Error {
-	made, binary, err := format.MinimalOpenPGP(text)
+	made, binary, err := publickey.ReadMinimalOpenPGP(text)
 	if err != nil {
 		return api.Errorf(api.Validation, "OpenPGP is not a certificate that can be published: %s.", err)
 	}

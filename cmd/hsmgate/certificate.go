@@ -144,8 +144,8 @@ func (m *made) write(a *app, file string) error {
 	return a.print(m, func(w io.Writer) { fmt.Fprint(w, m.PEM) })
 }
 
-// certifies makes the RunE of a verb that signs with a key: make has its signer.
-func (a *app) certifies(key, file *string, make func(s *client.Signer, args []string) (*made, error)) func(*cobra.Command, []string) error {
+// certifies makes the RunE of a verb that signs with a key: issue has its signer.
+func (a *app) certifies(key, file *string, issue func(s *client.Signer, args []string) (*made, error)) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := required(*key, "key"); err != nil {
 			return err
@@ -155,7 +155,7 @@ func (a *app) certifies(key, file *string, make func(s *client.Signer, args []st
 			if err != nil {
 				return err
 			}
-			out, err := make(signer, args)
+			out, err := issue(signer, args)
 			if errors.Is(err, certificate.ErrNotIssued) {
 				return &usageError{err}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/client"
 	"github.com/hsmgate/hsmgate/gateway/format"
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 // madeForms are forms of a public key that are made here.
@@ -55,9 +56,9 @@ func (m *madeForms) write(ctx context.Context, c *client.Client, ref, form strin
 		if err := required(m.principal, "principal"); err != nil {
 			return nil, err
 		}
-		text, err = format.SSHAllowedSigner(signer.Public(), m.principal)
+		text, err = publickey.AllowedSigner(signer.Public(), m.principal)
 	case formMinisign:
-		text, err = format.MinisignPublicKey(signer.Public())
+		text, err = publickey.Minisign(signer.Public())
 	}
 	if err != nil {
 		err = &usageError{err}

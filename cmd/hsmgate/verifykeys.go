@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/hsmgate/hsmgate/gateway/format"
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 // maxTrust bounds a file of public keys or certificates, in bytes.
@@ -33,8 +34,8 @@ func parsePublicKeys(data []byte) ([]*publicKey, error) {
 		key, err := parsePublicKey(data)
 		return []*publicKey{key}, err
 	}
-	keys, err := format.PublicKeys(data)
-	if errors.Is(err, format.ErrNoPublicKey) {
+	keys, err := publickey.Read(data)
+	if errors.Is(err, publickey.ErrNone) {
 		err = fmt.Errorf("%w: a SubjectPublicKeyInfo or a certificate in PEM or DER, a JWKS, an OpenPGP certificate, an SSH or a minisign public key is asked for", err)
 	}
 	if err != nil {
@@ -66,7 +67,7 @@ func parsePEMKeys(text []byte) ([]*publicKey, error) {
 		keys = append(keys, found)
 	}
 	if len(keys) == 0 {
-		return nil, format.ErrNoPublicKey
+		return nil, publickey.ErrNone
 	}
 	return keys, nil
 }
@@ -114,7 +115,7 @@ func parseWebKeys(text []byte) ([]*publicKey, error) {
 		}
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%w that signs: of its %d JSON Web Keys none is RSA, P-256, P-384, P-521 or Ed25519 with the use sig", format.ErrNoPublicKey, len(doc.Keys))
+		return nil, fmt.Errorf("%w that signs: of its %d JSON Web Keys none is RSA, P-256, P-384, P-521 or Ed25519 with the use sig", publickey.ErrNone, len(doc.Keys))
 	}
 	return keys, nil
 }
@@ -181,7 +182,7 @@ func expected(trust *format.Trust) string {
 	const most = 3
 	var names []string
 	for _, k := range trust.Keys {
-		names = append(names, format.Describe(k))
+		names = append(names, publickey.Describe(k))
 	}
 	for _, c := range trust.Issuers {
 		names = append(names, "a key certified by "+c.Subject.String())

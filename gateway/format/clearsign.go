@@ -13,6 +13,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 // maxText is the longest file that is signed in one piece, in bytes.
@@ -89,7 +91,7 @@ func clearsigned(k *Key, text []byte, out io.Writer) error {
 	if _, err := out.Write(made.Bytes()[:at]); err != nil {
 		return err
 	}
-	return armored(out, openpgp.SignatureType, func(w io.Writer) error {
+	return publickey.Armored(out, openpgp.SignatureType, func(w io.Writer) error {
 		_, err := io.Copy(w, block.Body)
 		return err
 	})

@@ -101,7 +101,7 @@ func (t *Trust) timeOf(s *cms.Signed) (time.Time, error) {
 	for _, c := range t.Issuers {
 		roots.AddCert(c)
 	}
-	if token.Trusted(s.Certificates, roots) != nil {
+	if trusted := token.Trusted(s.Certificates, roots) == nil; !trusted {
 		return time.Now(), nil
 	}
 	return token.Time, nil

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 // Format is one way to sign an artifact.
@@ -96,7 +98,7 @@ var (
 	// ErrNotSigned: the artifact holds no signature of this format, or the file of the signature is none.
 	ErrNotSigned = errors.New("there is no signature of this format")
 	// ErrKey: the format does not take keys of this kind, or lacks what it needs beside the key.
-	ErrKey = errors.New("the format cannot use this key")
+	ErrKey = publickey.ErrKey
 )
 
 // Named gives the format of this name.
@@ -133,7 +135,7 @@ func Of(in *os.File) (*Format, error) {
 func (f *Format) Suits(k *Key) error {
 	switch {
 	case !f.suits(k.Public()):
-		return fmt.Errorf("%w: %s takes %s, not %s", ErrKey, f.Name, f.Keys, kindOf(k.Public()))
+		return fmt.Errorf("%w: %s takes %s, not %s", ErrKey, f.Name, f.Keys, publickey.KindOf(k.Public()))
 	case f.Certified && len(k.Certificates) == 0:
 		return fmt.Errorf("%w: %s needs the key's certificate", ErrKey, f.Name)
 	case f.Certified && !samePublic(k.Certificates[0].PublicKey, k.Public()):

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
+
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 // JWS is a JSON Web Signature in compact form whose payload, the file, is left out (RFC 7515, appendix F). Its kid is
@@ -48,7 +50,7 @@ var JWS = &Format{
 		}
 		return t.byAny(func(key crypto.PublicKey) error {
 			if by := jose.SignatureAlgorithm(signed.Signatures[0].Header.Algorithm); !slices.Contains(JWSAlgorithms(key), by) {
-				return notGood("it is one by %s, which is none for %s", by, kindOf(key))
+				return notGood("it is one by %s, which is none for %s", by, publickey.KindOf(key))
 			}
 			if _, err := signed.Verify(key); err != nil {
 				return notGood("it was not made by this key over this file")
@@ -98,7 +100,7 @@ func signJWS(k *Key, algorithm jose.SignatureAlgorithm, kind jose.ContentType, p
 		algorithm = algorithms[0]
 	}
 	if !slices.Contains(algorithms, algorithm) {
-		return nil, fmt.Errorf("%w: %s signs with %v, not %q", ErrKey, kindOf(k.Public()), algorithms, algorithm)
+		return nil, fmt.Errorf("%w: %s signs with %v, not %q", ErrKey, publickey.KindOf(k.Public()), algorithms, algorithm)
 	}
 	id, err := KeyID(k.Public())
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"fmt"
 	"io"
 )
 
@@ -49,18 +48,6 @@ func hashFor(key crypto.PublicKey) crypto.Hash {
 func samePublic(a, b crypto.PublicKey) bool {
 	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && k.Equal(b)
-}
-
-func kindOf(key crypto.PublicKey) string {
-	switch k := key.(type) {
-	case *rsa.PublicKey:
-		return fmt.Sprintf("RSA of %d bits", k.Size()*8)
-	case *ecdsa.PublicKey:
-		return "ECDSA on " + k.Params().Name
-	case ed25519.PublicKey:
-		return "Ed25519"
-	}
-	return fmt.Sprintf("%T", key)
 }
 
 // signDigest hashes all of r and signs the digest: RSA as RSASSA-PKCS1-v1_5.

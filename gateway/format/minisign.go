@@ -5,9 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/blake2b"
+
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 // Minisign is minisign's signature, of the BLAKE2b-512 of the file ("ED"), with a trusted comment.
@@ -40,8 +40,8 @@ var Minisign = &Format{
 		if err != nil {
 			return err
 		}
-		id := minisignID(k.Public())
-		_, err = fmt.Fprintf(out, "untrusted comment: signature from hsmgate key %s\n%s\ntrusted comment: %s\n%s\n", idText(id),
+		id := publickey.MinisignID(k.Public())
+		_, err = fmt.Fprintf(out, "untrusted comment: signature from hsmgate key %s\n%s\ntrusted comment: %s\n%s\n", publickey.MinisignName(id),
 			base64.StdEncoding.EncodeToString(append(append([]byte("ED"), id...), signature...)), comment, base64.StdEncoding.EncodeToString(global))
 		return err
 	},
@@ -67,7 +67,7 @@ var Minisign = &Format{
 		return t.byAny(func(key crypto.PublicKey) error {
 			k, ok := key.(ed25519.PublicKey)
 			if !ok || !ed25519.Verify(k, sum, box[10:]) {
-				return notGood("it names the minisign key %s as its signer, and was not made by a trusted key over this file", idText(box[2:10]))
+				return notGood("it names the minisign key %s as its signer, and was not made by a trusted key over this file", publickey.MinisignName(box[2:10]))
 			}
 			if !ed25519.Verify(k, append(bytes.Clone(box[10:]), comment...), global) {
 				return notGood("its trusted comment was changed")
@@ -84,23 +84,4 @@ func blake2(r io.Reader) ([]byte, error) {
 	}
 	_, err = io.Copy(h, r)
 	return h.Sum(nil), err
-}
-
-// minisignID names a key in signatures. minisign itself draws it; here it is the beginning of the key's SHA-256, so that
-// everybody has the same one.
-func minisignID(key crypto.PublicKey) []byte {
-	sum := sha256.Sum256(key.(ed25519.PublicKey))
-	return sum[:8]
-}
-
-func idText(id []byte) string { return strings.ToUpper(hex.EncodeToString(id)) }
-
-// MinisignPublicKey is the file that minisign -p takes.
-func MinisignPublicKey(key crypto.PublicKey) (string, error) {
-	if !isEd25519(key) {
-		return "", fmt.Errorf("%w: minisign takes Ed25519, not %s", ErrKey, kindOf(key))
-	}
-	id := minisignID(key)
-	box := append(append([]byte("Ed"), id...), key.(ed25519.PublicKey)...)
-	return fmt.Sprintf("untrusted comment: minisign public key %s\n%s\n", idText(id), base64.StdEncoding.EncodeToString(box)), nil
 }

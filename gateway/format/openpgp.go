@@ -19,16 +19,17 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
-// pgpKeys are the keys of OpenPGP. Its EdDSA is beyond the library with a signer that is not its own.
-const pgpKeys = "RSA, P-256, P-384, P-521"
+const pgpKeys = publickey.OpenPGPKinds
 
 // OpenPGP is a detached, armored signature (RFC 9580, version 4).
 var OpenPGP = &Format{
 	Name: "openpgp", Summary: "any file: a detached OpenPGP signature; gpg, gpgv, sq", Keys: pgpKeys, Output: ending(".asc"), Dated: true, suits: isRSAOrNIST,
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
-		return armored(out, openpgp.SignatureType, func(w io.Writer) error {
+		return publickey.Armored(out, openpgp.SignatureType, func(w io.Writer) error {
 			sig, err := pgpSign(k, packet.SigTypeBinary, in)
 			if err != nil {
 				return err
@@ -177,7 +178,7 @@ func OpenPGPCreated(signature io.Reader) (string, error) {
 // pgpVerify checks a signature over r with a key whose creation time need not be known.
 func pgpVerify(key crypto.PublicKey, sig *packet.Signature, r io.Reader) error {
 	if !isRSAOrNIST(key) {
-		return notGood("OpenPGP takes %s here, not %s", pgpKeys, kindOf(key))
+		return notGood("OpenPGP takes %s here, not %s", pgpKeys, publickey.KindOf(key))
 	}
 	if sig.Hash.Size() < crypto.SHA256.Size() {
 		return notGood("its hash, %s, is too weak", sig.Hash)
@@ -209,22 +210,6 @@ func pgpIssuer(sig *packet.Signature) string {
 	return "nobody"
 }
 
-// armored writes a block with its CRC, without which gpgv 2.2 reports half of all good signatures with an error.
-func armored(out io.Writer, kind string, body func(io.Writer) error) error {
-	w, err := armor.EncodeWithChecksumOption(out, kind, nil, true)
-	if err != nil {
-		return err
-	}
-	if err := body(w); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	_, err = io.WriteString(out, "\n")
-	return err
-}
-
 // OpenPGPCertificate writes the key's OpenPGP certificate, armored, with k.UserID, for those who verify.
 func OpenPGPCertificate(k *Key, out io.Writer) error {
 	if err := OpenPGP.Suits(k); err != nil {
@@ -244,5 +229,5 @@ func OpenPGPCertificate(k *Key, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return armored(out, openpgp.PublicKeyType, e.Serialize)
+	return publickey.Armored(out, openpgp.PublicKeyType, e.Serialize)
 }

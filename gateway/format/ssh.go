@@ -66,12 +66,3 @@ func namespace(name string) string {
 	}
 	return name
 }
-
-// SSHAllowedSigner is the key's line of the file that ssh-keygen -Y verify takes, for who signs as principal.
-func SSHAllowedSigner(key crypto.PublicKey, principal string) (string, error) {
-	public, err := ssh.NewPublicKey(key)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrKey, err)
-	}
-	return principal + " " + string(ssh.MarshalAuthorizedKey(public)), nil
-}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
-	"github.com/hsmgate/hsmgate/gateway/format"
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 // publicRoutes are for strangers: keys that an administrator has published, and nothing else. Whatever is not published is
@@ -140,7 +140,7 @@ func publicOpenPGP(p *gateway.Published) ([]byte, error) {
 	if len(p.Certificates) == 0 {
 		return nil, nil
 	}
-	return format.ArmorOpenPGP(p.Certificates...)
+	return publickey.ArmorOpenPGP(p.Certificates...)
 }
 
 // publicSSH has a line for each version, so that old signatures stay good.
@@ -154,7 +154,7 @@ func publicSSH(p *gateway.Published) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		line, err := format.SSHAllowedSigner(key, p.Principal)
+		line, err := publickey.AllowedSigner(key, p.Principal)
 		if err != nil {
 			return nil, err
 		}
@@ -169,6 +169,6 @@ func publicMinisign(p *gateway.Published) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := format.MinisignPublicKey(key)
+	text, err := publickey.Minisign(key)
 	return []byte(text), err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/client"
 	"github.com/hsmgate/hsmgate/gateway/format"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
+	"github.com/hsmgate/hsmgate/gateway/publickey"
 )
 
 const releaseID = "Release <Release@example.org>"
@@ -157,7 +158,7 @@ func TestPublishedRotation(t *testing.T) {
 		t.Errorf("%s %s", get(".pem").Body, get(".ssh").Body)
 	}
 	certificates := func() int {
-		keys, err := format.OpenPGPKeys(get(".asc").Body)
+		keys, err := publickey.ReadOpenPGP(get(".asc").Body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +187,7 @@ func TestPublishRefuses(t *testing.T) {
 	user := g.Principal("user", "user", key)
 	publish(g, other, api.PublishKeyRequest{Name: "other"})
 	good := certificate(t, g, key, releaseID)
-	binary, err := format.OpenPGPBinary(good)
+	binary, err := publickey.OpenPGPBinary(good)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,7 +273,7 @@ func TestKeyDirectory(t *testing.T) {
 	}
 	for host, path := range map[string]string{"example.org:8443": "/.well-known/openpgpkey" + hu, "openpgpkey.example.org": "/.well-known/openpgpkey/example.org" + hu} {
 		a := get(host, path)
-		keys, err := format.OpenPGPKeys(a.Body)
+		keys, err := publickey.ReadOpenPGP(a.Body)
 		if a.Status != 200 || a.Header.Get("Content-Type") != "application/octet-stream" || err != nil || a.Body[0]&0x80 == 0 || keys[0].UserIDs[0] != "Joe <Joe.Doe@example.org>" {
 			t.Errorf("%s%s: %d %v %v", host, path, a.Status, a.Header, err)
 		}

@@ -53,8 +53,9 @@ func (s *Store) ReplaceLogCheckpoint(ctx context.Context, c LogCheckpoint) error
 
 func (s *Store) putLogCheckpoint(ctx context.Context, c LogCheckpoint, where string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		//nolint:gosec // G202: where is a constant
 		_, err := tx.ExecContext(ctx, `INSERT INTO log_checkpoints (origin, size, root, published_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, published_at = excluded.published_at`+where, //nolint:gosec // G202: where is a constant
+			ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, published_at = excluded.published_at`+where,
 			c.Origin, c.Size, c.Root[:], c.PublishedAt.UnixMicro())
 		return func(*memory) {}, err
 	})
