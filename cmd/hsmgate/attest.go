@@ -86,7 +86,9 @@ already is left as it is. An Ed25519 key signs statements of at most about
 4060 bytes.
 
 ` + predicateLong,
-		Example: "  hsmgate attest --key alias/release --type slsaprovenance1 dist/*\n" +
+		Example: "  hsmgate attest --key alias/release --type slsaprovenance1 dist/*     # in a CI system\n" +
+			"  hsmgate attest --key alias/release --type slsaprovenance1 --builder-id https://build.example.org --source https://git.example.org/app \\\n" +
+			"      --commit $(git rev-parse HEAD) app.tar.gz\n" +
 			"  hsmgate attest --key alias/release --type cyclonedx --predicate bom.json app.tar.gz",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(key, "key"); err != nil {

@@ -134,14 +134,19 @@ func pemOf(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// write writes the PEM to a file; to standard output, that or JSON.
+// write writes the PEM to a file, and says which serial number it has; to standard output, that or JSON.
 func (m *made) write(a *app, file string) error {
+	text := m.PEM
 	if file != "" {
-		if err := writeBytes(file, []byte(m.PEM)); err != nil || !a.json() {
+		if err := writeBytes(file, []byte(m.PEM)); err != nil {
 			return err
 		}
+		text = ""
+		if m.Serial != "" {
+			text = fmt.Sprintf("%s: %s, serial number %s, until %s\n", file, m.Subject, m.Serial, m.NotAfter.UTC().Format(time.RFC3339))
+		}
 	}
-	return a.print(m, func(w io.Writer) { fmt.Fprint(w, m.PEM) })
+	return a.print(m, func(w io.Writer) { fmt.Fprint(w, text) })
 }
 
 // certifies makes the RunE of a verb that signs with a key: issue has its signer.
@@ -205,7 +210,7 @@ func newSelfSigned(a *app) *cobra.Command {
 		Long: `Makes a certificate, PEM, that the key itself signs: of an authority (--profile ca), or of a
 key that those who check its signatures trust by this certificate.`,
 		Example: "  hsmgate certificate self-signed --key alias/ca --subject 'CN=Example CA,O=Example' --profile ca --path-length 0 --until 3650d -o ca.pem\n" +
-			"  hsmgate certificate self-signed --key alias/release --subject 'CN=Release' --profile code-signing -o release.pem",
+			"  hsmgate certificate self-signed --key alias/release --subject 'CN=Release' --profile code-signing -o release.crt",
 	}
 	c.RunE = a.certifies(&key, &file, func(s *client.Signer, _ []string) (*made, error) {
 		subject, names, err := who.read()

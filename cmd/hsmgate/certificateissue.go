@@ -28,7 +28,7 @@ request, so look at it first: 'openssl req -in FILE -noout -text'. Nothing else 
 Refused is what would not be good: a request whose signature is not its own key's, a certificate
 that is valid longer than the authority's, or that the authority's path length, names or usages
 do not allow. The serial number is random, of up to 20 octets.`,
-		Example: "  hsmgate certificate issue --key alias/ca --ca ca.pem --profile code-signing --chain -o release.pem release.csr\n" +
+		Example: "  hsmgate certificate issue --key alias/ca --ca ca.pem --profile code-signing --chain -o release.crt release.csr\n" +
 			"  hsmgate certificate issue --key alias/ca --ca ca.pem --profile timestamping --until 1825d -o tsa.pem tsa.csr",
 	}
 	c.RunE = a.certifies(&key, &file, func(s *client.Signer, args []string) (*made, error) {

@@ -52,11 +52,15 @@ var commitForm = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 func (p *provenance) predicate() ([]byte, error) {
 	env := fromEnvironment(os.Getenv)
 	builder, source, commit, run := cmp.Or(p.builder, env.builder), cmp.Or(p.source, env.source), strings.ToLower(cmp.Or(p.commit, env.commit)), cmp.Or(p.run, env.run)
-	for _, need := range []struct{ value, flag string }{{builder, "builder-id"}, {source, "source"}, {commit, "commit"}} {
+	var missing []string
+	for _, need := range []struct{ value, flag string }{{builder, "--builder-id"}, {source, "--source"}, {commit, "--commit"}} {
 		if need.value == "" {
-			return nil, &hintedError{usagef("--%s is missing, and the environment is none of GitHub Actions, GitLab CI and Jenkins that says it", need.flag),
-				"a predicate that was made elsewhere is given with --predicate"}
+			missing = append(missing, need.flag)
 		}
+	}
+	if missing != nil {
+		return nil, &hintedError{usagef("missing: %s; the environment is none of GitHub Actions, GitLab CI and Jenkins that says it", strings.Join(missing, ", ")),
+			"a predicate that was made elsewhere is given with --predicate"}
 	}
 	if !commitForm.MatchString(commit) {
 		return nil, usagef("--commit is the whole name of a commit, of 40 or 64 hexadecimal digits, not %q", commit)

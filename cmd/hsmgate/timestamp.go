@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
 	"github.com/hsmgate/hsmgate/gateway/timestamp"
 )
@@ -37,10 +38,10 @@ func (f *stampFlags) function(c *client.Client) (func(context.Context, crypto.Ha
 		}
 		return nil, nil //nolint:nilnil // no authority, no tokens
 	}
-	asks := &timestamp.Client{URLs: f.urls, HTTP: &http.Client{Transport: http.DefaultTransport, CheckRedirect: noToken}}
+	asks := &timestamp.Client{URLs: f.urls, HTTP: &http.Client{Transport: http.DefaultTransport, CheckRedirect: noToken}, Refused: refusedBy}
 	if c != nil {
 		own := &ownAuthority{c}
-		asks.HTTP.Transport, asks.Authorize = own, own.authorize
+		asks.HTTP.Transport, asks.Authorize, asks.Refused = own, own.authorize, own.refused
 	}
 	for _, text := range f.urls {
 		u, err := url.Parse(text)
@@ -61,7 +62,16 @@ func (f *stampFlags) function(c *client.Client) (func(context.Context, crypto.Ha
 	return asks.Token, nil
 }
 
-// ownAuthority has requests to the gateway be those of its caller, with his token or client certificate, and no others.
+// refusedBy is the error of an authority's answer: of its words, none are known to be true or short.
+func refusedBy(answer *http.Response, _ []byte) error {
+	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
+		return api.Errorf(api.AccessDenied, "the authority answers %s", answer.Status)
+	}
+	return fmt.Errorf("the authority answers %s", answer.Status)
+}
+
+// ownAuthority has requests to the gateway be those of its caller, with his token, access key or client certificate, and
+// no others.
 type ownAuthority struct{ *client.Client }
 
 func (o *ownAuthority) is(u *url.URL) bool {
@@ -73,6 +83,14 @@ func (o *ownAuthority) authorize(r *http.Request) error {
 		return nil
 	}
 	return o.Authorize(r.Context(), r)
+}
+
+// refused tells the gateway's own reason.
+func (o *ownAuthority) refused(answer *http.Response, body []byte) error {
+	if o.is(answer.Request.URL) {
+		return client.Refusal(answer, body)
+	}
+	return refusedBy(answer, body)
 }
 
 // RoundTrip goes by the URL.
@@ -111,7 +129,7 @@ authority to FILE.tsr, for 'openssl ts -verify'. The answer is checked first: th
 and this request, that the certificate of a timestamp authority signed it, and, with --timestamp-ca,
 who certified that. Of several authorities, each is asked if those before it fail.
 
-An authority at HSMGATE_URL is asked with the token of the environment, others without.`,
+An authority at HSMGATE_URL is asked with the credentials of the environment, others without.`,
 		Example: "  hsmgate timestamp --timestamp-url https://gateway.example/v1/tsa --timestamp-ca ca.pem app.tar.gz\n" +
 			"  openssl ts -verify -data app.tar.gz -in app.tar.gz.tsr -CAfile ca.pem",
 		RunE: func(cmd *cobra.Command, args []string) error {

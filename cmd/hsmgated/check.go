@@ -68,6 +68,7 @@ func (f *findings) failed(what string, err error) {
 var remedies = map[string]string{
 	"environment": "correct 'environment' in the settings",
 	"certificate": "let tls.cert_file and tls.key_file name a certificate and its key, in PEM",
+	"timestamps":  "let timestamp.certificate_file name the certificate of the authority's key, in PEM, from 'hsmgate certificate issue --profile timestamping'",
 	"provider":    "let issuer, or jwks_url or jwks_file, lead to the provider's keys, and ca_file to the CA of its certificate",
 	"clients":     "let client_certificates.ca_file and crl_file name certificates and revocation lists of the CAs, in PEM",
 	"token":       tokenAway,
@@ -92,7 +93,7 @@ func newCheck() *cobra.Command {
 	var path, state, format string
 	c := &cobra.Command{
 		Use:   "check --config FILE | --state DIR",
-		Short: "Check token, database, audit log and certificate, and say what to do",
+		Short: "Check token, database, audit log and certificates, and say what to do",
 		Long: `Opens the token as the daemon does (one login), tries what it can do with throw-away session
 keys, and compares its keys with the database. Reads the whole audit log. Changes nothing,
 not even an older database, and may run beside the daemon. Exit code 1: something is needed.`,
@@ -145,6 +146,7 @@ func (f *findings) check(ctx context.Context, c *Config) {
 		f.failed("environment", err)
 	}
 	f.certificate(c)
+	f.timestamps(c)
 	f.callers(ctx, c)
 	tokens := f.tokens(ctx, c)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)

@@ -40,14 +40,32 @@ func (f *findings) certificate(c *Config) {
 		f.failed(what, err)
 		return
 	}
+	f.ends(what, leaf, strings.Join(leaf.DNSNames, ", "), "renew it; a running daemon takes the new one at once")
+}
+
+// timestamps looks at the certificate of the timestamp authority.
+func (f *findings) timestamps(c *Config) {
+	const what = "timestamps"
+	stamps, err := c.Timestamp.gateway()
+	switch {
+	case err != nil:
+		f.failed(what, err)
+	case stamps != nil:
+		leaf := stamps.Certificates[0]
+		f.ends(what, leaf, leaf.Subject.String(), "let the key's authority issue another, and start hsmgated again")
+	}
+}
+
+// ends says until when a certificate is good, and what to do before.
+func (f *findings) ends(what string, leaf *x509.Certificate, whose, do string) {
 	until := leaf.NotAfter.UTC().Format(time.RFC3339)
 	switch left := time.Until(leaf.NotAfter); {
 	case left < 0:
-		f.add(stateNeeded, what, "renew it; a running daemon takes the new one at once", "it ended at %s", until)
+		f.add(stateNeeded, what, do, "it ended at %s", until)
 	case left < certificateDays:
-		f.add(stateNote, what, "renew it; a running daemon takes the new one at once", "it ends at %s", until)
+		f.add(stateNote, what, do, "it ends at %s", until)
 	default:
-		f.add(stateOK, what, "", "for %s, until %s", strings.Join(leaf.DNSNames, ", "), until)
+		f.add(stateOK, what, "", "for %s, until %s", whose, until)
 	}
 }
 

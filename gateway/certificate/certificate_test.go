@@ -123,12 +123,12 @@ func TestSubject(t *testing.T) {
 func TestRevoked(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	got, err := certificate.Revoked(strings.NewReader("# lost\n\n0A:ff\n7, 2026-01-31T12:00:00Z , superseded\n8,,keyCompromise\n"), now)
-	if err != nil || len(got) != 3 || got[0].SerialNumber.Int64() != 0xaff || !got[0].RevocationTime.Equal(now) ||
-		got[1].ReasonCode != 4 || got[1].RevocationTime.Month() != time.January || got[2].ReasonCode != 1 {
+	got, err := certificate.Revoked(strings.NewReader("# lost\n\n0A:ff\n7, 2026-01-31T12:00:00Z , superseded\n8,,keyCompromise\nserial=62DD,,superseded\n"), now)
+	if err != nil || len(got) != 4 || got[0].SerialNumber.Int64() != 0xaff || !got[0].RevocationTime.Equal(now) ||
+		got[1].ReasonCode != 4 || got[1].RevocationTime.Month() != time.January || got[2].ReasonCode != 1 || got[3].SerialNumber.Int64() != 0x62dd {
 		t.Error(got, err)
 	}
-	for _, bad := range []string{"x", "0", "-1", strings.Repeat("f", 41), "1,tomorrow", "1,2026-06-01T00:00:00Z", "1,,why", "1,,,", "a\n0A"} {
+	for _, bad := range []string{"x", "0", "-1", strings.Repeat("f", 41), "1,tomorrow", "1,2026-06-01T00:00:00Z", "1,,why", "1,,,", "a\n0A", "serial=", "a\nserial=0A"} {
 		if got, err := certificate.Revoked(strings.NewReader(bad), now); err == nil {
 			t.Errorf("%q: %v", bad, got)
 		}

@@ -64,7 +64,7 @@ func entry(line string, now time.Time) (e x509.RevocationListEntry, err error) {
 	if len(parts) > 3 {
 		return e, fmt.Errorf("%q is not SERIAL, SERIAL,TIME or SERIAL,TIME,REASON", line)
 	}
-	serial := strings.ReplaceAll(strings.TrimSpace(parts[0]), ":", "")
+	serial := strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(parts[0]), "serial="), ":", "") // as OpenSSL prints it
 	number, ok := new(big.Int).SetString(serial, 16)
 	if !ok || number.Sign() <= 0 || number.BitLen() > maxSerial*8 {
 		return e, fmt.Errorf("%q is no serial number: up to %d octets in hexadecimal would be right", parts[0], maxSerial)

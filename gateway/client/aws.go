@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,26 +34,47 @@ func awsFromEnv(ctx context.Context) (aws.Config, error) {
 	// No other service of this machine or its cloud is asked: what they know is no key of a gateway.
 	found, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
 	if err != nil {
-		return aws.Config{}, &ConfigError{"AWS_PROFILE", false, "or a file of profiles cannot be used: " + err.Error()}
+		return aws.Config{}, profileError(err, "cannot be used")
 	}
 	if _, err := found.Credentials.Retrieve(ctx); err != nil {
-		return aws.Config{}, &ConfigError{"AWS_PROFILE", os.Getenv("AWS_PROFILE") == "", "has no access key, and HSMGATE_TOKEN is not set: " + err.Error()}
+		return aws.Config{}, profileError(err, "has no access key that can be used, and HSMGATE_TOKEN is not set")
 	}
 	return found, nil
 }
 
+// profileError says what is wrong with the profile. The library's text is left out: it holds what a credential_process
+// has printed, and so secrets.
+func profileError(err error, problem string) error {
+	var missing config.SharedConfigProfileNotExistError
+	if errors.As(err, &missing) {
+		problem = "is not there"
+	}
+	files := strings.Join(profileFiles(), " or ")
+	return &ConfigError{"AWS_PROFILE", os.Getenv("AWS_PROFILE") == "", fmt.Sprintf("or its default: the profile %q %s: "+
+		"%s has to hold its aws_access_key_id and aws_secret_access_key, or a credential_process that succeeds and prints them as the JSON of AWS's Version 1",
+		cmp.Or(os.Getenv("AWS_PROFILE"), "default"), problem, files)}
+}
+
+// profileFiles are where profiles are looked for.
+func profileFiles() []string {
+	home, _ := os.UserHomeDir() // "" finds nothing
+	return []string{
+		cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(home, ".aws", "credentials")),
+		cmp.Or(os.Getenv("AWS_CONFIG_FILE"), filepath.Join(home, ".aws", "config")),
+	}
+}
+
 // hasProfiles says whether there is a file of profiles.
 func hasProfiles() bool {
-	home, _ := os.UserHomeDir() // "" finds nothing
-	for variable, name := range map[string]string{"AWS_SHARED_CREDENTIALS_FILE": "credentials", "AWS_CONFIG_FILE": "config"} {
-		if _, err := os.Stat(cmp.Or(os.Getenv(variable), filepath.Join(home, ".aws", name))); err == nil {
+	for _, name := range profileFiles() {
+		if _, err := os.Stat(name); err == nil {
 			return true
 		}
 	}
 	return false
 }
 
-// sign signs a request, over its body, path, query and headers.
+// sign signs a request, over its body, path, query and headers. Its errors hold nothing of a credential.
 func (c *Client) sign(ctx context.Context, req *http.Request, body []byte) error {
 	region := cmp.Or(c.Region, c.AWS.Region)
 	if region == "" {
@@ -59,7 +82,7 @@ func (c *Client) sign(ctx context.Context, req *http.Request, body []byte) error
 	}
 	key, err := c.AWS.Credentials.Retrieve(ctx)
 	if err != nil {
-		return fmt.Errorf("no access key to sign with: %w", err)
+		return profileError(err, "gives no access key any more")
 	}
 	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:])

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,5 +95,42 @@ func TestAccessKeyOfTheEnvironment(t *testing.T) {
 	records := g.Records()
 	if r := records[len(records)-1]; r.Principal != g.Admin.ARN {
 		t.Errorf("the last call was of %+v", r)
+	}
+}
+
+// TestProfileErrorsHoldNoSecret: what a credential_process prints is told to nobody, whatever it is.
+func TestProfileErrorsHoldNoSecret(t *testing.T) {
+	const secret = "wJalrXUtnFEMI"
+	folder := t.TempDir()
+	printed := filepath.Join(folder, "printed")
+	for _, name := range []string{"HSMGATE_TOKEN", "HSMGATE_TOKEN_FILE", "HSMGATE_CERT_FILE", "HSMGATE_KEY_FILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("HSMGATE_URL", "http://localhost:1")
+	t.Setenv("AWS_REGION", gatewaytest.Region)
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(folder, "config"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(folder, "credentials"))
+	for _, test := range []struct{ config, printed string }{
+		{"credential_process = cat " + printed, `{"Version": 1, "AccessKeyId": "AKIAX", "SecretAccessKey": "` + secret + `"`}, // cut off
+		{"credential_process = cat " + printed, `SecretAccessKey=` + secret},
+		{"credential_process = cat " + printed, `{"Version": 1, "SecretAccessKey": "` + secret + `"}`},
+		{"credential_process = sh -c 'cat " + printed + "; cat " + printed + " >&2; exit 1'", secret},
+		{"aws_secret_access_key = " + secret, ""},
+	} {
+		if err := os.WriteFile(printed, []byte(test.printed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "config"), []byte("[default]\n"+test.config+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := client.FromEnv()
+		switch {
+		case !errors.Is(err, client.ErrConfig):
+			t.Errorf("%s, %s: %v", test.config, test.printed, err)
+		case strings.Contains(err.Error(), secret):
+			t.Errorf("%s, %s: a secret is told: %v", test.config, test.printed, err)
+		case !strings.Contains(err.Error(), folder) || !strings.Contains(err.Error(), `"default"`):
+			t.Errorf("%s: the profile and its file are not told: %v", test.config, err)
+		}
 	}
 }

@@ -26,6 +26,8 @@ type Client struct {
 	HTTP *http.Client
 	// Authorize, if not nil, adds to a request what its authority asks for.
 	Authorize func(*http.Request) error
+	// Refused, if not nil, makes the error of an answer that is no 200, of which body is the beginning.
+	Refused func(answer *http.Response, body []byte) error
 	// Wait is how long each authority may take. 0 is 10s.
 	Wait time.Duration
 }
@@ -114,6 +116,8 @@ func (c *Client) post(ctx context.Context, authority string, query []byte) ([]by
 	switch {
 	case err != nil:
 		return nil, err
+	case resp.StatusCode != http.StatusOK && c.Refused != nil:
+		return nil, c.Refused(resp, answer)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("the authority answers %s", resp.Status)
 	case len(answer) > MaxReply:

@@ -41,7 +41,9 @@ grep 'Service: other' secrets.enc.yaml
 func TestFormatsRecipes(t *testing.T) {
 	g := gatewaytest.New(t)
 	key := g.CreateKey(api.RSA2048, api.SignVerify)
-	g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: "alias/release", TargetKeyId: key.KeyId}, nil)
+	for _, alias := range []string{"alias/release", "alias/packages"} {
+		g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: alias, TargetKeyId: key.KeyId}, nil)
+	}
 	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
 			b := newRecipe(t, g)

@@ -213,6 +213,37 @@ func TestFormatsTimestampClient(t *testing.T) {
 	b.signedAndStamped(own)
 }
 
+// TestFormatsTimestampCallers: the gateway's authority is asked with the caller's credential, of whatever kind it is, and
+// its reason is told where it refuses.
+func TestFormatsTimestampCallers(t *testing.T) {
+	b := newAuthority(t, api.P256, false)
+	own, closed := b.g.URL+"/v1/tsa", "http://"+closedPort(t)
+	user := b.g.Principal("reader", "user")
+	deny := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	t.Cleanup(deny.Close)
+	as := func(env ...string) *bench {
+		by := *b
+		by.g, by.env = nil, append([]string{"HSMGATE_URL=" + b.g.URL, "HSMGATE_TOKEN=", "AWS_REGION=" + gatewaytest.Region, "AWS_CONFIG_FILE=none", "AWS_SHARED_CREDENTIALS_FILE=none"}, env...)
+		return &by
+	}
+	key := as("AWS_ACCESS_KEY_ID="+b.g.Admin.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+b.g.Admin.SecretAccessKey)
+	key.hsmgate("timestamp", "--timestamp-url", closed, "--timestamp-url", own, "--timestamp-ca", "ca.pem", "app.tar.gz")
+	b.ok(b.run("openssl", "ts", "-verify", "-data", "app.tar.gz", "-in", "app.tar.gz.tsr", "-CAfile", "ca.pem"))
+	all := b.g.Records()
+	if last := all[len(all)-1]; last.Operation != "Timestamp" || last.Principal != b.g.Admin.ARN {
+		t.Errorf("%+v", last)
+	}
+	b.ok(os.Remove(b.path("app.tar.gz.tsr")))
+	key.signedAndStamped(own)
+	as("AWS_ACCESS_KEY_ID="+b.g.Admin.AccessKeyID, "AWS_SECRET_ACCESS_KEY=another").refused(3, "InvalidSignature", "timestamp", "--timestamp-url", own, "app.tar.gz")
+	as("AWS_ACCESS_KEY_ID="+user.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+user.SecretAccessKey).refused(3, "hsmgate:Timestamp", "timestamp", "--timestamp-url", own, "app.tar.gz")
+	as("HSMGATE_TOKEN="+user.Token).refused(3, "hsmgate:Timestamp", "timestamp", "--timestamp-url", own, "app.tar.gz")
+	b.refused(3, "the authority answers 401", "timestamp", "--timestamp-url", deny.URL, "app.tar.gz")
+	if _, err := os.Stat(b.path("app.tar.gz.tsr")); err == nil {
+		t.Error("a refusal left a file")
+	}
+}
+
 // signedAndStamped signs with a timestamp, which OpenSSL finds in the signature.
 func (b *bench) signedAndStamped(own string) {
 	b.Helper()
