@@ -16,7 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 )
 
 // awsService is the service that requests are signed for, on REST as on the AWS face.
@@ -31,10 +32,28 @@ func awsFromEnv(ctx context.Context) (aws.Config, error) {
 	if os.Getenv("AWS_ACCESS_KEY_ID") != "" && os.Getenv("AWS_SECRET_ACCESS_KEY") == "" {
 		return aws.Config{}, &ConfigError{"AWS_SECRET_ACCESS_KEY", true, "is not set, and AWS_ACCESS_KEY_ID is"}
 	}
-	// No other service of this machine or its cloud is asked: what they know is no key of a gateway.
-	found, err := config.LoadDefaultConfig(ctx, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
+	// What sessions, roles and services of a cloud know is no key of a gateway, and nobody but that cloud is to see it.
+	env, err := config.NewEnvConfig()
 	if err != nil {
 		return aws.Config{}, profileError(err, "cannot be used")
+	}
+	if env.Credentials.HasKeys() {
+		return aws.Config{Region: env.Region, Credentials: credentials.StaticCredentialsProvider{Value: env.Credentials}}, nil
+	}
+	profile, err := config.LoadSharedConfigProfile(ctx, cmp.Or(env.SharedConfigProfile, config.DefaultSharedConfigProfile), func(o *config.LoadSharedConfigOptions) {
+		o.CredentialsFiles, o.ConfigFiles = profileFiles()[:1], profileFiles()[1:]
+	})
+	if err != nil {
+		return aws.Config{}, profileError(err, "cannot be used")
+	}
+	found := aws.Config{Region: cmp.Or(env.Region, profile.Region)}
+	switch {
+	case profile.Credentials.HasKeys():
+		found.Credentials = credentials.StaticCredentialsProvider{Value: profile.Credentials}
+	case profile.CredentialProcess != "":
+		found.Credentials = aws.NewCredentialsCache(processcreds.NewProvider(profile.CredentialProcess))
+	default:
+		return aws.Config{}, profileError(nil, "has no access key that can be used, and HSMGATE_TOKEN is not set")
 	}
 	if _, err := found.Credentials.Retrieve(ctx); err != nil {
 		return aws.Config{}, profileError(err, "has no access key that can be used, and HSMGATE_TOKEN is not set")

@@ -2,6 +2,9 @@ package client_test
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,5 +135,31 @@ func TestProfileErrorsHoldNoSecret(t *testing.T) {
 		case !strings.Contains(err.Error(), folder) || !strings.Contains(err.Error(), `"default"`):
 			t.Errorf("%s: the profile and its file are not told: %v", test.config, err)
 		}
+	}
+}
+
+// TestNoServiceOfACloudIsAsked: what AWS SDKs would get from an endpoint of a container is nothing for the gateway.
+func TestNoServiceOfACloudIsAsked(t *testing.T) {
+	asked := make(chan string, 8)
+	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
+		_, _ = io.WriteString(w, `{"AccessKeyId":"AKIAX","SecretAccessKey":"secret","Token":"of the cloud","Expiration":"2100-01-01T00:00:00Z"}`)
+	}))
+	t.Cleanup(cloud.Close)
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "config"), []byte("[default]\nregion = "+gatewaytest.Region+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"HSMGATE_URL": "http://localhost:1", "HSMGATE_TOKEN": "", "AWS_ACCESS_KEY_ID": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": filepath.Join(folder, "config"),
+		"AWS_SHARED_CREDENTIALS_FILE": filepath.Join(folder, "credentials"), "AWS_CONTAINER_CREDENTIALS_FULL_URI": cloud.URL + "/credentials",
+	} {
+		t.Setenv(name, value)
+	}
+	if _, err := client.FromEnv(); !errors.Is(err, client.ErrConfig) || strings.Contains(err.Error(), "AKIAX") {
+		t.Error(err)
+	}
+	if len(asked) > 0 {
+		t.Error("the endpoint was asked for ", <-asked)
 	}
 }
