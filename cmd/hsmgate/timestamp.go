@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,13 +72,21 @@ func refusedBy(answer *http.Response, _ []byte) error {
 	return fmt.Errorf("the authority answers %s", answer.Status)
 }
 
+// asks says whether one of the authorities is this gateway's.
+func (f *stampFlags) asks(gateway string) bool {
+	return slices.ContainsFunc(f.urls, func(u string) bool { return below(gateway, u) })
+}
+
+// below says whether a URL is below that of a gateway.
+func below(gateway, u string) bool {
+	return gateway != "" && strings.HasPrefix(u, strings.TrimRight(gateway, "/")+"/")
+}
+
 // ownAuthority has requests to the gateway be those of its caller, with his token, access key or client certificate, and
 // no others.
 type ownAuthority struct{ *client.Client }
 
-func (o *ownAuthority) is(u *url.URL) bool {
-	return strings.HasPrefix(u.String(), strings.TrimRight(o.URL, "/")+"/")
-}
+func (o *ownAuthority) is(u *url.URL) bool { return below(o.URL, u.String()) }
 
 func (o *ownAuthority) authorize(r *http.Request) error {
 	if !o.is(r.URL) {
@@ -137,8 +147,9 @@ An authority at HSMGATE_URL is asked with the credentials of the environment, ot
 				return required("", "timestamp-url")
 			}
 			c, err := a.client()
-			if errors.Is(err, client.ErrConfig) {
-				c, err = nil, nil // no gateway is needed
+			var wrong *client.ConfigError
+			if errors.As(err, &wrong) && (wrong.Missing || !f.asks(os.Getenv("HSMGATE_URL"))) {
+				c, err = nil, nil // no gateway is needed, or no credential
 			}
 			if err != nil {
 				return err

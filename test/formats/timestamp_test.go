@@ -238,6 +238,8 @@ func TestFormatsTimestampCallers(t *testing.T) {
 	as("AWS_ACCESS_KEY_ID="+b.g.Admin.AccessKeyID, "AWS_SECRET_ACCESS_KEY=another").refused(3, "InvalidSignature", "timestamp", "--timestamp-url", own, "app.tar.gz")
 	as("AWS_ACCESS_KEY_ID="+user.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+user.SecretAccessKey).refused(3, "hsmgate:Timestamp", "timestamp", "--timestamp-url", own, "app.tar.gz")
 	as("HSMGATE_TOKEN="+user.Token).refused(3, "hsmgate:Timestamp", "timestamp", "--timestamp-url", own, "app.tar.gz")
+	as("AWS_PROFILE=other").refused(2, "AWS_PROFILE", "timestamp", "--timestamp-url", own, "app.tar.gz")
+	as("AWS_PROFILE=other").refused(3, "the authority answers 401", "timestamp", "--timestamp-url", deny.URL, "app.tar.gz")
 	b.refused(3, "the authority answers 401", "timestamp", "--timestamp-url", deny.URL, "app.tar.gz")
 	if _, err := os.Stat(b.path("app.tar.gz.tsr")); err == nil {
 		t.Error("a refusal left a file")
