@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -37,10 +38,17 @@ func judge(err error, verb string) (code int, hint string) {
 		return judgeRefusal(refused)
 	case errors.As(err, &registry):
 		return judgeRegistry(registry)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+	case isLocal(err):
 		return exitOther, ""
 	}
 	return judgeTransport(err)
+}
+
+// isLocal says that it is about a file of this machine: a full disk, a folder that is not to be written. Such an error would
+// pass for one of the network, which is why it is asked for first: [syscall.Errno] is a [net.Error].
+func isLocal(err error) bool {
+	return errors.As(err, new(*fs.PathError)) || errors.As(err, new(*os.LinkError)) ||
+		errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
 
 // judgeRefusal goes by the code of the gateway.
@@ -64,6 +72,8 @@ func judgeRefusal(e *api.Error) (int, string) {
 		if strings.Contains(e.Message, "is pending deletion") {
 			return exitOther, stateHint("to keep it: hsmgate key cancel-deletion ", e.Message)
 		}
+	case api.InvalidKeyUsage: // that is the wrong --key, or --algorithm
+		return exitUsage, ""
 	case api.Validation:
 		return exitOther, ""
 	}

@@ -133,7 +133,7 @@ func (f *claimFlags) expiry(all map[string]any, now time.Time) error {
 	given, there := all["exp"]
 	ways := []bool{there, f.ttl != 0, f.unlimited}
 	if n := len(slices.DeleteFunc(ways, func(way bool) bool { return !way })); n != 1 {
-		return usagef("a token ends by exactly one of --ttl and exp in its claims, or has --no-expiry; it has %d of them", n)
+		return usagef("say when the token ends, by one of --ttl, exp in its claims and --no-expiry; %d of them are given", n)
 	}
 	switch {
 	case there:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
+	"github.com/hsmgate/hsmgate/gateway/format"
 )
 
 // bytesOut is where and in which form a verb writes bytes.
@@ -27,8 +28,8 @@ func (b *bytesOut) flags(c *cobra.Command, what string) {
 
 // check refuses before any work is done.
 func (b *bytesOut) check(a *app) error {
-	if b.base64 || a.json() {
-		return nil
+	if err := mayWrite(b.file); err != nil || b.base64 || a.json() {
+		return err
 	}
 	return refuseTerminal(b.file)
 }
@@ -89,7 +90,7 @@ func newSign(a *app) *cobra.Command {
 	var formats formatFlags
 	var receipt string
 	c := &cobra.Command{
-		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: cobra.MinimumNArgs(1),
+		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: atLeastOneFile,
 		Long: signLong,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --certificate release.pem setup.exe setup.msi app.jar\n" +
@@ -113,6 +114,9 @@ func newSign(a *app) *cobra.Command {
 				return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
 					return a.signFiles(ctx, c, &formats, stated, out.file, args)
 				})(cmd, args)
+			}
+			if len(formats.stamps.urls) > 0 {
+				return noTimestamp(format.Raw)
 			}
 			chosen, err := oneOf("algorithm", algorithm, signatures)
 			if err != nil {

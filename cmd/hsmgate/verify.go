@@ -52,7 +52,7 @@ func newVerify(a *app) *cobra.Command {
 			"  hsmgate verify --public-key release.pem --signature app.sig app.tar.gz\n" +
 			"  hsmgate verify --jwks release.jwks app.tar.gz app_1.0_all.deb\n" +
 			"  hsmgate verify --trust https://kms.example.org/public/keys/release --format openpgp app.tar.gz",
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if v.trust.count()+given(v.key) != 1 {
 				return usagef("exactly one of --key, --public-key, --jwks, --certificate and --trust is needed")
