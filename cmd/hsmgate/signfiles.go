@@ -36,8 +36,8 @@ type signedFile struct {
 type signer struct {
 	key    func(*format.Format) (*format.Key, error)
 	states func(*format.Key, *os.File) (*format.Key, error) // which file it is that is signed, for the record
-	format *format.Format // nil: found from each file
-	output string         // for a single file; "" is beside it, or the file itself
+	format *format.Format                                   // nil: found from each file
+	output string                                           // for a single file; "" is beside it, or the file itself
 	jobs   int
 	dryRun bool
 }
