@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -28,7 +29,7 @@ func judge(err error, verb string) (code int, hint string) {
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage, "see '" + verb + " --help'"
-	case errors.As(err, &environment) && environment.Missing:
+	case errors.As(err, &environment) && environment.Missing && !slices.Contains(ofAccessKey, environment.Variable):
 		return exitUsage, "set HSMGATE_URL and HSMGATE_TOKEN (or HSMGATE_TOKEN_FILE, or HSMGATE_CERT_FILE and HSMGATE_KEY_FILE); with a quickstart folder: . FOLDER/admin.env"
 	case errors.Is(err, client.ErrConfig):
 		return exitUsage, ""
@@ -43,6 +44,9 @@ func judge(err error, verb string) (code int, hint string) {
 	}
 	return judgeTransport(err)
 }
+
+// ofAccessKey are variables that are asked for once there is an access key: a token would be no help.
+var ofAccessKey = []string{"AWS_REGION", "AWS_SECRET_ACCESS_KEY"}
 
 // isLocal says that it is about a file of this machine: a full disk, a folder that is not to be written. Such an error would
 // pass for one of the network, which is why it is asked for first: [syscall.Errno] is a [net.Error].
