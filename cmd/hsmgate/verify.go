@@ -38,7 +38,7 @@ signature, and records that. With the others it is checked here, with no gateway
                  its keys are fetched once; --save keeps them in a file for --jwks
 
 The signature is in the file or beside it, under the name that 'hsmgate sign' gives it, or --signature
-names it. --format says what it is; without it, the signature's name and the file do. A raw signature
+names it. --format says what it is; without it, the signature's name or content and the file do. A raw signature
 is raw bytes or base64. Of several files, each is told: as a line of JSON where standard output is no
 terminal. Exit code 1: a signature is not good, or there is none.`
 
