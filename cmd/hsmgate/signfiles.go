@@ -141,8 +141,8 @@ func (s *signer) signature(ctx context.Context, f *format.Format, key *format.Ke
 				return err
 			}
 			err = f.Sign(ctx, stating, in, out)
-			if s.format != nil && errors.Is(err, format.ErrArtifact) {
-				return &usageError{err} // that is no file of the format that was named
+			if errors.Is(err, format.ErrKey) || s.format != nil && errors.Is(err, format.ErrArtifact) {
+				return &usageError{err} // the key does not fit the file, or the file the format that was named
 			}
 			return err
 		}
