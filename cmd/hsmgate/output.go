@@ -33,7 +33,7 @@ import (
 const exitCodes = `Exit codes:
   0  done
   1  the answer is no: the signature is not good, the audit log is not intact, no record matches
-  2  wrong usage: a flag's value, a file to read that is missing, HSMGATE_URL, HSMGATE_TOKEN
+  2  wrong usage: a flag's value, a key of another kind, a file to read that is missing, HSMGATE_URL, HSMGATE_TOKEN
   3  not authenticated, or not allowed
   4  no such key or alias
   5  the gateway cannot be reached or cannot do it now: try again
