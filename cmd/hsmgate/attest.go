@@ -79,7 +79,7 @@ func newAttest(a *app) *cobra.Command {
 	var bound contextFlag
 	formats := formatFlags{name: format.InToto.Name}
 	c := &cobra.Command{
-		Use: "attest --key KEY --type TYPE FILE...", Short: "Attest what is known of files, such as how they were built", Args: cobra.MinimumNArgs(1),
+		Use: "attest --key KEY --type TYPE FILE...", Short: "Attest what is known of files, such as how they were built", Args: atLeastOneFile,
 		Long: `Signs an in-toto statement of each file in a DSSE envelope, FILE.intoto.json, in place of one
 that is there; of a single file, -o names another. A file of which this key has said the same
 already is left as it is. An Ed25519 key signs statements of at most about

@@ -75,7 +75,7 @@ func (a *app) setUpGit(ctx context.Context, made *client.Signer, key string, asS
 	}
 	folder, err := git(ctx, "rev-parse", "--path-format=absolute", "--git-common-dir")
 	if err != nil {
-		return err
+		return &usageError{err}
 	}
 	link := filepath.Join(folder, program)
 	if err := linkTo(link); err != nil {

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -27,7 +29,7 @@ func judge(err error, verb string) (code int, hint string) {
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage, "see '" + verb + " --help'"
-	case errors.As(err, &environment) && environment.Missing:
+	case errors.As(err, &environment) && environment.Missing && !slices.Contains(ofAccessKey, environment.Variable):
 		return exitUsage, "set HSMGATE_URL and HSMGATE_TOKEN (or HSMGATE_TOKEN_FILE, or HSMGATE_CERT_FILE and HSMGATE_KEY_FILE); with a quickstart folder: . FOLDER/admin.env"
 	case errors.Is(err, client.ErrConfig):
 		return exitUsage, ""
@@ -37,10 +39,20 @@ func judge(err error, verb string) (code int, hint string) {
 		return judgeRefusal(refused)
 	case errors.As(err, &registry):
 		return judgeRegistry(registry)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+	case isLocal(err):
 		return exitOther, ""
 	}
 	return judgeTransport(err)
+}
+
+// ofAccessKey are variables that are asked for once there is an access key: a token would be no help.
+var ofAccessKey = []string{"AWS_REGION", "AWS_SECRET_ACCESS_KEY"}
+
+// isLocal says that it is about a file of this machine: a full disk, a folder that is not to be written. Such an error would
+// pass for one of the network, which is why it is asked for first: [syscall.Errno] is a [net.Error].
+func isLocal(err error) bool {
+	return errors.As(err, new(*fs.PathError)) || errors.As(err, new(*os.LinkError)) ||
+		errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
 }
 
 // judgeRefusal goes by the code of the gateway.
@@ -64,6 +76,8 @@ func judgeRefusal(e *api.Error) (int, string) {
 		if strings.Contains(e.Message, "is pending deletion") {
 			return exitOther, stateHint("to keep it: hsmgate key cancel-deletion ", e.Message)
 		}
+	case api.InvalidKeyUsage: // that is the wrong --key, or --algorithm
+		return exitUsage, ""
 	case api.Validation:
 		return exitOther, ""
 	}

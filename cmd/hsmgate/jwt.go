@@ -132,10 +132,12 @@ func (f *claimFlags) payload(now time.Time) ([]byte, error) {
 func (f *claimFlags) expiry(all map[string]any, now time.Time) error {
 	given, there := all["exp"]
 	ways := []bool{there, f.ttl != 0, f.unlimited}
-	if n := len(slices.DeleteFunc(ways, func(way bool) bool { return !way })); n != 1 {
-		return usagef("a token ends by exactly one of --ttl and exp in its claims, or has --no-expiry; it has %d of them", n)
-	}
+	n := len(slices.DeleteFunc(ways, func(way bool) bool { return !way }))
 	switch {
+	case n == 0:
+		return usagef("say when the token ends: with --ttl, exp in its claims or --no-expiry")
+	case n > 1:
+		return usagef("a token ends by one of --ttl, exp in its claims and --no-expiry, and %d of them are given", n)
 	case there:
 		var exp float64
 		if err := json.Unmarshal(given.(json.RawMessage), &exp); err != nil || exp <= float64(now.Unix()) {

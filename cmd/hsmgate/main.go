@@ -171,6 +171,14 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atLeastOneFile is the check of a verb for files.
+func atLeastOneFile(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("%q needs a file", c.CommandPath())
+	}
+	return nil
+}
+
 // atMostOne is the check of a verb that may do without its argument.
 func atMostOne(c *cobra.Command, args []string) error {
 	if len(args) > 1 {

@@ -33,7 +33,7 @@ import (
 const exitCodes = `Exit codes:
   0  done
   1  the answer is no: the signature is not good, the audit log is not intact, no record matches
-  2  wrong usage: a flag's value, a file to read that is missing, HSMGATE_URL, HSMGATE_TOKEN
+  2  wrong usage: a flag's value, a key of another kind, a file to read that is missing, HSMGATE_URL, HSMGATE_TOKEN
   3  not authenticated, or not allowed
   4  no such key or alias
   5  the gateway cannot be reached or cannot do it now: try again
@@ -152,6 +152,9 @@ func writeFile(path string, data []byte, mode os.FileMode, strict bool) error {
 // writeFileBy is writeFile for what write makes piece by piece.
 func writeFileBy(path string, mode os.FileMode, strict bool, write func(io.Writer) error) error {
 	if info, err := os.Stat(path); err == nil {
+		if info.IsDir() {
+			return errFolder(path)
+		}
 		if !info.Mode().IsRegular() { // a pipe or a device cannot be replaced
 			f, err := os.OpenFile(path, os.O_WRONLY, 0)
 			if err != nil {
@@ -166,7 +169,7 @@ func writeFileBy(path string, mode os.FileMode, strict bool, write func(io.Write
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	f, err := unfinishedFile(path)
 	if err != nil {
 		return err
 	}
@@ -179,6 +182,29 @@ func writeFileBy(path string, mode os.FileMode, strict bool, write func(io.Write
 	}
 	return os.Rename(f.Name(), path)
 }
+
+func unfinishedFile(path string) (*os.File, error) {
+	return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+unfinished+"*")
+}
+
+// mayWrite says what would keep writeFile from it, as long as nothing is signed yet.
+func mayWrite(path string) error {
+	if path == "" || path == "-" {
+		return nil
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return errFolder(path)
+	} else if err == nil && !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := unfinishedFile(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func errFolder(path string) error { return usagef("%s is a folder: name a file", path) }
 
 // openInput opens a file, or standard input where the name is "-". A name that
 // leads to no file is a mistake of the command line.
@@ -208,7 +234,7 @@ func readInput(name string, limit int) ([]byte, error) {
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
 	if err == nil && len(data) > limit {
-		err = fmt.Errorf("%s holds more than %d bytes", name, limit)
+		err = usagef("%s holds more than %d bytes", name, limit)
 	}
 	return data, err
 }

@@ -57,7 +57,7 @@ those of others take the permission hsmgate:GetReceipt.`,
 
 func newAuditKey(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "key", Short: "Get the public keys that sign the checkpoints of the gateway's audit log", Args: cobra.NoArgs,
+		Use: "key", Short: "Get the public keys that sign the checkpoints of the gateway's audit log", Args: noArgs,
 		Long: `Prints the verifier keys (c2sp.org/signed-note) of the gateway's audit log, the newest first. Keep them
 in another place: whoever checks a receipt trusts no more than the key that he has.`,
 		Example: "  hsmgate audit key > log.vkey",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
+	"github.com/hsmgate/hsmgate/gateway/format"
 )
 
 // bytesOut is where and in which form a verb writes bytes.
@@ -27,8 +28,8 @@ func (b *bytesOut) flags(c *cobra.Command, what string) {
 
 // check refuses before any work is done.
 func (b *bytesOut) check(a *app) error {
-	if b.base64 || a.json() {
-		return nil
+	if err := mayWrite(b.file); err != nil || b.base64 || a.json() {
+		return err
 	}
 	return refuseTerminal(b.file)
 }
@@ -69,7 +70,8 @@ file beside it, such as FILE.asc, and other formats put it into the file itself;
 another file. Formats of Windows, Java and Android need the key's X.509 certificate, which they
 put into the file: --certificate. Either is written whole or not at all. A file that this key has signed already
 is left as it is, so a run that was cut off can be repeated. Of several files, each is told
-as it is done: as a line of JSON where standard output is no terminal.
+as it is done, as a line of JSON where standard output is no terminal, and signatures of others
+among them are skipped.
 
 -o names the file for the signature; --output json chooses the form of the answer, which
 holds the audit record, too. With both, the signature is in the file and in the answer.
@@ -79,7 +81,8 @@ proof that it is there, in JSON. Anybody can check it with the log's public key 
 a checkpoint of the log, which takes a moment.
 
 --context and --artifact-… state what the signature is for: policies may ask for it and the
-audit record holds it. It is no part of the signature, and nobody checks that it is true.`
+audit record holds it. It is no part of the signature, and nobody checks that it is true. The digest
+that is stated by default is of the file as it is before it is signed.`
 
 func newSign(a *app) *cobra.Command {
 	var key, algorithm string
@@ -89,7 +92,7 @@ func newSign(a *app) *cobra.Command {
 	var formats formatFlags
 	var receipt string
 	c := &cobra.Command{
-		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input", Args: cobra.MinimumNArgs(1),
+		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input, for a raw signature", Args: atLeastOneFile,
 		Long: signLong,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --certificate release.pem setup.exe setup.msi app.jar\n" +
@@ -114,6 +117,9 @@ func newSign(a *app) *cobra.Command {
 					return a.signFiles(ctx, c, &formats, stated, out.file, args)
 				})(cmd, args)
 			}
+			if len(formats.stamps.urls) > 0 {
+				return noTimestamp(format.Raw)
+			}
 			chosen, err := oneOf("algorithm", algorithm, signatures)
 			if err != nil {
 				return err
@@ -133,7 +139,7 @@ func newSign(a *app) *cobra.Command {
 	c.Flags().StringVar(&artifact.Repository, "artifact-repository", "", "where its source is")
 	c.Flags().StringVar(&artifact.Commit, "artifact-commit", "", "the commit that it is made of")
 	c.Flags().StringVar(&artifact.Run, "artifact-run", "", "the run of the workflow that made it")
-	c.Flags().StringVar(&artifact.Digest, "artifact-digest", "", "its digest, such as sha256:… (default, with a name or a version: the SHA-256 of the file)")
+	c.Flags().StringVar(&artifact.Digest, "artifact-digest", "", "its digest, such as sha256:… (default, in a format or with a name or a version: the SHA-256 of the file)")
 	c.Flags().StringVar(&receipt, "receipt", "", "file for the receipt of the call, in JSON")
 	out.flags(c, "signature")
 	formats.add(c)

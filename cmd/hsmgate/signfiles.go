@@ -3,16 +3,10 @@ package main
 import (
 	"context"
 	"crypto"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"sync"
-
-	"github.com/mattn/go-isatty"
 
 	"github.com/hsmgate/hsmgate/gateway/format"
 )
@@ -23,6 +17,7 @@ const (
 	statusSkipped = "already signed" // by this key, and the signature is good
 	statusFailed  = "failed"
 	statusWould   = "would be signed" // under --dry-run
+	statusOther   = "skipped"         // of several files, one that is a signature of another, or was left by a kill
 )
 
 // signedFile is the result of one file.
@@ -31,6 +26,7 @@ type signedFile struct {
 	Format  string   `json:",omitempty"`
 	Outputs []string `json:",omitempty"` // where the signature is: the file itself, or files beside it
 	Status  string
+	Note    string `json:",omitempty"` // why it was skipped, or what the signature lacks
 	Error   string `json:",omitempty"`
 
 	err error
@@ -39,11 +35,15 @@ type signedFile struct {
 // signer signs files, several at a time.
 type signer struct {
 	key    func(*format.Format) (*format.Key, error)
-	format *format.Format // nil: found from each file
-	output string         // for a single file; "" is beside it, or the file itself
+	states func(*format.Key, *os.File) (*format.Key, error) // which file it is that is signed, for the record
+	format *format.Format                                   // nil: found from each file
+	output string                                           // for a single file; "" is beside it, or the file itself
 	jobs   int
 	dryRun bool
 }
+
+// errInterrupted is what becomes of files that were not signed when the program was told to end.
+var errInterrupted = errors.New("interrupted")
 
 // files signs each file and tells of each as it is done. Once ctx ends no file is begun.
 func (s *signer) files(ctx context.Context, names []string, done func(signedFile)) {
@@ -54,19 +54,33 @@ func (s *signer) files(ctx context.Context, names []string, done func(signedFile
 		room <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-room }()
-			r := signedFile{File: name}
-			if r.err = ctx.Err(); r.err == nil {
-				r.err = s.file(ctx, name, &r)
-			}
-			if r.err != nil {
-				r.Status, r.Error = statusFailed, r.err.Error()
-			}
+			r := s.result(ctx, name, len(names) > 1)
 			mu.Lock()
 			defer mu.Unlock()
 			done(r)
 		})
 	}
 	wait.Wait()
+}
+
+// result signs one file, of several, and says what became of it.
+func (s *signer) result(ctx context.Context, name string, several bool) signedFile {
+	r := signedFile{File: name}
+	if r.Note = byProduct(name); several && r.Note != "" {
+		r.Status = statusOther
+		return r
+	}
+	r.Note = ""
+	if r.err = ctx.Err(); r.err == nil {
+		r.err = s.file(ctx, name, &r)
+	}
+	if r.err != nil && ctx.Err() != nil {
+		r.err = errInterrupted
+	}
+	if r.err != nil {
+		r.Status, r.Error = statusFailed, r.err.Error()
+	}
+	return r
 }
 
 // file signs one file, or finds that it is signed.
@@ -93,6 +107,9 @@ func (s *signer) file(ctx context.Context, name string, r *signedFile) error {
 	if err := f.Suits(key); err != nil {
 		return &usageError{err}
 	}
+	if key.Timestamp != nil && !f.Stamped {
+		r.Note = f.Name + " holds no timestamp"
+	}
 	for ; f != nil; f = f.Also {
 		if err := s.signature(ctx, f, key, in, r); err != nil {
 			return err
@@ -115,9 +132,20 @@ func (s *signer) signature(ctx context.Context, f *format.Format, key *format.Ke
 		}
 	case s.dryRun:
 		r.Status = statusWould
+		return mayWrite(output)
 	default:
 		r.Status = statusSigned
-		sign := func(out io.Writer) error { return f.Sign(ctx, key, in, out) }
+		sign := func(out io.Writer) error {
+			stating, err := s.states(key, in)
+			if err != nil {
+				return err
+			}
+			err = f.Sign(ctx, stating, in, out)
+			if errors.Is(err, format.ErrKey) || s.format != nil && errors.Is(err, format.ErrArtifact) {
+				return &usageError{err} // the key does not fit the file, or the file the format that was named
+			}
+			return err
+		}
 		if output == "-" {
 			return sign(os.Stdout)
 		}
@@ -133,9 +161,10 @@ func outputOf(f *format.Format, artifact string) string {
 	return f.Output(artifact)
 }
 
-// alreadySigned says whether the signature is there and is this key's over this file.
+// alreadySigned says whether the signature is there and is this key's over this file, with a timestamp if one is asked for.
 func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string) bool {
-	t := &format.Trust{Keys: []crypto.PublicKey{key.Public()}, Namespace: key.Namespace, Predicate: key.Predicate}
+	t := &format.Trust{Keys: []crypto.PublicKey{key.Public()}, Namespace: key.Namespace, Predicate: key.Predicate,
+		Stamped: f.Stamped && key.Timestamp != nil}
 	if f.Output == nil {
 		return f.Verify(t, in, nil) == nil
 	}
@@ -149,6 +178,9 @@ func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string
 
 // openArtifact opens a regular file: a format reads it more than once.
 func openArtifact(name string) (*os.File, error) {
+	if name == "-" {
+		return nil, usagef("a file is read more than once for a format: name one, not standard input")
+	}
 	in, err := os.Open(name)
 	if err != nil {
 		return nil, &usageError{err}
@@ -164,72 +196,4 @@ func openArtifact(name string) (*os.File, error) {
 		return nil, errors.Join(err, in.Close())
 	}
 	return in, nil
-}
-
-// signReport shows results as they come: JSON lines, or text with a progress bar on a terminal.
-type signReport struct {
-	lines  bool
-	total  int
-	bar    io.Writer // nil: none
-	counts map[string]int
-	first  error
-}
-
-func newSignReport(a *app, total int) *signReport {
-	r := &signReport{lines: a.json() || total > 1 && !isatty.IsTerminal(os.Stdout.Fd()), total: total, counts: map[string]int{}}
-	if total > 1 && isatty.IsTerminal(os.Stderr.Fd()) {
-		r.bar = os.Stderr
-	}
-	return r
-}
-
-func (r *signReport) add(f signedFile) {
-	r.counts[f.Status]++
-	if f.err != nil && r.first == nil {
-		r.first = fmt.Errorf("%s: %w", f.File, f.err)
-	}
-	r.clear()
-	switch {
-	case r.lines:
-		text, _ := json.Marshal(f) // texts alone
-		fmt.Fprintf(os.Stdout, "%s\n", text)
-	case f.err != nil:
-		if r.total > 1 {
-			fmt.Fprintf(os.Stderr, "hsmgate: %s: %s\n", f.File, f.Error)
-		}
-	case !slices.Equal(f.Outputs, []string{"-"}):
-		fmt.Fprintf(os.Stdout, "%s: %s (%s) %s\n", f.File, f.Status, f.Format, strings.Join(f.Outputs, " "))
-	}
-	r.draw()
-}
-
-const barWidth = 30
-
-func (r *signReport) draw() {
-	done := 0
-	for _, n := range r.counts {
-		done += n
-	}
-	if r.bar == nil || done == r.total {
-		return
-	}
-	full := barWidth * done / r.total
-	fmt.Fprintf(r.bar, "\r[%-*s] %d of %d", barWidth, bars[:full], done, r.total)
-}
-
-func (r *signReport) clear() {
-	if r.bar != nil {
-		fmt.Fprint(r.bar, "\r\x1b[K")
-	}
-}
-
-const bars = "=============================="
-
-// err is the first failure, with how many there were.
-func (r *signReport) err() error {
-	n := r.counts[statusFailed]
-	if n > 1 {
-		return fmt.Errorf("%d of %d files were not signed; the first: %w", n, r.total, r.first)
-	}
-	return r.first
 }

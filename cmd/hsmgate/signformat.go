@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -106,6 +110,9 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	if err != nil {
 		return err
 	}
+	if chosen != nil && stamp != nil && !chosen.Stamped {
+		return noTimestamp(chosen)
+	}
 	made, err := client.NewSigner(ctx, c, stated.KeyId)
 	if err != nil {
 		return err
@@ -117,7 +124,7 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 		}
 	}
 	created := sync.OnceValues(func() (time.Time, error) { return since(ctx, c, made) })
-	s := &signer{format: chosen, output: output, jobs: flags.jobs, dryRun: flags.dryRun, key: func(f *format.Format) (*format.Key, error) {
+	s := &signer{format: chosen, output: output, jobs: flags.jobs, dryRun: flags.dryRun, states: stating, key: func(f *format.Format) (*format.Key, error) {
 		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment, Timestamp: stamp, Predicate: flags.predicate}
 		var err error
 		if f.Dated {
@@ -128,6 +135,38 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	report := newSignReport(a, len(names))
 	s.files(ctx, names, report.add)
 	return report.err()
+}
+
+// noTimestamp refuses a timestamp that a format cannot hold.
+func noTimestamp(f *format.Format) error {
+	var names []string
+	for _, g := range format.All {
+		if g.Stamped {
+			names = append(names, g.Name)
+		}
+	}
+	return usagef("%s holds no timestamp; these do: %s", f.Name, strings.Join(names, ", "))
+}
+
+// stating is a key whose calls say which file is signed: the SHA-256 of it, unless another digest was given.
+func stating(k *format.Key, in *os.File) (*format.Key, error) {
+	made, ok := k.Signer.(*client.Signer)
+	if !ok || made.Artifact != nil && made.Artifact.Digest != "" {
+		return k, nil
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(in, 0, math.MaxInt64)); err != nil {
+		return nil, err
+	}
+	artifact := api.Artifact{}
+	if made.Artifact != nil {
+		artifact = *made.Artifact
+	}
+	artifact.Digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	signer, key := *made, *k
+	signer.Artifact = &artifact
+	key.Signer = &signer
+	return &key, nil
 }
 
 // since is when the key's version came into use.

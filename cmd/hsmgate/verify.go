@@ -38,7 +38,7 @@ signature, and records that. With the others it is checked here, with no gateway
                  its keys are fetched once; --save keeps them in a file for --jwks
 
 The signature is in the file or beside it, under the name that 'hsmgate sign' gives it, or --signature
-names it. --format says what it is; without it, the signature's name and the file do. A raw signature
+names it. --format says what it is; without it, the signature's name or content and the file do. A raw signature
 is raw bytes or base64. Of several files, each is told: as a line of JSON where standard output is no
 terminal. Exit code 1: a signature is not good, or there is none.`
 
@@ -52,7 +52,7 @@ func newVerify(a *app) *cobra.Command {
 			"  hsmgate verify --public-key release.pem --signature app.sig app.tar.gz\n" +
 			"  hsmgate verify --jwks release.jwks app.tar.gz app_1.0_all.deb\n" +
 			"  hsmgate verify --trust https://kms.example.org/public/keys/release --format openpgp app.tar.gz",
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeastOneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if v.trust.count()+given(v.key) != 1 {
 				return usagef("exactly one of --key, --public-key, --jwks, --certificate and --trust is needed")

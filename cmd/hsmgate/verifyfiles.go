@@ -28,6 +28,7 @@ type verifiedFile struct {
 	Format     string   `json:",omitempty"`
 	Signatures []string `json:",omitempty"` // where they are: the file itself, or files beside it
 	Status     string
+	Note       string `json:",omitempty"` // why it was skipped
 	Error      string `json:",omitempty"`
 
 	algorithm api.SigningAlgorithm // of a raw signature
@@ -60,8 +61,12 @@ func (a *app) verifyOffline(ctx context.Context, flags *verifyFlags, algorithm a
 		v.format = chosen
 	}
 	if v.signature != "" {
-		if _, err := readInput(v.signature, maxDetached); err != nil {
+		text, err := readInput(v.signature, maxDetached)
+		if err != nil {
 			return err
+		}
+		if v.format == nil {
+			v.format = formatOfSignature(v.signature, text)
 		}
 	}
 	if err := flags.trust.load(ctx, a, v); err != nil {
@@ -72,13 +77,22 @@ func (a *app) verifyOffline(ctx context.Context, flags *verifyFlags, algorithm a
 		return a.verifiedOne(v.file(names[0]))
 	}
 	report := &verifyReport{lines: a.json() || !isatty.IsTerminal(os.Stdout.Fd())}
+	checked := 0
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if isSignature(name) {
+			report.add(&verifiedFile{File: name, Status: statusOther, Note: "a signature of another file"})
+			continue
+		}
+		checked++
 		report.add(v.file(name))
 	}
-	return report.err(len(names))
+	if checked == 0 {
+		return usagef("all of these are signatures of other files: name what they are of")
+	}
+	return report.err(checked)
 }
 
 // verifiedOne tells of a single file. A raw signature has an answer of its own.
@@ -105,6 +119,8 @@ func (v *verifier) file(name string) *verifiedFile {
 	case errors.Is(r.err, format.ErrNotGood):
 		r.Status = statusNotGood
 		r.err = &noError{fmt.Errorf("%w; expected is %s", r.err, expected(v.trust))}
+	case errors.Is(r.err, format.ErrArtifact):
+		r.Status, r.err = statusNotGood, &noError{r.err}
 	case errors.Is(r.err, format.ErrNotSigned):
 		r.Status, r.err = statusNotSigned, &noError{r.err}
 	default:
@@ -140,6 +156,9 @@ func (v *verifier) check(name string, r *verifiedFile) error {
 func (v *verifier) one(in *os.File, s foundSignature, r *verifiedFile) error {
 	if s.format == format.Raw {
 		return v.raw(in.Name(), s.file, r)
+	}
+	if len(v.trust.Keys) == 0 && !s.format.Certified {
+		return usagef("%s has no certificate with it, so one of an authority says nothing: name the public key", s.format.Name)
 	}
 	if s.format.Output == nil {
 		return s.format.Verify(v.trust, in, nil)
@@ -177,7 +196,7 @@ func (v *verifier) raw(name, signatureFile string, r *verifiedFile) error {
 		}
 	}
 	if len(v.keys) == 0 {
-		return usagef("a raw signature has no certificate with it: name the public key")
+		return usagef("raw has no certificate with it, so one of an authority says nothing: name the public key")
 	}
 	return fmt.Errorf("%w: it was not made by this key over this file with this algorithm", format.ErrNotGood)
 }
@@ -204,7 +223,7 @@ func (r *verifyReport) add(f *verifiedFile) {
 		r.bad++
 		err := f.err
 		if !r.single {
-			err = fmt.Errorf("%s: %w", f.File, f.err)
+			err = ofFile(f.File, f.err)
 		}
 		if r.first == nil || errors.As(err, new(*noError)) && !errors.As(r.first, new(*noError)) {
 			r.first = err
@@ -214,6 +233,8 @@ func (r *verifyReport) add(f *verifiedFile) {
 	case r.lines:
 		text, _ := json.Marshal(f) // texts alone
 		fmt.Fprintf(os.Stdout, "%s\n", text)
+	case f.Status == statusOther:
+		fmt.Fprintf(os.Stdout, "%s: %s: %s\n", f.File, f.Status, f.Note)
 	case f.err == nil:
 		fmt.Fprintf(os.Stdout, "%s: good (%s)\n", f.File, f.Format)
 	case !r.single:

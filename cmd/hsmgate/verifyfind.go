@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,16 +22,13 @@ type foundSignature struct {
 
 // plainRaw says that it is a raw signature in a file that is named, of what need not be a regular file.
 func (v *verifier) plainRaw() bool {
-	return v.signature != "" && (v.format == format.Raw || v.format == nil && formatOfSignature(v.signature) == format.Raw)
+	return v.signature != "" && v.format == format.Raw
 }
 
 // signaturesOf finds the signatures of a file.
 func (v *verifier) signaturesOf(in *os.File) ([]foundSignature, error) {
 	chosen := v.format
 	if v.signature != "" {
-		if chosen == nil {
-			chosen = formatOfSignature(v.signature)
-		}
 		return namedSignature(chosen, v.signature)
 	}
 	if chosen == nil {
@@ -108,8 +106,9 @@ func besides(in *os.File) ([]foundSignature, error) {
 	return found, nil
 }
 
-// formatOfSignature goes by the name of a signature's file; raw where that says nothing.
-func formatOfSignature(file string) *format.Format {
+// formatOfSignature goes by the name of a signature's file and, where that says nothing, by what is in it; raw where that
+// says nothing, either.
+func formatOfSignature(file string, text []byte) *format.Format {
 	for _, f := range format.All {
 		for g := f; g != nil; g = g.Also {
 			if g.Output != nil && matches(g, file) {
@@ -117,7 +116,27 @@ func formatOfSignature(file string) *format.Format {
 			}
 		}
 	}
+	for _, known := range contents {
+		if bytes.HasPrefix(text, []byte(known.begins)) && (known.begins != "{" || json.Valid(text)) && bytes.Contains(text, known.holds) {
+			return known.format
+		}
+	}
 	return format.Raw
+}
+
+// contents tell signatures from raw ones.
+var contents = []struct {
+	begins string
+	holds  []byte
+	format *format.Format
+}{
+	{"-----BEGIN PGP SIGNATURE-----", nil, format.OpenPGP},
+	{"-----BEGIN SSH SIGNATURE-----", nil, format.SSH},
+	{"untrusted comment:", nil, format.Minisign},
+	{"{", []byte(`"payloadType"`), format.InToto},
+	{"{", []byte(`"mediaType"`), format.Cosign},
+	{"eyJ", []byte(".."), format.JWS},
+	{"0", []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"), format.CMS}, // a SEQUENCE with the OID id-signedData
 }
 
 // matches says whether a file has the name of a format's signatures, of whatever artifact.

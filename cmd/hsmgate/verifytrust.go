@@ -54,8 +54,11 @@ func (t *trustFlags) load(ctx context.Context, a *app, v *verifier) error {
 	default:
 		v.keys, err = parseWebKeys(data)
 	}
-	if err != nil {
+	if err != nil && t.url != "" {
 		return fmt.Errorf("%s: %w", from, err)
+	}
+	if err != nil {
+		return usagef("%s: %w", from, err)
 	}
 	v.trust = &format.Trust{Issuers: issuers}
 	for _, k := range v.keys {

@@ -175,7 +175,7 @@ func (s *Signer) ofMessage(opts crypto.SignerOpts, size int) (api.SigningAlgorit
 	case hashOf(opts) != 0 || isOptions && o.Context != "":
 		return "", s.unsuited(opts, "an Ed25519 key signs the message itself here: use crypto.Hash(0)")
 	case size > maxMessage:
-		return "", api.Errorf(api.Validation, "ED25519_SHA_512 signs messages of at most %d bytes, not %d. Sign a digest of the message as the message, or use a key of another spec.", maxMessage, size)
+		return "", api.Errorf(api.Validation, "ED25519_SHA_512 signs messages of at most %d bytes, and this one is longer. Sign a digest of the message as the message, or use a key of another spec.", maxMessage)
 	}
 	return api.Ed25519SHA512, nil
 }

@@ -152,7 +152,7 @@ func TestSignerRefuses(t *testing.T) {
 		{api.Ed25519, 64, crypto.SHA512, api.UnsupportedOperation, "the message itself"},
 		{api.Ed25519, 64, &ed25519.Options{Hash: crypto.SHA512}, api.UnsupportedOperation, "the message itself"},
 		{api.Ed25519, 64, &ed25519.Options{Context: "x"}, api.UnsupportedOperation, "the message itself"},
-		{api.Ed25519, 4097, crypto.Hash(0), api.Validation, "at most 4096 bytes, not 4097"},
+		{api.Ed25519, 4097, crypto.Hash(0), api.Validation, "at most 4096 bytes, and this one is longer"},
 	} {
 		_, err := of[test.spec].Sign(nil, make([]byte, test.size), test.opts)
 		if client.Code(err) != test.code || !strings.Contains(err.Error(), test.want) {

@@ -31,7 +31,7 @@ const (
 // AppX is a Windows app package with an Authenticode signature. Where it holds programs, two signatures are made: one of
 // them is of the catalog of these.
 var AppX = certified(Format{
-	Name: "appx", Summary: "a Windows app package, AppX or MSIX; signtool, osslsigncode",
+	Name: "appx", Summary: "a Windows app package, AppX or MSIX; signtool, osslsigncode", Stamped: true,
 	Fits: func(name string, head []byte) bool {
 		return (strings.HasSuffix(name, ".appx") || strings.HasSuffix(name, ".msix")) && isZip(head)
 	},

@@ -28,6 +28,9 @@ func broken(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrArtifact, fmt.Sprintf(format, args...))
 }
 
+// errUnstamped: a timestamp was asked for.
+var errUnstamped = notGood("it has no timestamp")
+
 // maxCMS is more than the longest signature in an artifact, in bytes.
 const maxCMS = 16 << 20
 
@@ -105,6 +108,9 @@ func checked(err error) error {
 func (t *Trust) signedBy(s *pkcs9.TimestampedSignature) error {
 	if err := strong(s.SignerInfo); err != nil {
 		return err
+	}
+	if t.Stamped && s.CounterSignature == nil {
+		return errUnstamped
 	}
 	return t.certified(s.Certificate, s.Intermediates, t.stamped(s.CounterSignature))
 }

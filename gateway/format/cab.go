@@ -13,7 +13,7 @@ import (
 
 // CAB is a Windows cabinet with an Authenticode signature.
 var CAB = certified(Format{
-	Name: "cab", Summary: "a Windows cabinet; signtool, osslsigncode",
+	Name: "cab", Summary: "a Windows cabinet; signtool, osslsigncode", Stamped: true,
 	Fits: func(_ string, head []byte) bool { return bytes.HasPrefix(head, []byte("MSCF")) },
 	sign: func(ctx context.Context, k *Key, in *os.File, out io.Writer) error {
 		size, err := checkCAB(in)

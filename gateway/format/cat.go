@@ -13,7 +13,7 @@ import (
 
 // CAT is a Windows security catalog with an Authenticode signature.
 var CAT = certified(Format{
-	Name: "cat", Summary: "a Windows security catalog; signtool, osslsigncode",
+	Name: "cat", Summary: "a Windows security catalog; signtool, osslsigncode", Stamped: true,
 	Fits: func(name string, head []byte) bool {
 		return strings.HasSuffix(name, ".cat") && len(head) > 0 && head[0] == 0x30
 	},

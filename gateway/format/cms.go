@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/cms"
@@ -18,7 +19,7 @@ import (
 // timestamp of it where one is asked for.
 var CMS = &Format{
 	Name: "cms", Summary: "any file: a detached CMS (PKCS #7) signature in DER; openssl cms -verify -inform DER -binary", Keys: "RSA, P-256, P-384, P-521",
-	Output: ending(".p7s"), Certified: true, suits: isRSAOrNIST,
+	Output: ending(".p7s"), Certified: true, Stamped: true, suits: isRSAOrNIST,
 	sign: func(ctx context.Context, k *Key, in *os.File, out io.Writer) error {
 		h := hashFor(k.Public())
 		sum, err := digest(h, in)
@@ -51,7 +52,7 @@ var CMS = &Format{
 		}
 		signer, err := signed.Verify(sum, t.Issuers)
 		if errors.Is(err, cms.ErrNotGood) {
-			return notGood("%v", err)
+			return notGood("%s", strings.TrimPrefix(err.Error(), cms.ErrNotGood.Error()+": "))
 		}
 		if err != nil {
 			return err
@@ -84,6 +85,9 @@ func (k *Key) stamp(ctx context.Context, h crypto.Hash) cms.Unsigned {
 // certified, or now. A timestamp that is not over this signature is never good; one of another authority says nothing.
 func (t *Trust) timeOf(s *cms.Signed) (time.Time, error) {
 	der := s.Unsigned(timestamp.TokenAttribute)
+	if der == nil && t.Stamped {
+		return time.Time{}, errUnstamped
+	}
 	if der == nil {
 		return time.Now(), nil
 	}

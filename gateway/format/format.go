@@ -38,6 +38,8 @@ type Format struct {
 	Dated bool
 	// Certified formats need the key's X.509 certificate.
 	Certified bool
+	// Stamped formats can hold a timestamp.
+	Stamped bool
 
 	suits  func(crypto.PublicKey) bool
 	sign   func(ctx context.Context, k *Key, in *os.File, out io.Writer) error
@@ -87,6 +89,8 @@ type Trust struct {
 	Namespace string
 	// Predicate is what an attestation has to say. Nil is anything.
 	Predicate *Predicate
+	// Stamped asks for a timestamp in the signature, of formats that are Stamped. Whose it is, it does not say.
+	Stamped bool
 }
 
 // All formats.
@@ -139,7 +143,7 @@ func (f *Format) Suits(k *Key) error {
 	case f.Certified && len(k.Certificates) == 0:
 		return fmt.Errorf("%w: %s needs the key's certificate", ErrKey, f.Name)
 	case f.Certified && !samePublic(k.Certificates[0].PublicKey, k.Public()):
-		return fmt.Errorf("%w: the first certificate, of %s, is another key's", ErrKey, k.Certificates[0].Subject)
+		return fmt.Errorf("%w: the first certificate, of %s, is another key's, or of another version of this key: a rotated key needs a certificate of its own", ErrKey, k.Certificates[0].Subject)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ const (
 
 // JAR is a Java archive with a signature of its manifest (the JAR File Specification).
 var JAR = certified(Format{
-	Name: "jar", Summary: "a Java archive; jarsigner",
+	Name: "jar", Summary: "a Java archive; jarsigner", Stamped: true,
 	Fits: func(name string, head []byte) bool { return strings.HasSuffix(name, ".jar") && isZip(head) },
 	sign: func(ctx context.Context, k *Key, in *os.File, out io.Writer) error {
 		a, err := readZip(in, isJarText)

@@ -16,7 +16,7 @@ var compoundMagic = []byte{0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1}
 // MSI is a Windows Installer package with an Authenticode signature, which is also over the names and times in it
 // (MsiDigitalSignatureEx). It is put together in a copy in the folder for temporary files.
 var MSI = certified(Format{
-	Name: "msi", Summary: "a Windows Installer package; signtool, osslsigncode",
+	Name: "msi", Summary: "a Windows Installer package; signtool, osslsigncode", Stamped: true,
 	Fits: func(name string, head []byte) bool {
 		return bytes.HasPrefix(head, compoundMagic) && (strings.HasSuffix(name, ".msi") || strings.HasSuffix(name, ".msp"))
 	},

@@ -14,7 +14,7 @@ import (
 
 // PE is a Windows or UEFI program, library or driver with an Authenticode signature.
 var PE = certified(Format{
-	Name: "pe", Summary: "a Windows or UEFI program, library or driver; signtool, osslsigncode, sbverify",
+	Name: "pe", Summary: "a Windows or UEFI program, library or driver; signtool, osslsigncode, sbverify", Stamped: true,
 	Fits: func(_ string, head []byte) bool {
 		_, err := peHeader(bytes.NewReader(head))
 		return err == nil

@@ -15,7 +15,7 @@ import (
 
 // PS1 is a PowerShell script with an Authenticode signature at its end.
 var PS1 = certified(Format{
-	Name: "ps1", Summary: "a PowerShell script or module; Get-AuthenticodeSignature, osslsigncode",
+	Name: "ps1", Summary: "a PowerShell script or module; Get-AuthenticodeSignature, osslsigncode", Stamped: true,
 	Fits: func(name string, _ []byte) bool {
 		return slices.Contains([]string{".ps1", ".psm1", ".psd1"}, filepath.Ext(name))
 	},

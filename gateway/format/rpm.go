@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -20,6 +19,10 @@ var RPM = &Format{
 	Name: "rpm", Summary: "an RPM package; rpmkeys -K", Keys: "RSA", Dated: true, suits: isRSA, // the library writes RSA's tags for every key
 	Fits: func(_ string, head []byte) bool { return bytes.HasPrefix(head, rpmMagic) },
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
+		magic := make([]byte, len(rpmMagic))
+		if _, err := in.ReadAt(magic, 0); err != nil || !bytes.Equal(magic, rpmMagic) {
+			return broken("it is no RPM package: it does not begin as one")
+		}
 		var header *rpmutils.RpmHeader
 		err := byKey(k, func(private *packet.PrivateKey) (err error) {
 			header, err = rpmutils.SignRpmStream(in, private, &rpmutils.SignatureOptions{Hash: hashFor(k.Public()), CreationTime: k.now()})
@@ -41,7 +44,7 @@ var RPM = &Format{
 	verify: func(t *Trust, in *os.File, _ io.Reader) error {
 		header, err := rpmutils.ReadHeader(in)
 		if err != nil {
-			return fmt.Errorf("it is no RPM package: %w", err)
+			return broken("it is no RPM package: %v", err)
 		}
 		size, err := in.Seek(0, io.SeekEnd)
 		if err != nil {

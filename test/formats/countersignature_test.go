@@ -5,8 +5,10 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -57,7 +59,17 @@ func stamped(b *bench, name, file string) string {
 	again, err := os.Open(signed)
 	b.ok(err)
 	defer again.Close()
-	b.ok(f.Verify(&format.Trust{Keys: []crypto.PublicKey{s.Public()}}, again, nil))
+	asked := &format.Trust{Keys: []crypto.PublicKey{s.Public()}, Stamped: true}
+	b.ok(f.Verify(asked, again, nil))
+	without, err := os.Create(b.path("without" + filepath.Ext(file)))
+	b.ok(err)
+	defer without.Close()
+	key.Timestamp = nil
+	b.ok(f.Sign(b.Context(), key, in, without))
+	b.ok(f.Verify(&format.Trust{Keys: asked.Keys}, without, nil))
+	if err := f.Verify(asked, without, nil); !errors.Is(err, format.ErrNotGood) {
+		b.Errorf("a signature without the timestamp that is asked for: %v", err)
+	}
 	return signed
 }
 

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mattn/go-isatty"
+)
+
+// signReport shows results as they come: JSON lines, or text with a progress bar on a terminal.
+type signReport struct {
+	lines  bool
+	total  int
+	bar    io.Writer // nil: none
+	counts map[string]int
+	first  error
+}
+
+func newSignReport(a *app, total int) *signReport {
+	r := &signReport{lines: a.json() || total > 1 && !isatty.IsTerminal(os.Stdout.Fd()), total: total, counts: map[string]int{}}
+	if total > 1 && isatty.IsTerminal(os.Stderr.Fd()) {
+		r.bar = os.Stderr
+	}
+	return r
+}
+
+func (r *signReport) add(f signedFile) {
+	r.counts[f.Status]++
+	if f.err != nil && r.first == nil {
+		r.first = ofFile(f.File, f.err)
+	}
+	r.clear()
+	switch {
+	case r.lines:
+		text, _ := json.Marshal(f) // texts alone
+		fmt.Fprintf(os.Stdout, "%s\n", text)
+	case f.err != nil:
+		if r.total > 1 {
+			fmt.Fprintf(os.Stderr, "hsmgate: %s\n", ofFile(f.File, f.err))
+		}
+	case f.Status == statusOther:
+		fmt.Fprintf(os.Stdout, "%s: %s: %s\n", f.File, f.Status, f.Note)
+	case !slices.Equal(f.Outputs, []string{"-"}):
+		fmt.Fprintf(os.Stdout, "%s: %s (%s) %s\n", f.File, f.Status, f.Format, strings.Join(f.Outputs, " "))
+		if f.Note != "" {
+			warn("%s: %s", f.File, f.Note)
+		}
+	}
+	r.draw()
+}
+
+const barWidth = 30
+
+func (r *signReport) draw() {
+	done := 0
+	for _, n := range r.counts {
+		done += n
+	}
+	if r.bar == nil || done == r.total {
+		return
+	}
+	full := barWidth * done / r.total
+	fmt.Fprintf(r.bar, "\r[%-*s] %d of %d", barWidth, bars[:full], done, r.total)
+}
+
+func (r *signReport) clear() {
+	if r.bar != nil {
+		fmt.Fprint(r.bar, "\r\x1b[K")
+	}
+}
+
+const bars = "=============================="
+
+// err is the first failure, with how many there were.
+func (r *signReport) err() error {
+	n := r.counts[statusFailed]
+	if n > 1 {
+		return fmt.Errorf("%d of %d files were not signed; the first: %w", n, r.total, r.first)
+	}
+	return r.first
+}
+
+// ofFile says which file an error is about, unless it does.
+func ofFile(name string, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) && of.Path == name {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
