@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/mattn/go-isatty"
 
@@ -139,7 +140,7 @@ func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string
 	if f.Output == nil {
 		return f.Verify(t, in, nil) == nil
 	}
-	signature, err := os.Open(output)
+	signature, err := openArtifact(output)
 	if err != nil {
 		return false
 	}
@@ -147,9 +148,10 @@ func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string
 	return f.Verify(t, in, signature) == nil
 }
 
-// openArtifact opens a regular file: a format reads it more than once.
+// openArtifact opens a regular file: a format reads it more than once. To open a named pipe would wait for who writes it,
+// so nothing is waited for.
 func openArtifact(name string) (*os.File, error) {
-	in, err := os.Open(name)
+	in, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &usageError{err}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -70,9 +69,9 @@ func (f *formatFlags) plain(names []string, raw bool) bool {
 	if f.name != "" || raw || names[0] == "-" {
 		return true
 	}
-	in, err := os.Open(names[0])
+	in, err := openArtifact(names[0])
 	if err != nil {
-		return true // which says what is wrong
+		return true // which says what is wrong, or reads a pipe
 	}
 	defer in.Close()
 	found, err := format.Of(in)
