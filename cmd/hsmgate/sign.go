@@ -142,6 +142,11 @@ func newSign(a *app) *cobra.Command {
 
 // signRaw makes the signature of one file.
 func (a *app) signRaw(cmd *cobra.Command, args []string, stated *api.SignRequest, out *bytesOut, receipt string) error {
+	for _, made := range []string{out.file, receipt} {
+		if err := notItself(args[0], made); err != nil {
+			return err
+		}
+	}
 	in, err := openInput(args[0])
 	if err != nil {
 		return err

@@ -97,6 +97,9 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	if err != nil {
 		return err
 	}
+	if err := distinctOutputs(chosen, output, names); err != nil {
+		return err
+	}
 	certificates, err := readCertificates(flags.certificate)
 	if err != nil {
 		return err

@@ -132,6 +132,9 @@ An authority at HSMGATE_URL is asked with the token of the environment, others w
 			if output == "" {
 				output = args[0] + ".tsr"
 			}
+			if err := notItself(args[0], output); err != nil {
+				return err
+			}
 			made, err := stampFile(cmd.Context(), get, args[0], output)
 			if err != nil {
 				return err
