@@ -43,7 +43,7 @@ func asSSHKeygen(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(flags.Arg(0)+".sig", signature, 0o644, false)
+	return writeFile(flags.Arg(0)+".sig", signature, newMode, false)
 }
 
 // sshSigning finds the key of user.signingkey: the gateway's name of it, or a public key in a file (git makes one of a

@@ -122,7 +122,11 @@ func (s *signer) signature(ctx context.Context, f *format.Format, key *format.Ke
 		if output == "-" {
 			return sign(os.Stdout)
 		}
-		return writeFileBy(output, 0o644, false, sign)
+		mode := newMode
+		if info, err := in.Stat(); err == nil && f.Output == nil { // it is the artifact that goes there
+			mode = info.Mode().Perm()
+		}
+		return writeFileBy(output, mode, false, sign)
 	}
 	return nil
 }
