@@ -81,7 +81,7 @@ func (a *app) setUpGit(ctx context.Context, made *client.Signer, key string, asS
 	if err := linkTo(link); err != nil {
 		return err
 	}
-	settings := []gitSetting{{"gpg.format", name}, {setting, link}, {"user.signingkey", key}, {"commit.gpgsign", "true"}}
+	settings := []gitSetting{{"gpg.format", name}, {setting, link}, {"user.signingkey", key}, {gitKey, key}, {"commit.gpgsign", "true"}}
 	for _, s := range settings {
 		if _, err := git(ctx, "config", "--local", s.Name, s.Value); err != nil {
 			return err

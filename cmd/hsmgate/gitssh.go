@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 
 	"golang.org/x/crypto/ssh"
 
@@ -42,12 +43,17 @@ func asSSHKeygen(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(flags.Arg(0)+".sig", signature, 0o644, false)
+	return writeFile(flags.Arg(0)+".sig", signature, newMode, false)
 }
 
 // sshSigning finds the key of user.signingkey: the gateway's name of it, or a public key in a file (git makes one of a
-// literal key), and then hsmgate.key names it.
+// literal key), and then hsmgate.key names it. Where both are the same name, or there is only a relative one, it is the
+// gateway's: that a repository holds a file of this name, which anybody may have put there, changes nothing.
 func sshSigning(ctx context.Context, named string) (*gitSigning, error) {
+	key, unset := git(ctx, "config", "--get", gitKey)
+	if named == key || unset != nil && !filepath.IsAbs(named) {
+		return &gitSigning{format: format.SSH, key: named}, nil
+	}
 	text, err := readInput(named, maxSSHKey)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &gitSigning{format: format.SSH, key: named}, nil
@@ -63,9 +69,8 @@ func sshSigning(ctx context.Context, named string) (*gitSigning, error) {
 	if !ok {
 		return nil, usagef("%s holds a key of type %s, which the gateway does not have", named, read.Type())
 	}
-	key, err := git(ctx, "config", "--get", gitKey)
-	if err != nil {
-		return nil, &hintedError{fmt.Errorf("user.signingkey holds a public key, and %s does not say which key of the gateway it is: %w", gitKey, err), "git config " + gitKey + " KEY"}
+	if unset != nil {
+		return nil, &hintedError{fmt.Errorf("user.signingkey holds a public key, and %s does not say which key of the gateway it is: %w", gitKey, unset), "git config " + gitKey + " KEY"}
 	}
 	return &gitSigning{format: format.SSH, key: key, public: public.CryptoPublicKey()}, nil
 }

@@ -48,10 +48,12 @@ type imageFlags struct {
 	key         string
 	format      string
 	certificate string
+	insecure    bool
 	bound       contextFlag
 }
 
 func (f *imageFlags) add(c *cobra.Command) {
+	c.Flags().BoolVar(&f.insecure, "insecure-registry", false, "the registry, on another machine, has no TLS: it gets no credentials")
 	c.Flags().StringVar(&f.key, "key", "", "key id, ARN or alias")
 	c.Flags().Var(&f.bound, "context", "a name and a value that say what the signature is for; may be given again")
 }
@@ -125,7 +127,10 @@ func (a *app) signImage(ctx context.Context, c *client.Client, flags *imageFlags
 	if err != nil {
 		return err
 	}
-	found, err := image.Find(ctx, reference, c.UserAgent, a.timeout)
+	if flags.insecure {
+		warn("a registry on another machine may be spoken to without TLS: whoever is on the way can change what it says; credentials of 'docker login' are not sent")
+	}
+	found, err := image.Find(ctx, reference, image.Access{UserAgent: c.UserAgent, Patience: a.timeout, Insecure: flags.insecure})
 	if errors.Is(err, image.ErrReference) {
 		return &usageError{err}
 	}
@@ -160,6 +165,8 @@ func waysText(ways map[string]imageWay) string {
 // judgeRegistry gives an error of a registry its exit code and a hint.
 func judgeRegistry(e *image.RegistryError) (int, string) {
 	switch {
+	case errors.Is(e, image.ErrPlain), errors.Is(e, http.ErrSchemeMismatch):
+		return exitUnavailable, "a registry without TLS, on another machine, is spoken to with --insecure-registry alone, and gets no credentials"
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
 		return exitDenied, "log in with 'docker login " + e.Registry + "', as who may push there"
 	case e.Status == http.StatusNotFound:

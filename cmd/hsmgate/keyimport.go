@@ -60,7 +60,7 @@ alone. docs/operations.md has the OpenSSL commands that wrap. ` + aliasCosts,
 				if err := writeFile(token, out.ImportToken, 0o600, true); err != nil {
 					return err
 				}
-				if err := writeFile(public, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: out.PublicKey}), 0o644, false); err != nil {
+				if err := writeFile(public, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: out.PublicKey}), newMode, false); err != nil {
 					return err
 				}
 				return a.print(out, line("good until "+day(out.ParametersValidTo)))

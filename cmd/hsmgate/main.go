@@ -23,7 +23,15 @@ var version = "dev" // set by the linker
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, func() { endSoon(stop) })
 	os.Exit(run(ctx))
+}
+
+// endSoon ends the program when a verb does not by itself, as where it waits for a pipe, or at a second signal.
+func endSoon(stop func()) {
+	stop()
+	time.Sleep(3 * time.Second)
+	os.Exit(report(os.Stderr, "hsmgate", context.Canceled))
 }
 
 func run(ctx context.Context) int {

@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/mattn/go-isatty"
@@ -129,7 +130,7 @@ func printJSON(v any) error {
 // or "-".
 func writeBytes(path string, data []byte) error {
 	if path != "" && path != "-" {
-		return writeFile(path, data, 0o644, false)
+		return writeFile(path, data, newMode, false)
 	}
 	_, err := os.Stdout.Write(data)
 	return err
@@ -142,6 +143,14 @@ func refuseTerminal(path string) error {
 	}
 	return nil
 }
+
+// newMode is the mode of a new file that is for all whom the umask lets read it. The umask is asked for at the start, since
+// to ask is to change it.
+var newMode = func() os.FileMode {
+	mask := syscall.Umask(0o077)
+	syscall.Umask(mask)
+	return 0o666 &^ os.FileMode(mask)
+}()
 
 // writeFile writes a file that is there whole or not at all, with the mode that
 // the file had before unless it is to be strict, or this one.

@@ -95,7 +95,7 @@ func newSign(a *app) *cobra.Command {
 		Use: "sign --key KEY FILE...", Short: "Sign files of any size, each in the format of its kind; '-' is standard input, for a raw signature", Args: atLeastOneFile,
 		Long: signLong,
 		Example: "  hsmgate sign --key alias/release --output-file app.sig app.tar.gz\n" +
-			"  hsmgate sign --key alias/release --certificate release.pem setup.exe setup.msi app.jar\n" +
+			"  hsmgate sign --key alias/release --certificate release.crt setup.exe setup.msi app.jar\n" +
 			"  hsmgate sign --key alias/release --format openpgp dist/*.tar.gz\n" +
 			"  hsmgate sign --key alias/release --artifact-name app --artifact-version 1.2 --context pipeline=nightly -o app.sig app.tar.gz\n" +
 			"  hsmgate sign --key alias/release --receipt app.receipt -o app.sig app.tar.gz\n" +
@@ -148,6 +148,11 @@ func newSign(a *app) *cobra.Command {
 
 // signRaw makes the signature of one file.
 func (a *app) signRaw(cmd *cobra.Command, args []string, stated *api.SignRequest, out *bytesOut, receipt string) error {
+	for _, made := range []string{out.file, receipt} {
+		if err := notItself(args[0], made); err != nil {
+			return err
+		}
+	}
 	in, err := openInput(args[0])
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/hsmgate/hsmgate/gateway/format"
 )
@@ -149,7 +150,11 @@ func (s *signer) signature(ctx context.Context, f *format.Format, key *format.Ke
 		if output == "-" {
 			return sign(os.Stdout)
 		}
-		return writeFileBy(output, 0o644, false, sign)
+		mode := newMode
+		if info, err := in.Stat(); err == nil && f.Output == nil { // it is the artifact that goes there
+			mode = info.Mode().Perm()
+		}
+		return writeFileBy(output, mode, false, sign)
 	}
 	return nil
 }
@@ -168,7 +173,7 @@ func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string
 	if f.Output == nil {
 		return f.Verify(t, in, nil) == nil
 	}
-	signature, err := os.Open(output)
+	signature, err := openArtifact(output)
 	if err != nil {
 		return false
 	}
@@ -176,12 +181,13 @@ func alreadySigned(f *format.Format, key *format.Key, in *os.File, output string
 	return f.Verify(t, in, signature) == nil
 }
 
-// openArtifact opens a regular file: a format reads it more than once.
+// openArtifact opens a regular file: a format reads it more than once. To open a named pipe would wait for who writes it,
+// so nothing is waited for.
 func openArtifact(name string) (*os.File, error) {
 	if name == "-" {
 		return nil, usagef("a file is read more than once for a format: name one, not standard input")
 	}
-	in, err := os.Open(name)
+	in, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &usageError{err}
 	}

@@ -74,9 +74,9 @@ func (f *formatFlags) plain(names []string, raw bool) bool {
 	if f.name != "" || raw || names[0] == "-" {
 		return true
 	}
-	in, err := os.Open(names[0])
+	in, err := openArtifact(names[0])
 	if err != nil {
-		return true // which says what is wrong
+		return true // which says what is wrong, or reads a pipe
 	}
 	defer in.Close()
 	found, err := format.Of(in)
@@ -100,6 +100,9 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	}
 	chosen, err := flags.chosen()
 	if err != nil {
+		return err
+	}
+	if err := distinctOutputs(chosen, output, names); err != nil {
 		return err
 	}
 	certificates, err := readCertificates(flags.certificate)

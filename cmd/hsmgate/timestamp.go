@@ -161,6 +161,9 @@ An authority at HSMGATE_URL is asked with the credentials of the environment, ot
 			if output == "" {
 				output = args[0] + ".tsr"
 			}
+			if err := notItself(args[0], output); err != nil {
+				return err
+			}
 			made, err := stampFile(cmd.Context(), get, args[0], output)
 			if err != nil {
 				return err

@@ -65,7 +65,7 @@ func (t *trustFlags) load(ctx context.Context, a *app, v *verifier) error {
 		v.trust.Keys = append(v.trust.Keys, crypto.PublicKey(k.key))
 	}
 	if t.save != "" {
-		return writeFile(t.save, data, 0o644, false)
+		return writeFile(t.save, data, newMode, false)
 	}
 	return nil
 }

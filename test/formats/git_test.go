@@ -41,6 +41,7 @@ func TestFormatsGit(t *testing.T) {
 				t.Error(out)
 			}
 			b.trustForGit(r.name)
+			b.squats()
 			b.signsAndVerifies(r.name)
 		})
 	}
@@ -68,6 +69,12 @@ func (b *bench) trustForGit(name string) {
 		b.git("config", "user.signingkey", "key::"+strings.TrimSpace(strings.TrimPrefix(allowed, "release@example.org ")))
 		b.git("config", "hsmgate.key", b.key)
 	}
+}
+
+// squats puts another public key where a file with the name of the key would be, which is to stop nothing.
+func (b *bench) squats() {
+	b.ok(os.MkdirAll(b.path("alias"), 0o700))
+	b.write(b.key, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f other\n")
 }
 
 func (b *bench) signsAndVerifies(name string) {

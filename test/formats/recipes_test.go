@@ -23,7 +23,9 @@ var pages = map[string]struct {
 }{
 	"shell.md": {[]string{"jq", "openssl"}, `echo more >>dist/app.tar.gz
 ! openssl dgst -sha256 -verify release.pem -signature app.sig dist/app.tar.gz`},
-	"make.md": {[]string{"make", "gpg", "gpgv"}, `make sign | grep "Nothing to be done for 'sign'"
+	"make.md": {[]string{"make", "gpg", "gpgv"}, `make sign >again
+if grep '"Status":"signed"' again; then exit 1; fi
+test "$(ls dist/*.asc | wc -l)" = 2
 echo more >>dist/app.tar.gz
 ! make verify`},
 	"nfpm.md": {[]string{"nfpm", "ar", "rpm"}, `ar t dist/*.deb | grep -qx _gpgorigin
@@ -81,6 +83,9 @@ func TestFormatsRecipesAll(t *testing.T) {
 	}
 }
 
+// hostile is the name of a file that would run commands, were it ever a part of one.
+const hostile = "dist/$(touch ran)`touch ran`;touch ran;'\"|touch ran|.tar.gz"
+
 // recipe is where one page is played: a folder with something to release.
 type recipe struct {
 	*testing.T
@@ -96,6 +101,12 @@ func newRecipe(t *testing.T, g *gatewaytest.Gateway) *recipe {
 		r.ok(os.MkdirAll(filepath.Join(r.dir, folder), 0o700))
 	}
 	r.write("dist/app.tar.gz", strings.Repeat("what is released\n", 200))
+	r.write(hostile, "what is released, too\n")
+	t.Cleanup(func() {
+		if _, err := os.Stat(filepath.Join(r.dir, "ran")); err == nil {
+			t.Error("the name of a file was run")
+		}
+	})
 	r.write("home/.gitconfig", "[user]\n\tname = Release\n\temail = release@example.org\n")
 	r.bash("git init -q -b main && git add dist && git commit -q -m start", nil)
 	return r

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -70,16 +69,25 @@ type Signed struct {
 	Already   bool   // it was there, by this key, and is good
 }
 
-// Find asks the registry for what a reference names. It logs in as `docker login` has noted; the registry of a loopback
-// or private address may be spoken to without TLS. Each answer may take as long as patience.
-func Find(ctx context.Context, reference, userAgent string, patience time.Duration) (*Image, error) {
-	ref, err := name.ParseReference(reference)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrReference, err)
-	}
+// Access is how a registry is spoken to.
+type Access struct {
+	UserAgent string
+	Patience  time.Duration // how long each answer may take
+	// Insecure: a registry on another machine, too, may be spoken to without TLS. It gets no credentials then.
+	Insecure bool
+}
+
+// Find asks the registry for what a reference names. It logs in as `docker login` has noted. Only a registry at a loopback
+// address is spoken to without TLS, unless it is to be Insecure; else the error is a RegistryError with ErrPlain, or with
+// http.ErrSchemeMismatch.
+func Find(ctx context.Context, reference string, to Access) (*Image, error) {
 	dial := remote.DefaultTransport.(*http.Transport).Clone()
-	dial.ResponseHeaderTimeout = patience
-	i := &Image{options: []remote.Option{remote.WithContext(ctx), remote.WithTransport(dial), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent(userAgent)}}
+	dial.ResponseHeaderTimeout = to.Patience
+	ref, options, err := reach(reference, dial, to.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	i := &Image{options: append(options, remote.WithContext(ctx), remote.WithUserAgent(to.UserAgent))}
 	about, err := remote.Get(ref, i.options...)
 	if err != nil {
 		return nil, fromRegistry(ref.Context(), err)
