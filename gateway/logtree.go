@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
@@ -31,8 +31,8 @@ type Tree struct {
 // logTree is the tree of the audit log, and why there is none.
 type logTree struct {
 	*tree.Publisher
-	err  error
-	kept atomic.Int64 // size of the last checkpoint that this process has told the database
+	err    error
+	anchor anchor
 }
 
 // errNoTree is the error of a gateway without one.
@@ -43,11 +43,11 @@ func (s *Service) startTree(ctx context.Context) {
 	if s.treeConfig.Path == "" || s.tree.Load().Publisher != nil {
 		return
 	}
-	p, err := s.openTree(ctx)
-	if err != nil {
-		s.log.Error("the tree of the audit log is not kept, so there are no checkpoints", zap.Error(err))
+	t := &logTree{}
+	if t.Publisher, t.err = s.openTree(ctx, &t.anchor); t.err != nil {
+		s.log.Error("the tree of the audit log is not kept, so there are no checkpoints", zap.Error(t.err))
 	}
-	s.tree.Store(&logTree{Publisher: p, err: err})
+	s.tree.Store(t)
 }
 
 // awaitCheckpoint has the log covered by a checkpoint before calls come, if that takes no longer than it is worth waiting
@@ -62,7 +62,7 @@ func (s *Service) awaitCheckpoint(ctx context.Context) {
 	_, _ = p.Wait(ctx, head.Seq) // what hinders it is told by treeState
 }
 
-func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
+func (s *Service) openTree(ctx context.Context, a *anchor) (*tree.Publisher, error) {
 	origin, there, err := s.logOrigin()
 	if err != nil {
 		return nil, err
@@ -73,6 +73,8 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 		return nil, fmt.Errorf("%s is the tree of the log %q, whose key is not in this database: put the right database back, or stop hsmgated and move the folder away to begin a new tree with a new key", tree.DirOf(s.treeConfig.Path), origin)
 	case !there && len(keys) > 0 && keys[0].Instance != s.name:
 		return nil, fmt.Errorf("the name of the log %q is that of the daemon %q, whose tree is not here: set another one as audit.origin, or put the folder of the tree back", origin, keys[0].Instance)
+	case there && s.store.Shared() && keys[0].RetiredAt.IsZero() && keys[0].Instance != s.name: // on a copy, or renamed
+		return nil, fmt.Errorf("the log %q is signed by the daemon %q, and this one is %q: if its log is a copy, move the copy away; if the daemon was renamed, set 'instance' to the old name, or run 'hsmgated audit rotate-key' and start again", origin, keys[0].Instance, s.name)
 	}
 	if len(keys) == 0 || !keys[0].RetiredAt.IsZero() {
 		if err := s.logKeyTries.do(s.now(), func() error { return s.makeLogKey(ctx, origin) }); err != nil {
@@ -80,10 +82,11 @@ func (s *Service) openTree(ctx context.Context) (*tree.Publisher, error) {
 		}
 		keys = s.store.LogKeys(origin)
 	}
-	o := tree.Options{Origin: origin, Interval: s.treeConfig.Interval, OnState: s.treeState}
-	if o.Signed, err = s.signedBefore(ctx, origin); err != nil {
+	if a.kept, err = s.store.LogCheckpoint(ctx, origin); err != nil {
 		return nil, err
 	}
+	o := tree.Options{Origin: origin, Interval: s.treeConfig.Interval, OnState: s.treeState,
+		Signed: tree.Signed{Tree: tlog.Tree{N: a.kept.Size, Hash: a.kept.Root}, At: a.kept.PublishedAt}}
 	for _, k := range keys {
 		key, vkey, err := logVerifierKey(k)
 		if err != nil {
@@ -147,6 +150,9 @@ func (s *Service) treePart() Part {
 			Do: "docs/transparency.md says what to do about each reason, which is in the log"}
 		if errors.Is(err, tree.ErrOtherHistory) {
 			p.State = "the audit log is older than what was signed, or another one: it gets no checkpoint, so there are no receipts"
+		}
+		if errors.Is(err, tree.ErrOvertaken) {
+			p.State = "another daemon signs checkpoints of this log: this one makes no more, so there are no receipts"
 		}
 		return p
 	}

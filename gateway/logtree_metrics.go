@@ -38,7 +38,7 @@ func registerTreeMetrics(reg prometheus.Registerer, s *Service) {
 		}
 		return 0
 	})
-	gauge("hsmgate_log_other_history", "1 while the audit log is older than what was signed, or another one: nothing of it is signed.", func() float64 {
+	gauge("hsmgate_log_other_history", "1 while the audit log is older than what was signed, or another one, or another daemon signs it: nothing of it is signed here.", func() float64 {
 		if errors.Is(s.treeError(), tree.ErrOtherHistory) {
 			return 1
 		}

@@ -1,8 +1,6 @@
 package awskms
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -14,10 +12,6 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/identity"
 )
-
-// MaxBody is the most bytes that the body of a request may have. The largest
-// request of AWS KMS, CreateKey with its policy, stays below.
-const MaxBody = 256 << 10
 
 // maxUserAgent bounds what a caller can write into a record, in bytes. Boto3
 // and the AWS CLI send some 200.
@@ -48,6 +42,7 @@ type handler struct {
 	Config
 	decoySecret string   // checked in place of the secret of an unknown access key
 	covered     []string // headers that have to be signed, beside those of AWS
+	room        *room
 }
 
 // New makes the handler of the AWS face.
@@ -66,7 +61,7 @@ func newHandler(c Config) *handler {
 	if c.AuthFailures == nil {
 		c.AuthFailures = func(string) {}
 	}
-	return &handler{Config: c, decoySecret: newDecoySecret()}
+	return &handler{Config: c, decoySecret: newDecoySecret(), room: held}
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -107,7 +102,8 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, id string) (out 
 	if r.Method != http.MethodPost || (r.URL.Path != "/" && r.URL.Path != "") {
 		return nil, api.Errorf(api.UnknownOperation, "AWS KMS requests are POST /, not %s %.100q.", r.Method, r.URL.Path)
 	}
-	body, err := readBody(r)
+	body, release, err := h.room.readUnknown(r, MaxBody)
+	defer release()
 	if err != nil {
 		h.logRefusal(r, id, &refusal{reason: reasonBody, Error: err})
 		return nil, err
@@ -155,35 +151,6 @@ func firstError(op *gateway.Op, body []byte, unknown, refused *api.Error) *api.E
 		return unknown
 	}
 	return refused
-}
-
-// readBody reads the body, whose announced size is looked at first.
-func readBody(r *http.Request) ([]byte, *api.Error) {
-	if r.ContentLength > MaxBody {
-		return nil, tooLarge()
-	}
-	var body bytes.Buffer
-	// Room for what is announced, but not for more than a usual request
-	// before any of it has come.
-	body.Grow(int(min(max(r.ContentLength, 0), 16<<10)) + bytes.MinRead)
-	_, err := body.ReadFrom(io.LimitReader(r.Body, MaxBody+1))
-	switch {
-	case err != nil:
-		return nil, cutShort(err)
-	case body.Len() > MaxBody:
-		return nil, tooLarge()
-	}
-	return body.Bytes(), nil
-}
-
-func tooLarge() *api.Error {
-	return api.Errorf(api.RequestEntityTooLarge, "The body of a request has at most %d bytes. Hash a larger message and sign it with MessageType DIGEST.", MaxBody)
-}
-
-func cutShort(cause error) *api.Error {
-	e := api.Errorf(api.Serialization, "The body ended before it was complete. Send it again.")
-	e.Cause = cause
-	return e
 }
 
 // logRefusal logs and counts a call that was not authenticated.

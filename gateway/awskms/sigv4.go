@@ -73,18 +73,17 @@ func (h *handler) authenticate(r *http.Request, body []byte, service string) (po
 
 // verify is authenticate for a request with any path and query.
 func (h *handler) verify(r *http.Request, body []byte, service string) (policy.Principal, authorization, *refusal) {
-	now := h.Now()
-	a, refused := readAuthorization(r)
-	if refused != nil {
-		return policy.Principal{}, a, refused
-	}
-	at, refused := h.checkRequest(r, a, service, now)
-	if refused != nil {
-		refused.accessKey = a.accessKey
-		return policy.Principal{}, a, refused
-	}
 	sum := sha256.Sum256(body)
-	p, refused := h.checkSignature(r, a, at, now, hex.EncodeToString(sum[:]), int64(len(body)))
+	return h.verifyHash(r, hex.EncodeToString(sum[:]), int64(len(body)), service)
+}
+
+// verifyHash is verify for a body of which only the hash is looked at.
+func (h *handler) verifyHash(r *http.Request, bodyHash string, bodyLength int64, service string) (p policy.Principal, a authorization, refused *refusal) {
+	now := h.Now()
+	a, at, refused := h.checkHeader(r, service, now)
+	if refused == nil {
+		p, refused = h.checkSignature(r, a, at, now, bodyHash, bodyLength)
+	}
 	if refused == nil {
 		refused = h.describe(&p, r, now)
 	}
@@ -93,6 +92,18 @@ func (h *handler) verify(r *http.Request, body []byte, service string) (policy.P
 		return policy.Principal{}, a, refused
 	}
 	return p, a, nil
+}
+
+// checkHeader checks everything that can be told without the secret and the body.
+func (h *handler) checkHeader(r *http.Request, service string, now time.Time) (a authorization, at time.Time, refused *refusal) {
+	if a, refused = readAuthorization(r); refused != nil {
+		return a, at, refused
+	}
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // what does not parse would not be part of what is signed
+		return a, at, refuse(reasonMalformed, api.IncompleteSignature, "The query string cannot be read: it is name=value&name=value, percent-encoded.")
+	}
+	at, refused = h.checkRequest(r, a, service, now)
+	return a, at, refused
 }
 
 // describe lets conditions ask for the client certificate of a connection, which
@@ -129,7 +140,7 @@ func readAuthorization(r *http.Request) (authorization, *refusal) {
 
 // onceHeaders decide something, so there must be one way only to read them.
 var onceHeaders = []string{
-	"Authorization", "Content-Type", "Date", "Hsmgate-Region", "Idempotency-Key", "X-Amz-Content-Sha256", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target",
+	"Authorization", "Content-Type", "Date", "Hsmgate-Region", "Idempotency-Key", contentHash, "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Target",
 }
 
 // checkRequest checks everything that can be told without the secret, and
@@ -197,12 +208,12 @@ func (h *handler) checkSignature(r *http.Request, a authorization, at, now time.
 	}
 	want := signature(r, a, at, secret, bodyHash, bodyLength)
 	same := want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(a.signature)) == 1
-	claimed := r.Header.Get("X-Amz-Content-Sha256")
+	claimed := r.Header.Get(contentHash)
 	switch {
 	case err != nil:
 		return p, unusableKey(err, r.Header.Get(sessionHeader) != "")
 	case claimed != "" && claimed != bodyHash:
-		return p, refuse(reasonSignature, api.InvalidSignature, "X-Amz-Content-Sha256 is not the SHA-256 of the body. This gateway accepts no unsigned and no streamed body.")
+		return p, otherBody()
 	case !same:
 		return p, refuse(reasonSignature, api.InvalidSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}

@@ -42,7 +42,8 @@ func (h *handler) serveSTS(w http.ResponseWriter, r *http.Request, id string) {
 
 // sts is serve for AWS STS.
 func (h *handler) sts(w http.ResponseWriter, r *http.Request, id string) (any, *gateway.Op, *api.Error) {
-	body, err := readBody(r)
+	body, release, err := h.room.readUnknown(r, MaxBody)
+	defer release()
 	if err != nil {
 		h.logRefusal(r, id, &refusal{reason: reasonBody, Error: err})
 		return nil, nil, err

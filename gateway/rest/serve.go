@@ -21,6 +21,9 @@ import (
 // maxUserAgent bounds what a caller can write into a record, in bytes.
 const maxUserAgent = 256
 
+// maxAccessKey bounds the id of an access key that a stranger can write into the log.
+const maxAccessKey = 128
+
 // regionHeader names the region that a call goes to, in place of the home region.
 const regionHeader = "Hsmgate-Region"
 
@@ -90,8 +93,8 @@ func (f *face) guard(next echo.HandlerFunc) echo.HandlerFunc {
 func (f *face) authenticate(ec echo.Context) (*gateway.Call, *api.Error) {
 	r, call := ec.Request(), f.newCall(ec)
 	if f.SigV4 != nil && isSigV4(r) {
-		if err := f.signed(ec, call); err != nil {
-			f.stranger(ec, call, err)
+		if reason, err := f.signed(ec, call); err != nil {
+			f.stranger(ec, call, err, zap.String("reason", reason), zap.String("accessKeyId", cut(call.AccessKey, maxAccessKey)))
 			return nil, err
 		}
 		return call, nil
@@ -116,15 +119,19 @@ func (f *face) newCall(ec echo.Context) *gateway.Call {
 }
 
 // stranger logs and counts a call that was not authenticated.
-func (f *face) stranger(ec echo.Context, call *gateway.Call, err *api.Error) {
+func (f *face) stranger(ec echo.Context, call *gateway.Call, err *api.Error, more ...zap.Field) {
 	f.failures.WithLabelValues(string(err.Code)).Inc()
 	fields := []zap.Field{zap.String("requestId", call.RequestID), zap.String("face", "rest"),
 		zap.String("sourceAddress", call.SourceAddress), zap.String("error", string(err.Code))}
+	fields = append(fields, more...)
 	if err.Cause != nil {
 		fields = append(fields, zap.NamedError("cause", err.Cause))
 	}
 	f.Log.Warn("not authenticated", fields...)
 	ec.Response().Header().Set("WWW-Authenticate", "Bearer")
+	if f.SigV4 != nil {
+		ec.Response().Header().Add("WWW-Authenticate", sigV4)
+	}
 }
 
 // principal finds out who calls: by the Authorization header or, where there is

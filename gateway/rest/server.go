@@ -22,7 +22,6 @@ import (
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/identity"
-	"github.com/hsmgate/hsmgate/gateway/policy"
 )
 
 //go:embed openapi.yaml
@@ -36,9 +35,10 @@ type Config struct {
 	Service    *gateway.Service
 	Identities *identity.Identities
 	AWS        http.Handler // serves POST /
-	// SigV4 checks the Signature Version 4 of a request, of which body is the body, and gives who has signed it, for
-	// which region, with which access key. Nil: none is taken.
-	SigV4    func(r *http.Request, body []byte) (p policy.Principal, region, accessKey string, err *api.Error)
+	// SigV4 checks the Signature Version 4 of a request, whose body may have most bytes, and tells the call who has
+	// signed it, for which region, with which access key. It reads the body and puts it back. The reason is why a
+	// request is refused, for the log. Nil: none is taken.
+	SigV4    func(r *http.Request, most int64, call *gateway.Call) (reason string, err *api.Error)
 	Log      *zap.Logger
 	Registry *prometheus.Registry
 	// Address tells the audited address of a client; see ClientAddress.

@@ -41,22 +41,50 @@ func readLogCheckpoint(row *sql.Row) (c LogCheckpoint, err error) {
 	return c, err
 }
 
-// KeepLogCheckpoint keeps the last checkpoint of a log. One that is not larger than what is there is passed over.
-func (s *Store) KeepLogCheckpoint(ctx context.Context, c LogCheckpoint) error {
-	return s.putLogCheckpoint(ctx, c, " WHERE log_checkpoints.size < excluded.size")
+// ErrOvertaken: another process has written what this one was about to replace.
+var ErrOvertaken = errors.New("another process has written it")
+
+// KeepLogCheckpoint puts the last checkpoint of a log in the place of was, the one that the caller has read or written
+// last (size 0: none). It may be done again when it is not known whether it was done. ErrOvertaken when what is there is
+// neither of the two: somebody else signs for this log.
+func (s *Store) KeepLogCheckpoint(ctx context.Context, was, c LogCheckpoint) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		done, err := swapLogCheckpoint(ctx, tx, was, c)
+		if err != nil || done {
+			return func(*memory) {}, err
+		}
+		there, err := readLogCheckpoint(tx.QueryRowContext(ctx, selectLogCheckpoint, c.Origin))
+		if err == nil && (there.Size != c.Size || there.Root != c.Root) {
+			err = fmt.Errorf("a checkpoint of %d records of the log %s: %w", there.Size, c.Origin, ErrOvertaken)
+		}
+		return func(*memory) {}, err
+	})
+}
+
+// swapLogCheckpoint says whether was was there.
+func swapLogCheckpoint(ctx context.Context, tx *sql.Tx, was, c LogCheckpoint) (bool, error) {
+	var done sql.Result
+	var err error
+	if was.Size == 0 {
+		done, err = tx.ExecContext(ctx, insertLogCheckpoint+" ON CONFLICT (origin) DO NOTHING", c.Origin, c.Size, c.Root[:], c.PublishedAt.UnixMicro())
+	} else {
+		done, err = tx.ExecContext(ctx, "UPDATE log_checkpoints SET size = ?, root = ?, published_at = ? WHERE origin = ? AND size = ? AND root = ?",
+			c.Size, c.Root[:], c.PublishedAt.UnixMicro(), c.Origin, was.Size, was.Root[:])
+	}
+	if err != nil {
+		return false, err
+	}
+	n, err := done.RowsAffected()
+	return n == 1, err
 }
 
 // ReplaceLogCheckpoint puts a checkpoint of another history in the place of what is there.
 func (s *Store) ReplaceLogCheckpoint(ctx context.Context, c LogCheckpoint) error {
-	return s.putLogCheckpoint(ctx, c, "")
-}
-
-func (s *Store) putLogCheckpoint(ctx context.Context, c LogCheckpoint, where string) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
-		//nolint:gosec // G202: where is a constant
-		_, err := tx.ExecContext(ctx, `INSERT INTO log_checkpoints (origin, size, root, published_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, published_at = excluded.published_at`+where,
+		_, err := tx.ExecContext(ctx, insertLogCheckpoint+" ON CONFLICT (origin) DO UPDATE SET size = excluded.size, root = excluded.root, published_at = excluded.published_at",
 			c.Origin, c.Size, c.Root[:], c.PublishedAt.UnixMicro())
 		return func(*memory) {}, err
 	})
 }
+
+const insertLogCheckpoint = "INSERT INTO log_checkpoints (origin, size, root, published_at) VALUES (?, ?, ?, ?)"

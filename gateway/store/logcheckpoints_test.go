@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The last checkpoint of a log only grows, until it is replaced on purpose.
+// The last checkpoint of a log takes the place of the one that the caller knows, and of no other, until it is replaced
+// on purpose.
 func TestLogCheckpoints(t *testing.T) {
 	onBoth(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
@@ -19,19 +20,22 @@ func TestLogCheckpoints(t *testing.T) {
 			equal(t, got, want)
 		}
 		last(LogCheckpoint{Origin: "one"})
-		ok(t, s.KeepLogCheckpoint(ctx, at("one", 5, 1)))
-		ok(t, s.KeepLogCheckpoint(ctx, at("two", 7, 2)))
+		none := LogCheckpoint{}
+		ok(t, s.KeepLogCheckpoint(ctx, none, at("one", 5, 1)))
+		ok(t, s.KeepLogCheckpoint(ctx, none, at("two", 7, 2)))
 		last(at("one", 5, 1))
-		for _, c := range []LogCheckpoint{at("one", 4, 3), at("one", 5, 4)} {
-			ok(t, s.KeepLogCheckpoint(ctx, c))
+		ok(t, s.KeepLogCheckpoint(ctx, none, at("one", 5, 1))) // the same again
+		for _, was := range []LogCheckpoint{none, at("one", 5, 2), at("one", 4, 1), at("two", 7, 2)} {
+			is(t, s.KeepLogCheckpoint(ctx, was, at("one", 9, 3)), ErrOvertaken)
 			last(at("one", 5, 1))
 		}
-		ok(t, s.KeepLogCheckpoint(ctx, at("one", 9, 5)))
+		ok(t, s.KeepLogCheckpoint(ctx, at("one", 5, 1), at("one", 9, 5)))
+		ok(t, s.KeepLogCheckpoint(ctx, at("one", 5, 1), at("one", 9, 5)))
 		last(at("one", 9, 5))
 		ok(t, s.ReplaceLogCheckpoint(ctx, at("one", 3, 6)))
 		last(at("one", 3, 6))
 		last(at("two", 7, 2))
-		if err := s.KeepLogCheckpoint(ctx, at("three", 0, 1)); err == nil {
+		if err := s.KeepLogCheckpoint(ctx, none, at("three", 0, 1)); err == nil {
 			t.Fatal("a checkpoint of no records is kept")
 		}
 		likeFile(t, s)

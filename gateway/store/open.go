@@ -81,6 +81,12 @@ func OpenPostgres(ctx context.Context, dsn, home string) (*Store, error) {
 	return open(ctx, p, func(ctx context.Context) error { return p.open(ctx, home) })
 }
 
+// Shared says whether daemons of other machines may be on this database.
+func (s *Store) Shared() bool {
+	_, shared := s.database.(*postgres)
+	return shared
+}
+
 func open(ctx context.Context, d database, connect func(context.Context) error) (*Store, error) {
 	s := &Store{database: d, writing: make(chan struct{}, 1), closing: make(chan struct{}), look: make(chan struct{}, 1), mem: newMemory(), version: unknown}
 	err := connect(ctx)

@@ -31,6 +31,9 @@ func damaged(cause error, format string, args ...any) error {
 // load takes up what is on the disk: the last checkpoint, the edge of its tree, and the records that it covers last.
 func (p *Publisher) load() error {
 	p.history, p.end, p.last = nil, 0, Checkpoint{}
+	if err := p.state.over(); err != nil {
+		return err
+	}
 	if err := p.writeKeys(); err != nil {
 		return err
 	}

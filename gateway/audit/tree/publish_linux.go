@@ -74,6 +74,9 @@ func (e signingError) Unwrap() error { return e.error }
 // publish makes a checkpoint of the tree as it is now and shows it. What a crash leaves behind is said at each step; no
 // step takes back what one before it did.
 func (p *Publisher) publish() error {
+	if err := p.state.over(); err != nil {
+		return err
+	}
 	tree, err := p.flush()
 	if err != nil || tree.N == p.last.Tree.N || p.old(tree) {
 		return err

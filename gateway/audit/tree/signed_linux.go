@@ -14,6 +14,11 @@ import (
 // is an ErrInconsistent.
 var ErrOtherHistory = fmt.Errorf("%w that were signed", ErrInconsistent)
 
+// ErrOvertaken: another daemon signs checkpoints of this log, with the same key. It is an ErrOtherHistory.
+var ErrOvertaken = fmt.Errorf("%w: another daemon signs checkpoints of this log", ErrOtherHistory)
+
+const overtakenAdvice = "nothing is signed until hsmgated starts again: find the other daemon, which runs on a copy of this log or its folder, and stop it; only the log that continues the database's last checkpoint is signed then. A database that was put back under a running daemon looks the same"
+
 const otherHistoryAdvice = "nothing is signed until this is found out: put the log and its folders back from the newest copy; to go on with this history on purpose, stop hsmgated and run 'hsmgated audit accept-history', which is recorded"
 
 func otherHistory(format string, args ...any) error {
@@ -65,4 +70,9 @@ func (p *Publisher) continuesSigned(t tlog.Tree) error {
 func (p *Publisher) another() error {
 	was := p.signed
 	return otherHistory("the log is another one than was signed: its first %d records do not give the root %s, whose checkpoint was signed at %s", was.Tree.N, was.Tree.Hash, was.At.UTC().Format(time.RFC3339))
+}
+
+// Overtake ends the signing of checkpoints for good: detail tells what another daemon has signed for this log.
+func (p *Publisher) Overtake(detail string) {
+	p.state.end(&audit.Error{Kind: ErrOvertaken, Detail: detail, Advice: overtakenAdvice}, p.opts.OnState)
 }

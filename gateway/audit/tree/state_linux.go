@@ -26,6 +26,7 @@ type state struct {
 	stats  Stats
 	news   chan struct{} // closed at the next checkpoint; nil if nobody waits
 	wanted uint64        // the last record that somebody waits for
+	ended  error         // why none is ever made again, or nil
 }
 
 func (s *state) shown(c Checkpoint, when time.Time, tell func(error)) {
@@ -35,6 +36,9 @@ func (s *state) shown(c Checkpoint, when time.Time, tell func(error)) {
 	if s.news != nil {
 		close(s.news)
 		s.news = nil
+	}
+	if s.ended != nil { // this one was under way
+		return
 	}
 	if s.stats.Err != nil && tell != nil {
 		tell(nil)
@@ -50,6 +54,21 @@ func (s *state) failed(err error, tell func(error)) {
 		tell(err)
 	}
 	s.stats.Err = err
+}
+
+// end is failed for good.
+func (s *state) end(err error, tell func(error)) {
+	s.mu.Lock()
+	s.ended = err
+	s.mu.Unlock()
+	s.failed(err, tell)
+}
+
+// over is why no checkpoint is ever made again, or nil.
+func (s *state) over() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
 }
 
 // Behind is for how long there have been records that no checkpoint covers; 0 if there are none.
