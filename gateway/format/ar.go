@@ -29,7 +29,7 @@ func (m arMember) end() int64 { return m.body + m.size + m.size%2 }
 func readAr(in io.ReaderAt) ([]arMember, error) {
 	magic := make([]byte, len(arMagic))
 	if _, err := in.ReadAt(magic, 0); err != nil || string(magic) != arMagic {
-		return nil, errors.New("it is no Debian package: it does not begin as an ar archive does")
+		return nil, broken("it is no Debian package: it does not begin as an ar archive does")
 	}
 	var all []arMember
 	for at := int64(len(arMagic)); ; {
@@ -39,16 +39,16 @@ func readAr(in io.ReaderAt) ([]arMember, error) {
 			return all, nil
 		}
 		if err != nil && n < arHeader {
-			return nil, errors.New("the package ends in the middle of a member")
+			return nil, broken("the package ends in the middle of a member")
 		}
 		size, err := strconv.ParseInt(strings.TrimSpace(string(header[48:58])), 10, 64)
 		if err != nil || size < 0 || !bytes.Equal(header[58:], []byte("`\n")) {
-			return nil, fmt.Errorf("byte %d of the package is not the beginning of a member", at)
+			return nil, broken("byte %d of the package is not the beginning of a member", at)
 		}
 		m := arMember{name: strings.TrimSuffix(strings.TrimSpace(string(header[:16])), "/"), start: at, body: at + arHeader, size: size}
 		if size > 0 {
 			if _, err := in.ReadAt(header[:1], m.body+size-1); err != nil {
-				return nil, fmt.Errorf("the package ends in the middle of its member %s", m.name)
+				return nil, broken("the package ends in the middle of its member %s", m.name)
 			}
 		}
 		all = append(all, m)

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -76,7 +74,7 @@ func readDeb(in io.ReaderAt) (*deb, error) {
 	for i, m := range all {
 		switch {
 		case m.name == debOrigin && d.origin != nil:
-			return nil, errors.New("the package holds two members " + debOrigin)
+			return nil, broken("the package holds two members %s", debOrigin)
 		case m.name == debOrigin:
 			d.origin = &all[i]
 		case m.name == "debian-binary", strings.HasPrefix(m.name, "control.tar"), strings.HasPrefix(m.name, "data.tar"):
@@ -85,11 +83,11 @@ func readDeb(in io.ReaderAt) (*deb, error) {
 	}
 	wants := []string{"debian-binary", "control.tar", "data.tar"}
 	if len(d.parts) != len(wants) {
-		return nil, fmt.Errorf("the package holds %d members of which a signature is, not debian-binary, control.tar and data.tar", len(d.parts))
+		return nil, broken("the package holds %d members of which a signature is, not debian-binary, control.tar and data.tar", len(d.parts))
 	}
 	for i, m := range d.parts {
 		if !strings.HasPrefix(m.name, wants[i]) {
-			return nil, fmt.Errorf("the package has %s where %s should be", m.name, wants[i])
+			return nil, broken("the package has %s where %s should be", m.name, wants[i])
 		}
 	}
 	return d, nil

@@ -146,8 +146,8 @@ func pgpHash(h hash.Hash, kind packet.SignatureType) hash.Hash {
 // readPGP reads one signature, armored or not.
 func readPGP(r io.Reader) (*packet.Signature, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxSignature))
-	if err != nil {
-		return nil, err
+	if err != nil { // of the armor that is read here
+		return nil, fmt.Errorf("%w: %w", ErrNotSigned, err)
 	}
 	var body io.Reader = bytes.NewReader(text)
 	if block, err := armor.Decode(bytes.NewReader(text)); err == nil {

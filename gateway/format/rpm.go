@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -20,9 +19,15 @@ var RPM = &Format{
 	Name: "rpm", Summary: "an RPM package; rpmkeys -K", Keys: "RSA", Dated: true, suits: isRSA, // the library writes RSA's tags for every key
 	Fits: func(_ string, head []byte) bool { return bytes.HasPrefix(head, rpmMagic) },
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
+		if err := checkRPM(in); err != nil {
+			return err
+		}
 		var header *rpmutils.RpmHeader
 		err := byKey(k, func(private *packet.PrivateKey) (err error) {
 			header, err = rpmutils.SignRpmStream(in, private, &rpmutils.SignatureOptions{Hash: hashFor(k.Public()), CreationTime: k.now()})
+			if err != nil && private.PrivateKey.(*faithful).err == nil {
+				err = broken("an RPM package: %v", err)
+			}
 			return err
 		})
 		if err != nil {
@@ -39,9 +44,12 @@ var RPM = &Format{
 		return err
 	},
 	verify: func(t *Trust, in *os.File, _ io.Reader) error {
+		if err := checkRPM(in); err != nil {
+			return err
+		}
 		header, err := rpmutils.ReadHeader(in)
 		if err != nil {
-			return fmt.Errorf("it is no RPM package: %w", err)
+			return broken("it is no RPM package: %v", err)
 		}
 		size, err := in.Seek(0, io.SeekEnd)
 		if err != nil {
@@ -68,7 +76,7 @@ func rpmVerify(key crypto.PublicKey, header *rpmutils.RpmHeader, tag int, signed
 		return ErrNotSigned
 	}
 	if err != nil {
-		return err
+		return notGood("%v", err)
 	}
 	sig, err := readPGP(bytes.NewReader(blob))
 	if err != nil {
