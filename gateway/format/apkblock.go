@@ -136,7 +136,7 @@ func (a *archive) verifyAPK(t *Trust) error {
 			return err
 		}
 		if len(signatures) == 0 {
-			return t.certified(chain[0], chain[1:], time.Now())
+			return t.certified(androidSigning, chain[0], chain[1:], time.Now())
 		}
 	}
 	return notGood("it holds no signature")

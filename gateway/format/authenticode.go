@@ -91,12 +91,12 @@ func checked(err error) error {
 	}
 }
 
-// signedBy is nil if a trusted signer made this signature, whose integrity has been checked.
-func (t *Trust) signedBy(s *pkcs9.TimestampedSignature) error {
+// signedBy is nil if a signer who is trusted for this purpose made this signature, whose integrity has been checked.
+func (t *Trust) signedBy(p purpose, s *pkcs9.TimestampedSignature) error {
 	if err := strong(s.SignerInfo); err != nil {
 		return err
 	}
-	return t.certified(s.Certificate, s.Intermediates, t.stamped(s.CounterSignature))
+	return t.certified(p, s.Certificate, s.Intermediates, t.stamped(s.CounterSignature))
 }
 
 // stamped is the time at which a signer's certificate has to be good: that of the timestamp if a trusted issuer's

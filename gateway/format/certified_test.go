@@ -26,14 +26,21 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/format"
 )
 
-// newKey makes a key with a certificate.
+// newKey makes a key with a certificate for code signing, which is its own issuer.
 func newKey(t testing.TB) *format.Key {
+	return selfSigned(t, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign, x509.ExtKeyUsageCodeSigning)
+}
+
+// issuer is an authority that issues certificates for anything.
+func issuer(t testing.TB) *format.Key { return selfSigned(t, x509.KeyUsageCertSign) }
+
+func selfSigned(t testing.TB, usage x509.KeyUsage, purposes ...x509.ExtKeyUsage) *format.Key {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "Release"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: usage, ExtKeyUsage: purposes}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)

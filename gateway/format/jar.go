@@ -51,7 +51,7 @@ var JAR = certified(Format{
 		if err != nil {
 			return err
 		}
-		return a.verifyJar(t)
+		return a.verifyJar(t, javaSigning)
 	},
 })
 
@@ -69,7 +69,7 @@ func isJarSignature(name string) bool {
 }
 
 // verifyJar checks all signatures of a Java archive, of which a trusted signer made one.
-func (a *archive) verifyJar(t *Trust) error {
+func (a *archive) verifyJar(t *Trust, p purpose) error {
 	if a.file(jarManifest) == nil {
 		return ErrNotSigned
 	}
@@ -86,7 +86,7 @@ func (a *archive) verifyJar(t *Trust) error {
 			err = notGood("it is not over the whole manifest, or with a hash that is too weak")
 			continue
 		}
-		if err = t.signedBy(&s.TimestampedSignature); err == nil {
+		if err = t.signedBy(p, &s.TimestampedSignature); err == nil {
 			return nil
 		}
 	}

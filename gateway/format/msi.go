@@ -56,7 +56,7 @@ var MSI = certified(Format{
 		if err := strongContent(sig.HashFunc); err != nil {
 			return err
 		}
-		return t.signedBy(&sig.TimestampedSignature)
+		return t.signedBy(authenticodeSigning, &sig.TimestampedSignature)
 	},
 })
 
