@@ -293,3 +293,30 @@ func TestCertifiedSignerError(t *testing.T) {
 		}
 	}
 }
+
+// TestJARAdded: to those who read a signed archive from its beginning it is what it is to those who begin with its list.
+func TestJARAdded(t *testing.T) {
+	k := newKey(t)
+	a := artifact{format.JAR, "app.jar", smallZip(t, "META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\n\r\n", "data.txt", "what is released")}
+	signed := a.sign(t, k, a.data)
+	changes := map[string]func(b []byte) []byte{
+		"bytes before the first file": func(b []byte) []byte { return append([]byte("PK\x03\x04"), b...) },
+		"another name in front": func(b []byte) []byte {
+			copy(b[bytes.Index(b, []byte("data.txt")):], "evil.txt")
+			return b
+		},
+		"another method in front": func(b []byte) []byte { b[8] ^= 8; return b },
+		"other flags in front":    func(b []byte) []byte { b[6] ^= 8; return b },
+		"another size in front":   func(b []byte) []byte { b[bytes.Index(b, []byte("data.txt"))-8] ^= 1; return b },
+	}
+	for what, change := range changes {
+		if err := a.verify(t, keys(k), change(bytes.Clone(signed))); !errors.Is(err, format.ErrArtifact) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, name := range []string{"META-INF/OTHER.RSA", "META-INF/OTHER.EC", "META-INF/OTHER.DSA", "META-INF/SIG-OTHER", "META-INF/SIG-OTHER.txt", "meta-inf/hsmgate.rsa", "META-INF/OTHER.SF"} {
+		if err := a.verify(t, keys(k), withFile(t, signed, name)); !errors.Is(err, format.ErrNotGood) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

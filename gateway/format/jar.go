@@ -51,6 +51,12 @@ var JAR = certified(Format{
 		if err != nil {
 			return err
 		}
+		if a.file(jarManifest) == nil {
+			return ErrNotSigned
+		}
+		if err := a.packed(false); err != nil {
+			return err
+		}
 		return a.verifyJar(t, javaSigning)
 	},
 })
@@ -77,6 +83,9 @@ func (a *archive) verifyJar(t *Trust, p purpose) error {
 	if err != nil {
 		return checked(err)
 	}
+	if err := a.noSpare(); err != nil {
+		return err
+	}
 	if err := a.allListed(); err != nil {
 		return err
 	}
@@ -91,6 +100,24 @@ func (a *archive) verifyJar(t *Trust, p purpose) error {
 		}
 	}
 	return err
+}
+
+// noSpare refuses what has the name of a part of a signature and is none: no digest covers it.
+func (a *archive) noSpare() error {
+	parts := map[string]int{} // signatures by what they sign
+	for _, f := range a.File {
+		base := path.Base(strings.ToUpper(f.Name))
+		ext := path.Ext(base)
+		if !isJarSignature(f.Name) || base == "MANIFEST.MF" || ext == ".SF" {
+			continue
+		}
+		of := jarMeta + strings.TrimSuffix(base, ext) + ".SF"
+		signed := slices.ContainsFunc(a.File, func(f *zip.File) bool { return strings.ToUpper(f.Name) == of })
+		if parts[of]++; !signed || parts[of] > 1 {
+			return notGood("%s is not signed, and no signature of the archive", f.Name)
+		}
+	}
+	return nil
 }
 
 // allListed says whether the manifest has a digest of every file, which the library compared.
