@@ -207,9 +207,6 @@ func TestCertifiedSignedOnceMore(t *testing.T) {
 func TestCertifiedAdded(t *testing.T) {
 	k := newKey(t)
 	for _, a := range artifacts(t) {
-		if a.format == format.MSI {
-			continue // what is behind the last sector is in no stream
-		}
 		t.Run(a.format.Name, func(t *testing.T) {
 			more := append(a.sign(t, k, a.data), "Write-Output 2\r\n"...)
 			if err := a.verify(t, keys(k), more); err == nil {
@@ -290,6 +287,22 @@ func TestCertifiedSignerError(t *testing.T) {
 	for _, a := range artifacts(t) {
 		if err := a.format.Sign(t.Context(), k, file(t, a.name, a.data), &bytes.Buffer{}); !errors.Is(err, refused) {
 			t.Errorf("%s: %v", a.format.Name, err)
+		}
+	}
+}
+
+// TestMSIAdded: what is added to a package, of whole sectors or not, is gone when it is signed.
+func TestMSIAdded(t *testing.T) {
+	k := newKey(t)
+	a := artifact{format.MSI, "app.msi", testdata(t, "app.msi")}
+	for _, size := range []int{1, 512, 4096} {
+		signed := a.sign(t, k, a.data)
+		more := append(signed, bytes.Repeat([]byte("x"), size)...)
+		if err := a.verify(t, keys(k), more); !errors.Is(err, format.ErrNotGood) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if again := a.sign(t, k, more); len(again) != len(signed) || a.verify(t, keys(k), again) != nil {
+			t.Errorf("%d bytes were signed as a package of %d, which has %d without them: %v", size, len(again), len(signed), a.verify(t, keys(k), again))
 		}
 	}
 }
