@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"io"
 	"os"
 	"strings"
@@ -46,14 +45,7 @@ var DEB = &Format{
 		if p.origin == nil {
 			return ErrNotSigned
 		}
-		sig, err := readPGP(io.NewSectionReader(in, p.origin.body, p.origin.size))
-		if err != nil {
-			return err
-		}
-		if sig.SigType != packet.SigTypeBinary {
-			return notGood("it is an OpenPGP signature of type %#x, not of a file", uint8(sig.SigType))
-		}
-		return t.byAny(func(key crypto.PublicKey) error { return pgpVerify(key, sig, p.signed()) })
+		return t.pgpSigned(packet.SigTypeBinary, io.NewSectionReader(in, p.origin.body, p.origin.size), p.signed)
 	},
 }
 

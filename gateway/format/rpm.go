@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"io"
 	"os"
@@ -56,31 +55,22 @@ var RPM = &Format{
 			return err
 		}
 		r := header.GetRange()
-		return t.byAny(func(key crypto.PublicKey) error {
-			for _, part := range []struct {
-				tag  int
-				size int64
-			}{{rpmutils.SIG_RSA, int64(r.End - r.Start)}, {rpmutils.SIG_PGP, size - int64(r.Start)}} {
-				if err := rpmVerify(key, header, part.tag, io.NewSectionReader(in, int64(r.Start), part.size)); err != nil {
-					return err
-				}
+		for _, part := range []struct {
+			tag  int
+			size int64
+		}{{rpmutils.SIG_RSA, int64(r.End - r.Start)}, {rpmutils.SIG_PGP, size - int64(r.Start)}} {
+			blob, err := header.GetBytes(part.tag)
+			if errors.As(err, new(rpmutils.NoSuchTagError)) {
+				return ErrNotSigned
 			}
-			return nil
-		})
+			if err != nil {
+				return notGood("%v", err)
+			}
+			signed := func() io.Reader { return io.NewSectionReader(in, int64(r.Start), part.size) }
+			if err := t.pgpSigned(packet.SigTypeBinary, bytes.NewReader(blob), signed); err != nil {
+				return err
+			}
+		}
+		return nil
 	},
-}
-
-func rpmVerify(key crypto.PublicKey, header *rpmutils.RpmHeader, tag int, signed io.Reader) error {
-	blob, err := header.GetBytes(tag)
-	if errors.As(err, new(rpmutils.NoSuchTagError)) {
-		return ErrNotSigned
-	}
-	if err != nil {
-		return notGood("%v", err)
-	}
-	sig, err := readPGP(bytes.NewReader(blob))
-	if err != nil {
-		return err
-	}
-	return pgpVerify(key, sig, signed)
 }
