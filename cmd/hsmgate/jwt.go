@@ -14,8 +14,12 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/format"
 )
 
-// maxClaims is the longest file of claims, in bytes.
-const maxClaims = 64 << 10
+const (
+	// maxClaims is the longest file of claims, in bytes.
+	maxClaims = 64 << 10
+	// lastSecond is the last one of the year 9999, in seconds since 1970. Many who read tokens know no later time.
+	lastSecond = 253402300799
+)
 
 func newJWT(a *app) *cobra.Command {
 	return group("jwt", "JSON Web Tokens", newJWTSign(a))
@@ -142,6 +146,9 @@ func (f *claimFlags) expiry(all map[string]any, now time.Time) error {
 		var exp float64
 		if err := json.Unmarshal(given.(json.RawMessage), &exp); err != nil || exp <= float64(now.Unix()) {
 			return usagef("exp in the claims is %s: it is a number of seconds since 1970, and later than now, %d", given, now.Unix())
+		}
+		if exp > lastSecond {
+			return usagef("exp in the claims is %s, after the year 9999: it is a number of seconds since 1970, at most %d; milliseconds are divided by 1000", given, lastSecond)
 		}
 	case f.unlimited:
 	case f.ttl < time.Second:

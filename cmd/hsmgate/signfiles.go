@@ -98,9 +98,6 @@ func (s *signer) file(ctx context.Context, name string, r *signedFile) error {
 		}
 	}
 	r.Format = f.Name
-	if s.output != "" && f.Also != nil {
-		return usagef("%s makes several files, so -o cannot name one", f.Name)
-	}
 	key, err := s.key(f)
 	if err != nil {
 		return err

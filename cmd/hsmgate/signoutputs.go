@@ -13,6 +13,9 @@ func distinctOutputs(chosen *format.Format, output string, names []string) error
 	from := map[string]string{} // the artifact of each output
 	for _, name := range names {
 		for f := formatFor(chosen, name); f != nil; f = f.Also {
+			if output != "" && f.Also != nil {
+				return usagef("%s makes several files, so -o cannot name one", f.Name)
+			}
 			to := output
 			if to == "" {
 				to = outputOf(f, name)

@@ -53,7 +53,7 @@ var APK = certified(Format{
 		if err := a.verifyAPK(t); err != nil {
 			return err
 		}
-		if err := a.verifyJar(t); !errors.Is(err, ErrNotSigned) { // what runs on Android 7 and later alone has no v1
+		if err := a.verifyJar(t, androidSigning); !errors.Is(err, ErrNotSigned) { // what runs on Android 7 and later alone has no v1
 			return err
 		}
 		return nil

@@ -15,6 +15,8 @@ import (
 const (
 	apkMagic  = "APK Sig Block 42"
 	apkV2     = 0x7109871a
+	apkV3     = 0xf05368c0
+	apkV31    = 0x1b93ad61
 	apkChunk  = 1 << 20
 	apkFooter = 8 + int64(len(apkMagic))
 )
@@ -136,7 +138,7 @@ func (a *archive) verifyAPK(t *Trust) error {
 			return err
 		}
 		if len(signatures) == 0 {
-			return t.certified(chain[0], chain[1:], time.Now())
+			return t.certified(androidSigning, chain[0], chain[1:], time.Now())
 		}
 	}
 	return notGood("it holds no signature")
@@ -182,17 +184,34 @@ func (a *archive) apkValue() (apkParts, int64, error) {
 	if binary.LittleEndian.Uint64(block) != size {
 		return nil, 0, notGood("its block has two sizes")
 	}
-	for pairs := block[8 : len(block)-int(apkFooter)]; len(pairs) >= 12; {
-		n := binary.LittleEndian.Uint64(pairs)
-		if n < 4 || n > uint64(len(pairs)-8) {
-			break
+	value, err := apkPairs(block[8 : len(block)-int(apkFooter)])
+	return value, start, err
+}
+
+// apkPairs finds the signature of v2 among what has an id in a block. It has to be the only one: where there is one of v3,
+// newer Androids look at no other.
+func apkPairs(pairs []byte) (value apkParts, err error) {
+	for len(pairs) > 0 {
+		if len(pairs) < 12 {
+			return nil, notGood("its block is broken")
 		}
-		if binary.LittleEndian.Uint32(pairs[8:]) == apkV2 {
-			return pairs[12 : 8+n], start, nil
+		n, id := binary.LittleEndian.Uint64(pairs), binary.LittleEndian.Uint32(pairs[8:])
+		switch {
+		case n < 4 || n > uint64(len(pairs)-8):
+			return nil, notGood("its block is broken")
+		case id == apkV3, id == apkV31:
+			return nil, notGood("the package has a signature of the APK Signature Scheme v3 too, which is not checked here")
+		case id == apkV2 && value != nil:
+			return nil, notGood("the package has two signatures of the APK Signature Scheme v2")
+		case id == apkV2:
+			value = pairs[12 : 8+n]
 		}
 		pairs = pairs[8+n:]
 	}
-	return nil, 0, ErrNotSigned
+	if value == nil {
+		return nil, ErrNotSigned
+	}
+	return value, nil
 }
 
 // apkParts are parts with their lengths before them. What is missing is read as nothing.

@@ -164,7 +164,7 @@ func (a *archive) verifyAppx(t *Trust) error {
 	if err := sameDigest(h, over.MessageDigest.Digest, found); err != nil {
 		return err
 	}
-	return t.signedBy(&stamped)
+	return t.signedBy(authenticodeSigning, &stamped)
 }
 
 // appxDigests makes what the signature is over: digests of all files, of the list of them, and of some files.

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -34,25 +33,16 @@ var errUnstamped = notGood("it has no timestamp")
 // maxCMS is more than the longest signature in an artifact, in bytes.
 const maxCMS = 16 << 20
 
-// certified completes a format whose signatures carry certificates. The library that reads artifacts of these formats
-// trusts what they say of themselves: where that ends in a panic, the artifact is broken.
+// certified completes a format whose signatures carry certificates.
 func certified(f Format) *Format {
 	f.Certified = true
 	if f.suits == nil {
 		f.Keys, f.suits = "RSA, P-256, P-384, P-521", isRSAOrNIST
 	}
-	sign, verify := f.sign, f.verify
-	f.sign = func(ctx context.Context, k *Key, in *os.File, out io.Writer) (err error) {
-		defer caught(&err)
-		return sign(ctx, k, in, out)
-	}
-	f.verify = func(t *Trust, in *os.File, signature io.Reader) (err error) {
-		defer caught(&err)
-		return verify(t, in, signature)
-	}
 	return &f
 }
 
+// caught makes a panic the error ErrArtifact: libraries that read artifacts trust what these say of themselves.
 func caught(err *error) {
 	if p := recover(); p != nil {
 		*err = broken("%v", p)
@@ -104,15 +94,15 @@ func checked(err error) error {
 	}
 }
 
-// signedBy is nil if a trusted signer made this signature, whose integrity has been checked.
-func (t *Trust) signedBy(s *pkcs9.TimestampedSignature) error {
+// signedBy is nil if a signer who is trusted for this purpose made this signature, whose integrity has been checked.
+func (t *Trust) signedBy(p purpose, s *pkcs9.TimestampedSignature) error {
 	if err := strong(s.SignerInfo); err != nil {
 		return err
 	}
 	if t.Stamped && s.CounterSignature == nil {
 		return errUnstamped
 	}
-	return t.certified(s.Certificate, s.Intermediates, t.stamped(s.CounterSignature))
+	return t.certified(p, s.Certificate, s.Intermediates, t.stamped(s.CounterSignature))
 }
 
 // stamped is the time at which a signer's certificate has to be good: that of the timestamp if a trusted issuer's

@@ -41,7 +41,7 @@ var CAB = certified(Format{
 		if err := strongContent(sig.HashFunc); err != nil {
 			return err
 		}
-		return t.signedBy(&sig.TimestampedSignature)
+		return t.signedBy(authenticodeSigning, &sig.TimestampedSignature)
 	},
 })
 

@@ -56,7 +56,7 @@ var CAT = certified(Format{
 		if err != nil {
 			return checked(err)
 		}
-		return t.signedBy(&stamped)
+		return t.signedBy(authenticodeSigning, &stamped)
 	},
 })
 

@@ -26,14 +26,21 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/format"
 )
 
-// newKey makes a key with a certificate.
+// newKey makes a key with a certificate for code signing, which is its own issuer.
 func newKey(t testing.TB) *format.Key {
+	return selfSigned(t, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign, x509.ExtKeyUsageCodeSigning)
+}
+
+// issuer is an authority that issues certificates for anything.
+func issuer(t testing.TB) *format.Key { return selfSigned(t, x509.KeyUsageCertSign) }
+
+func selfSigned(t testing.TB, usage x509.KeyUsage, purposes ...x509.ExtKeyUsage) *format.Key {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "Release"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: usage, ExtKeyUsage: purposes}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
@@ -200,9 +207,6 @@ func TestCertifiedSignedOnceMore(t *testing.T) {
 func TestCertifiedAdded(t *testing.T) {
 	k := newKey(t)
 	for _, a := range artifacts(t) {
-		if a.format == format.MSI {
-			continue // what is behind the last sector is in no stream
-		}
 		t.Run(a.format.Name, func(t *testing.T) {
 			more := append(a.sign(t, k, a.data), "Write-Output 2\r\n"...)
 			if err := a.verify(t, keys(k), more); err == nil {
@@ -283,6 +287,49 @@ func TestCertifiedSignerError(t *testing.T) {
 	for _, a := range artifacts(t) {
 		if err := a.format.Sign(t.Context(), k, file(t, a.name, a.data), &bytes.Buffer{}); !errors.Is(err, refused) {
 			t.Errorf("%s: %v", a.format.Name, err)
+		}
+	}
+}
+
+// TestMSIAdded: what is added to a package, of whole sectors or not, is gone when it is signed.
+func TestMSIAdded(t *testing.T) {
+	k := newKey(t)
+	a := artifact{format.MSI, "app.msi", testdata(t, "app.msi")}
+	for _, size := range []int{1, 512, 4096} {
+		signed := a.sign(t, k, a.data)
+		more := append(signed, bytes.Repeat([]byte("x"), size)...)
+		if err := a.verify(t, keys(k), more); !errors.Is(err, format.ErrNotGood) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if again := a.sign(t, k, more); len(again) != len(signed) || a.verify(t, keys(k), again) != nil {
+			t.Errorf("%d bytes were signed as a package of %d, which has %d without them: %v", size, len(again), len(signed), a.verify(t, keys(k), again))
+		}
+	}
+}
+
+// TestJARAdded: to those who read a signed archive from its beginning it is what it is to those who begin with its list.
+func TestJARAdded(t *testing.T) {
+	k := newKey(t)
+	a := artifact{format.JAR, "app.jar", smallZip(t, "META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\n\r\n", "data.txt", "what is released")}
+	signed := a.sign(t, k, a.data)
+	changes := map[string]func(b []byte) []byte{
+		"bytes before the first file": func(b []byte) []byte { return append([]byte("PK\x03\x04"), b...) },
+		"another name in front": func(b []byte) []byte {
+			copy(b[bytes.Index(b, []byte("data.txt")):], "evil.txt")
+			return b
+		},
+		"another method in front": func(b []byte) []byte { b[8] ^= 8; return b },
+		"other flags in front":    func(b []byte) []byte { b[6] ^= 8; return b },
+		"another size in front":   func(b []byte) []byte { b[bytes.Index(b, []byte("data.txt"))-8] ^= 1; return b },
+	}
+	for what, change := range changes {
+		if err := a.verify(t, keys(k), change(bytes.Clone(signed))); !errors.Is(err, format.ErrArtifact) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, name := range []string{"META-INF/OTHER.RSA", "META-INF/OTHER.EC", "META-INF/OTHER.DSA", "META-INF/SIG-OTHER", "META-INF/SIG-OTHER.txt", "meta-inf/hsmgate.rsa", "META-INF/OTHER.SF"} {
+		if err := a.verify(t, keys(k), withFile(t, signed, name)); !errors.Is(err, format.ErrNotGood) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -48,14 +47,7 @@ func verifyClearsigned(t *Trust, in io.Reader, want []byte) error {
 	case want != nil && !bytes.Equal(bytes.TrimRight(block.Plaintext, "\n"), bytes.TrimRight(want, "\n")):
 		return notGood("it is of another text")
 	}
-	sig, err := readPGP(block.ArmoredSignature.Body)
-	if err != nil {
-		return err
-	}
-	if sig.SigType != packet.SigTypeText {
-		return notGood("it is an OpenPGP signature of type %#x, not of a text", uint8(sig.SigType))
-	}
-	return t.byAny(func(key crypto.PublicKey) error { return pgpVerify(key, sig, bytes.NewReader(block.Bytes)) })
+	return t.pgpSigned(packet.SigTypeText, block.ArmoredSignature.Body, func() io.Reader { return bytes.NewReader(block.Bytes) })
 }
 
 func readText(in io.Reader) ([]byte, error) {

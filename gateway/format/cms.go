@@ -61,7 +61,7 @@ var CMS = &Format{
 		if err != nil {
 			return err
 		}
-		return t.certified(signer, signed.Certificates, at)
+		return t.certified(messageSigning, signer, signed.Certificates, at)
 	},
 }
 

@@ -17,28 +17,38 @@ type compound struct {
 	next    []comdoc.SecID
 }
 
-// checkCompound refuses a compound file whose tables lead nowhere or in circles.
-func checkCompound(in io.ReaderAt, size int64) error {
+// checkCompound refuses a compound file whose tables lead nowhere or in circles, and gives the end of its last sector that
+// is used.
+func checkCompound(in io.ReaderAt, size int64) (int64, error) {
 	c := &compound{in: in}
 	if err := binary.Read(io.NewSectionReader(in, 0, size), binary.LittleEndian, &c.h); err != nil {
-		return broken("it is no MSI file: it is too short")
+		return 0, broken("it is no MSI file: it is too short")
 	}
 	if c.h.SectorSize != 9 && c.h.SectorSize != 12 || c.h.ShortSectorSize != 6 {
-		return broken("it is no MSI file, or has sectors of an unusual size")
+		return 0, broken("it is no MSI file, or has sectors of an unusual size")
 	}
 	c.sector = 1 << c.h.SectorSize
 	c.sectors = size / c.sector
 	if int64(c.h.SATSectors) > c.sectors || int64(c.h.SSATSectorCount) > c.sectors {
-		return broken("the tables of the MSI file are longer than the file")
+		return 0, broken("the tables of the MSI file are longer than the file")
 	}
 	if err := c.readNext(); err != nil {
-		return err
+		return 0, err
 	}
 	entries, err := c.readEntries()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return checkTrees(entries)
+	return c.end(), checkTrees(entries)
+}
+
+// end is where the last sector ends that is used. The header takes the first one.
+func (c *compound) end() int64 {
+	last := len(c.next) - 1
+	for last >= 0 && c.next[last] == comdoc.SecIDFree {
+		last--
+	}
+	return (int64(last) + 2) * c.sector
 }
 
 func (c *compound) read(id comdoc.SecID, to any) error {

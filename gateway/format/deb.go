@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"io"
 	"os"
 	"strings"
@@ -11,8 +10,12 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// debOrigin is the member that holds the signature of who made a package (debsigs).
-const debOrigin = "_gpgorigin"
+// debOrigin is the member that holds the signature of who made a package (debsigs). Those of others' signatures begin as
+// debSignature.
+const (
+	debOrigin    = "_gpgorigin"
+	debSignature = "_gpg"
+)
 
 // DEB is a Debian package with debsigs' signature of its origin.
 var DEB = &Format{
@@ -46,14 +49,7 @@ var DEB = &Format{
 		if p.origin == nil {
 			return ErrNotSigned
 		}
-		sig, err := readPGP(io.NewSectionReader(in, p.origin.body, p.origin.size))
-		if err != nil {
-			return err
-		}
-		if sig.SigType != packet.SigTypeBinary {
-			return notGood("it is an OpenPGP signature of type %#x, not of a file", uint8(sig.SigType))
-		}
-		return t.byAny(func(key crypto.PublicKey) error { return pgpVerify(key, sig, p.signed()) })
+		return t.pgpSigned(packet.SigTypeBinary, io.NewSectionReader(in, p.origin.body, p.origin.size), p.signed)
 	},
 }
 
@@ -71,24 +67,27 @@ func readDeb(in io.ReaderAt) (*deb, error) {
 		return nil, err
 	}
 	d := &deb{in: in, all: all}
+	wants := []string{"debian-binary", "control.tar", "data.tar"}
 	for i, m := range all {
 		switch {
 		case m.name == debOrigin && d.origin != nil:
 			return nil, broken("the package holds two members %s", debOrigin)
 		case m.name == debOrigin:
 			d.origin = &all[i]
-		case m.name == "debian-binary", strings.HasPrefix(m.name, "control.tar"), strings.HasPrefix(m.name, "data.tar"):
+		case strings.HasPrefix(m.name, debSignature): // by another, which dpkg does not look at
+		case len(d.parts) == len(wants):
+			return nil, broken("the package has %s behind %s: only signatures stand there, since nothing else is signed", m.name, wants[len(wants)-1])
+		case m.name != wants[len(d.parts)] && (len(d.parts) == 0 || !strings.HasPrefix(m.name, wants[len(d.parts)]+".")):
+			return nil, broken("the package has %s where %s should be", m.name, wants[len(d.parts)])
+		default:
 			d.parts = append(d.parts, m)
 		}
-	}
-	wants := []string{"debian-binary", "control.tar", "data.tar"}
-	if len(d.parts) != len(wants) {
-		return nil, broken("the package holds %d members of which a signature is, not debian-binary, control.tar and data.tar", len(d.parts))
-	}
-	for i, m := range d.parts {
-		if !strings.HasPrefix(m.name, wants[i]) {
-			return nil, broken("the package has %s where %s should be", m.name, wants[i])
+		if len(d.parts) == 0 {
+			return nil, broken("the package has %s where %s should be", m.name, wants[0])
 		}
+	}
+	if len(d.parts) != len(wants) {
+		return nil, broken("the package has no %s", wants[len(d.parts)])
 	}
 	return d, nil
 }

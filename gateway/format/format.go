@@ -148,8 +148,10 @@ func (f *Format) Suits(k *Key) error {
 	return nil
 }
 
-// Sign writes the signature, or the signed artifact, to out. What it has written when it fails is to be thrown away.
-func (f *Format) Sign(ctx context.Context, k *Key, in *os.File, out io.Writer) error {
+// Sign writes the signature, or the signed artifact, to out. What it has written when it fails is to be thrown away. The
+// error is ErrArtifact when the artifact is broken, also where that ends in a panic of a library.
+func (f *Format) Sign(ctx context.Context, k *Key, in *os.File, out io.Writer) (err error) {
+	defer caught(&err)
 	if err := f.Suits(k); err != nil {
 		return err
 	}
@@ -160,8 +162,9 @@ func (f *Format) Sign(ctx context.Context, k *Key, in *os.File, out io.Writer) e
 }
 
 // Verify checks the signature in an artifact, or its detached one. The error is ErrNotGood or ErrNotSigned when that is
-// the answer.
-func (f *Format) Verify(t *Trust, in *os.File, signature io.Reader) error {
+// the answer, and ErrArtifact when the artifact is broken, as in Sign.
+func (f *Format) Verify(t *Trust, in *os.File, signature io.Reader) (err error) {
+	defer caught(&err)
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return err
 	}

@@ -52,6 +52,8 @@ type Predicate struct {
 
 const (
 	statementType = "https://in-toto.io/Statement/v1"
+	// statementOld is that of attestations that others make still; it has the same fields.
+	statementOld = "https://in-toto.io/Statement/v0.1"
 	// StatementPayload is the payloadType of an envelope that holds a statement.
 	StatementPayload = "application/vnd.in-toto+json"
 )
@@ -100,6 +102,7 @@ type envelopeSignature struct {
 }
 
 // Attested is nil if the envelope holds a statement of what has this SHA-256, by a trusted key, that says t.Predicate.
+// Where that is nil, the statement may say anything of it, good or bad: who relies on it reads the predicate.
 func (t *Trust) Attested(text []byte, sha256 string) error {
 	var e envelope
 	if err := json.Unmarshal(text, &e); err != nil {
@@ -131,6 +134,8 @@ func (t *Trust) says(s *statement, sha256 string) error {
 		found = found || one.Digest["sha256"] == sha256
 	}
 	switch {
+	case s.Type != statementType && s.Type != statementOld:
+		return notGood("it is no in-toto statement of version 1 or 0.1 but %q", s.Type)
 	case !found:
 		return notGood("it is of another artifact")
 	case t.Predicate != nil && (s.PredicateType != t.Predicate.Type || !sameJSON(s.Predicate, t.Predicate.Body)):

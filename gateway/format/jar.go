@@ -51,7 +51,13 @@ var JAR = certified(Format{
 		if err != nil {
 			return err
 		}
-		return a.verifyJar(t)
+		if a.file(jarManifest) == nil {
+			return ErrNotSigned
+		}
+		if err := a.packed(false); err != nil {
+			return err
+		}
+		return a.verifyJar(t, javaSigning)
 	},
 })
 
@@ -69,13 +75,16 @@ func isJarSignature(name string) bool {
 }
 
 // verifyJar checks all signatures of a Java archive, of which a trusted signer made one.
-func (a *archive) verifyJar(t *Trust) error {
+func (a *archive) verifyJar(t *Trust, p purpose) error {
 	if a.file(jarManifest) == nil {
 		return ErrNotSigned
 	}
 	sigs, err := signjar.Verify(a.Reader, false)
 	if err != nil {
 		return checked(err)
+	}
+	if err := a.noSpare(); err != nil {
+		return err
 	}
 	if err := a.allListed(); err != nil {
 		return err
@@ -86,11 +95,29 @@ func (a *archive) verifyJar(t *Trust) error {
 			err = notGood("it is not over the whole manifest, or with a hash that is too weak")
 			continue
 		}
-		if err = t.signedBy(&s.TimestampedSignature); err == nil {
+		if err = t.signedBy(p, &s.TimestampedSignature); err == nil {
 			return nil
 		}
 	}
 	return err
+}
+
+// noSpare refuses what has the name of a part of a signature and is none: no digest covers it.
+func (a *archive) noSpare() error {
+	parts := map[string]int{} // signatures by what they sign
+	for _, f := range a.File {
+		base := path.Base(strings.ToUpper(f.Name))
+		ext := path.Ext(base)
+		if !isJarSignature(f.Name) || base == "MANIFEST.MF" || ext == ".SF" {
+			continue
+		}
+		of := jarMeta + strings.TrimSuffix(base, ext) + ".SF"
+		signed := slices.ContainsFunc(a.File, func(f *zip.File) bool { return strings.ToUpper(f.Name) == of })
+		if parts[of]++; !signed || parts[of] > 1 {
+			return notGood("%s is not signed, and no signature of the archive", f.Name)
+		}
+	}
+	return nil
 }
 
 // allListed says whether the manifest has a digest of every file, which the library compared.

@@ -46,17 +46,25 @@ var MSI = certified(Format{
 		})
 	},
 	verify: func(t *Trust, in *os.File, _ io.Reader) error {
-		if _, _, err := readMSI(in); err != nil {
+		size, err := sizeOf(in)
+		if err != nil {
+			return err
+		}
+		end, err := checkCompound(in, size)
+		if err != nil {
 			return err
 		}
 		sig, err := authenticode.VerifyMSI(in, false)
 		if err != nil {
 			return checked(err)
 		}
+		if size > end { // no signature is over it
+			return notGood("there are %d bytes behind the package", size-end)
+		}
 		if err := strongContent(sig.HashFunc); err != nil {
 			return err
 		}
-		return t.signedBy(&sig.TimestampedSignature)
+		return t.signedBy(authenticodeSigning, &sig.TimestampedSignature)
 	},
 })
 
@@ -65,7 +73,7 @@ func readMSI(in *os.File) (*comdoc.ComDoc, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := checkCompound(in, size); err != nil {
+	if _, err := checkCompound(in, size); err != nil {
 		return nil, 0, err
 	}
 	doc, err := comdoc.ReadFile(in)

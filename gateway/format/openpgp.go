@@ -11,13 +11,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"math/bits"
 	"net/mail"
 	"os"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/hsmgate/hsmgate/gateway/publickey"
@@ -38,19 +38,7 @@ var OpenPGP = &Format{
 		})
 	},
 	verify: func(t *Trust, in *os.File, signature io.Reader) error {
-		sig, err := readPGP(signature)
-		if err != nil {
-			return err
-		}
-		if sig.SigType != packet.SigTypeBinary {
-			return notGood("it is an OpenPGP signature of type %#x, not of a file", uint8(sig.SigType))
-		}
-		return t.byAny(func(key crypto.PublicKey) error {
-			if _, err := in.Seek(0, io.SeekStart); err != nil {
-				return err
-			}
-			return pgpVerify(key, sig, in)
-		})
+		return t.pgpSigned(packet.SigTypeBinary, signature, func() io.Reader { return io.NewSectionReader(in, 0, math.MaxInt64) })
 	},
 }
 
@@ -143,71 +131,16 @@ func pgpHash(h hash.Hash, kind packet.SignatureType) hash.Hash {
 	return h
 }
 
-// readPGP reads one signature, armored or not.
-func readPGP(r io.Reader) (*packet.Signature, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxSignature))
-	if err != nil {
-		return nil, err
-	}
-	var body io.Reader = bytes.NewReader(text)
-	if block, err := armor.Decode(bytes.NewReader(text)); err == nil {
-		body = block.Body
-	}
-	p, err := packet.Read(body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotSigned, err)
-	}
-	sig, ok := p.(*packet.Signature)
-	if !ok {
-		return nil, fmt.Errorf("%w: it is another OpenPGP packet", ErrNotSigned)
-	}
-	return sig, nil
-}
-
 // OpenPGPCreated is what gpg says of a signature that it made, as the text of a status line (GnuPG's doc/DETAILS,
 // SIG_CREATED): its type, algorithms, class, time and the key's fingerprint.
 func OpenPGPCreated(signature io.Reader) (string, error) {
-	sig, err := readPGP(signature)
+	all, err := readPGP(signature)
 	if err != nil {
 		return "", err
 	}
+	sig := all[0]
 	hash, _ := openpgp.HashToHashId(sig.Hash)
 	return fmt.Sprintf("SIG_CREATED D %d %d %02x %d %X", sig.PubKeyAlgo, hash, uint8(sig.SigType), sig.CreationTime.Unix(), sig.IssuerFingerprint), nil
-}
-
-// pgpVerify checks a signature over r with a key whose creation time need not be known.
-func pgpVerify(key crypto.PublicKey, sig *packet.Signature, r io.Reader) error {
-	if !isRSAOrNIST(key) {
-		return notGood("OpenPGP takes %s here, not %s", pgpKeys, publickey.KindOf(key))
-	}
-	if sig.Hash.Size() < crypto.SHA256.Size() {
-		return notGood("its hash, %s, is too weak", sig.Hash)
-	}
-	h, err := sig.PrepareVerify()
-	if err != nil {
-		return notGood("%v", err)
-	}
-	if _, err := io.Copy(pgpHash(h, sig.SigType), r); err != nil {
-		return err
-	}
-	if err := pgpPublic(key, time.Unix(0, 0)).VerifySignature(h, sig); err != nil {
-		return notGood("it names %s as its signer: %v", pgpIssuer(sig), err)
-	}
-	if sig.SigExpired(time.Now()) {
-		return notGood("it has expired")
-	}
-	return nil
-}
-
-// pgpIssuer is who a signature says has made it.
-func pgpIssuer(sig *packet.Signature) string {
-	switch {
-	case len(sig.IssuerFingerprint) > 0:
-		return fmt.Sprintf("the OpenPGP key %X", sig.IssuerFingerprint)
-	case sig.IssuerKeyId != nil:
-		return fmt.Sprintf("the OpenPGP key id %016X", *sig.IssuerKeyId)
-	}
-	return "nobody"
 }
 
 // OpenPGPCertificate writes the key's OpenPGP certificate, armored, with k.UserID, for those who verify.

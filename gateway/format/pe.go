@@ -64,7 +64,7 @@ var PE = certified(Format{
 			return checked(err)
 		}
 		first := &sigs[0] // which Windows takes; more may follow
-		if err := t.signedBy(&first.TimestampedSignature); err != nil {
+		if err := t.signedBy(authenticodeSigning, &first.TimestampedSignature); err != nil {
 			return err
 		}
 		sum, err := p.digest(first.ImageHashFunc, in)

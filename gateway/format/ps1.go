@@ -46,7 +46,7 @@ var PS1 = certified(Format{
 		if err := strongContent(sig.HashFunc); err != nil {
 			return err
 		}
-		return t.signedBy(&sig.TimestampedSignature)
+		return t.signedBy(authenticodeSigning, &sig.TimestampedSignature)
 	},
 })
 

@@ -53,6 +53,9 @@ func verifyFile(key crypto.PublicKey, in io.ReadSeeker, signature []byte) error 
 		if err != nil {
 			return err
 		}
+		if len(message) > maxMessage { // only the beginning of it has been read
+			return notGood("a file of more than %d bytes is not signed with Ed25519", maxMessage)
+		}
 		if !ed25519.Verify(k, message, signature) {
 			return notGood("it was not made by this key over this file")
 		}

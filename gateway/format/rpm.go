@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"io"
 	"os"
@@ -19,13 +18,15 @@ var RPM = &Format{
 	Name: "rpm", Summary: "an RPM package; rpmkeys -K", Keys: "RSA", Dated: true, suits: isRSA, // the library writes RSA's tags for every key
 	Fits: func(_ string, head []byte) bool { return bytes.HasPrefix(head, rpmMagic) },
 	sign: func(_ context.Context, k *Key, in *os.File, out io.Writer) error {
-		magic := make([]byte, len(rpmMagic))
-		if _, err := in.ReadAt(magic, 0); err != nil || !bytes.Equal(magic, rpmMagic) {
-			return broken("it is no RPM package: it does not begin as one")
+		if err := checkRPM(in); err != nil {
+			return err
 		}
 		var header *rpmutils.RpmHeader
 		err := byKey(k, func(private *packet.PrivateKey) (err error) {
 			header, err = rpmutils.SignRpmStream(in, private, &rpmutils.SignatureOptions{Hash: hashFor(k.Public()), CreationTime: k.now()})
+			if err != nil && private.PrivateKey.(*faithful).err == nil {
+				err = broken("an RPM package: %v", err)
+			}
 			return err
 		})
 		if err != nil {
@@ -42,6 +43,9 @@ var RPM = &Format{
 		return err
 	},
 	verify: func(t *Trust, in *os.File, _ io.Reader) error {
+		if err := checkRPM(in); err != nil {
+			return err
+		}
 		header, err := rpmutils.ReadHeader(in)
 		if err != nil {
 			return broken("it is no RPM package: %v", err)
@@ -51,31 +55,22 @@ var RPM = &Format{
 			return err
 		}
 		r := header.GetRange()
-		return t.byAny(func(key crypto.PublicKey) error {
-			for _, part := range []struct {
-				tag  int
-				size int64
-			}{{rpmutils.SIG_RSA, int64(r.End - r.Start)}, {rpmutils.SIG_PGP, size - int64(r.Start)}} {
-				if err := rpmVerify(key, header, part.tag, io.NewSectionReader(in, int64(r.Start), part.size)); err != nil {
-					return err
-				}
+		for _, part := range []struct {
+			tag  int
+			size int64
+		}{{rpmutils.SIG_RSA, int64(r.End - r.Start)}, {rpmutils.SIG_PGP, size - int64(r.Start)}} {
+			blob, err := header.GetBytes(part.tag)
+			if errors.As(err, new(rpmutils.NoSuchTagError)) {
+				return ErrNotSigned
 			}
-			return nil
-		})
+			if err != nil {
+				return notGood("%v", err)
+			}
+			signed := func() io.Reader { return io.NewSectionReader(in, int64(r.Start), part.size) }
+			if err := t.pgpSigned(packet.SigTypeBinary, bytes.NewReader(blob), signed); err != nil {
+				return err
+			}
+		}
+		return nil
 	},
-}
-
-func rpmVerify(key crypto.PublicKey, header *rpmutils.RpmHeader, tag int, signed io.Reader) error {
-	blob, err := header.GetBytes(tag)
-	if errors.As(err, new(rpmutils.NoSuchTagError)) {
-		return ErrNotSigned
-	}
-	if err != nil {
-		return err
-	}
-	sig, err := readPGP(bytes.NewReader(blob))
-	if err != nil {
-		return err
-	}
-	return pgpVerify(key, sig, signed)
 }

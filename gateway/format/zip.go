@@ -5,7 +5,9 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto"
+	"encoding/binary"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -155,6 +157,41 @@ func (a *archive) dense() (*zipslicer.Directory, int64, error) {
 	return d, end, nil
 }
 
+// The header in front of a file of an archive (APPNOTE, 4.3.7).
+type zipLocal struct {
+	Signature              uint32
+	Version, Flags, Method uint16
+	Time, Date             uint16
+	CRC32                  uint32
+	Packed, Unpacked       uint32
+	NameLength, Extra      uint16
+}
+
+// zipSizesBehind is the flag of a file whose sizes stand behind it, and not in front.
+const zipSizesBehind = 8
+
+// sameHeaders refuses a file that has another name, kind or size to those who read the archive from its beginning, and
+// not from its list of files.
+func sameHeaders(f *zipslicer.File) error {
+	text, err := f.GetLocalHeader()
+	if err != nil {
+		return broken("%s in the archive: %v", f.Name, err)
+	}
+	var h zipLocal
+	if _, err := binary.Decode(text, binary.LittleEndian, &h); err != nil {
+		return broken("%s in the archive: %v", f.Name, err)
+	}
+	name := text[binary.Size(h):][:h.NameLength]
+	if string(name) != f.Name || h.Method != f.Method || h.Flags != f.Flags {
+		return broken("the header in front of %s in the archive is not as the list of files says: pack it again", f.Name)
+	}
+	behind, long := h.Flags&zipSizesBehind != 0, h.Packed == math.MaxUint32 || h.Unpacked == math.MaxUint32
+	if !behind && !long && (h.CRC32 != f.CRC32 || uint64(h.Packed) != f.CompressedSize || uint64(h.Unpacked) != f.UncompressedSize) {
+		return broken("the sizes in front of %s in the archive are not those of the list of files: pack it again", f.Name)
+	}
+	return nil
+}
+
 // packed refuses an archive with anything but its files before its list of them. With long, sizes behind a file have to
 // be of 64 bits, as verifiers read them in the ZIP64 file that a signed Windows package is.
 func (a *archive) packed(long bool) error {
@@ -166,7 +203,13 @@ func (a *archive) packed(long bool) error {
 		return broken("there is something between the files of the archive and its list of them, at %d: pack it again", end)
 	}
 	for _, f := range d.File {
-		if sizes, err := f.GetDataDescriptor(); long && (err != nil || len(sizes) == shortSizes) {
+		if !long {
+			if err := sameHeaders(f); err != nil {
+				return err
+			}
+			continue
+		}
+		if sizes, err := f.GetDataDescriptor(); err != nil || len(sizes) == shortSizes {
 			return broken("the sizes of %s stand behind it, with 32 bits: pack it as MakeAppx does", f.Name)
 		}
 	}

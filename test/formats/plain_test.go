@@ -11,6 +11,11 @@ var nistAndRSA = []api.KeySpec{api.RSA2048, api.RSA4096, api.P256, api.P384, api
 
 func init() {
 	rows = append(rows,
+		row{name: "raw", tools: []string{"openssl"}, specs: []api.KeySpec{api.Ed25519, api.RSA2048, api.P256, api.P384, api.P521}, make: anyFile, args: []string{"--format", "raw", "more"}, check: opensslRaw,
+			trust: func(b *bench) {
+				trustPEM(b)
+				b.write("more", "another file, since of a single one the answer is the signature itself")
+			}},
 		row{name: "openpgp", tools: []string{"gpg", "gpgv"}, specs: nistAndRSA, make: anyFile, trust: trustOpenPGP, args: []string{"--format", "openpgp"},
 			check: func(b *bench, file string) error {
 				if err := b.run("gpgv", "--keyring", b.path("release.gpg"), file+".asc", file); err != nil {
@@ -37,6 +42,21 @@ func init() {
 			trust: func(b *bench) { b.write("release.pub", b.hsmgate("key", "public-key", b.key, "--format", "minisign")) },
 			check: func(b *bench, file string) error { return b.run("minisign", "-V", "-p", "release.pub", "-m", file) }},
 	)
+}
+
+// opensslRaw verifies with the hash that goes with the key; Ed25519 has none.
+func opensslRaw(b *bench, file string) error {
+	if strings.HasSuffix(b.key, "edwards25519") {
+		return b.run("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-in", file, "-sigfile", file+".sig")
+	}
+	hash := "-sha256"
+	switch {
+	case strings.HasSuffix(b.key, "p384"):
+		hash = "-sha384"
+	case strings.HasSuffix(b.key, "p521"):
+		hash = "-sha512"
+	}
+	return b.run("openssl", "dgst", hash, "-verify", "key.pem", "-signature", file+".sig", file)
 }
 
 // trustOpenPGP makes a keyring with the key's certificate.
