@@ -1,6 +1,7 @@
 package timestamp
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
@@ -32,6 +33,8 @@ func (a *Authority) Accept(der []byte) (*Request, error) {
 		return nil, &Refusal{BadRequest, "the version of a request is 1"}
 	case h == 0:
 		return nil, &Refusal{BadAlg, "the hash is none of SHA-256, SHA-384 and SHA-512"}
+	case !plain(r.Imprint.Hash):
+		return nil, &Refusal{BadDataFormat, "a hash has no parameters, or NULL"}
 	case len(r.Imprint.Digest) != h.Size():
 		return nil, &Refusal{BadDataFormat, "the digest is not as long as one of its hash"}
 	case len(r.Policy) > 0 && !r.Policy.Equal(a.Policy):
@@ -42,6 +45,11 @@ func (a *Authority) Accept(der []byte) (*Request, error) {
 		return nil, &Refusal{BadRequest, "the nonce is longer than 256 bits"}
 	}
 	return &r, nil
+}
+
+// plain says whether an algorithm has no parameters, so that a token repeats nothing else of a request (RFC 5754, 2).
+func plain(a pkix.AlgorithmIdentifier) bool {
+	return len(a.Parameters.FullBytes) == 0 || bytes.Equal(a.Parameters.FullBytes, asn1.NullBytes)
 }
 
 const maxNonce = 256

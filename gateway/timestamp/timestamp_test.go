@@ -183,6 +183,33 @@ func TestChangedTokenIsNotGood(t *testing.T) {
 	}
 }
 
+// TestNoParametersButNull: what a token repeats of a request is bounded.
+func TestNoParametersButNull(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, certificate.Timestamping)
+	junk := append([]byte{0x30, 0x82, 0x20, 0}, make([]byte, 0x2000)...)
+	for _, x := range []struct {
+		parameters asn1.RawValue
+		good       bool
+	}{
+		{asn1.RawValue{}, true}, {asn1.NullRawValue, true},
+		{asn1.RawValue{FullBytes: []byte{5, 1, 0}}, false}, {asn1.RawValue{FullBytes: []byte{0x30, 0}}, false}, {asn1.RawValue{FullBytes: junk}, false},
+	} {
+		r := timestamp.Request{Version: 1, CertReq: true}
+		r.Imprint.Hash.Algorithm, r.Imprint.Hash.Parameters = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}, x.parameters
+		r.Imprint.Digest = make([]byte, 32)
+		query, err := asn1.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Accept(query)
+		var refusal *timestamp.Refusal
+		if x.good && err != nil || !x.good && (!errors.As(err, &refusal) || refusal.Failure != timestamp.BadDataFormat) {
+			t.Errorf("%.8x: %v", x.parameters.FullBytes, err)
+		}
+	}
+}
+
 // FuzzAccept finds no request that is more than refused, or answered by a token over its digest.
 func FuzzAccept(f *testing.F) {
 	a := newAuthority(f, certificate.Timestamping)
