@@ -93,7 +93,7 @@ func (s *Service) Timestamp(ctx context.Context, c *Call, in *api.TimestampReque
 	if err != nil {
 		return nil, err
 	}
-	at, err := stamps.time(s.now())
+	at, err := stamps.time(s.now)
 	if err != nil {
 		return nil, err
 	}
@@ -112,12 +112,12 @@ func (s *Service) Timestamp(ctx context.Context, c *Call, in *api.TimestampReque
 	return &api.TimestampResponse{Reply: reply}, nil
 }
 
-// time is that of a token: to the second, and never before that of the last one, which would mean that the clock was
-// wrong then or is wrong now.
-func (t *Timestamps) time(now time.Time) (time.Time, *api.Error) {
-	now = now.Round(0).Truncate(time.Second) // by the wall clock
+// time is that of a token, and never before that of the last one, which would mean that the clock was wrong then or is wrong
+// now. It is read under the lock, so that no call waits with a time that others have left behind.
+func (t *Timestamps) time(clock func() time.Time) (time.Time, *api.Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := clock().Round(0).Truncate(timestamp.Precision) // by the wall clock
 	if now.Before(t.last) {
 		return now, &api.Error{Code: api.ServiceUnavailable, Message: "The clock of the gateway went back, so that it states no time now. An operator has to look at it.",
 			Cause: &timestamp.Refusal{Failure: timestamp.TimeNotAvailable, Text: "the clock went back"}}

@@ -27,7 +27,8 @@ type Timestamp struct {
 	// Policy is the object identifier of the policy that tokens are made by, such
 	// as 1.3.6.1.4.1.99999.1.
 	Policy string `yaml:"policy"`
-	// Accuracy of the system's clock, which tokens state. Default 0s: not said.
+	// Accuracy of the system's clock, and of the millisecond to which tokens tell the
+	// time, which they state: at least 1ms. Default 0s: not said.
 	Accuracy time.Duration `yaml:"accuracy"`
 	// Public serves those who send no credential, too, if the key's policy allows
 	// hsmgate:Timestamp to "Principal": "*". Default: nobody without one.
@@ -74,8 +75,8 @@ func (t *Timestamp) check(wrong func(string, ...any)) {
 	if _, err := objectID(t.Policy); err != nil {
 		wrong("%v", err)
 	}
-	if t.Accuracy < 0 || t.Accuracy >= time.Hour || t.Accuracy%time.Microsecond != 0 {
-		wrong("timestamp.accuracy is less than an hour, in whole microseconds")
+	if t.Accuracy != 0 && (t.Accuracy < timestamp.Precision || t.Accuracy >= time.Hour || t.Accuracy%time.Microsecond != 0) {
+		wrong("timestamp.accuracy is at least 1ms, since tokens tell the time to the millisecond, and less than an hour, in whole microseconds")
 	}
 	if problem := t.PublicLimit.Check(); problem != "" {
 		wrong("timestamp.public_limit: %s", problem)

@@ -17,7 +17,7 @@ import (
 type Authority struct {
 	Certificates []*x509.Certificate // its own, then those of its issuers
 	Policy       asn1.ObjectIdentifier
-	// Accuracy of its clock, to the microsecond. 0 does not say.
+	// Accuracy of the times that it states, to the microsecond. 0 does not say.
 	Accuracy time.Duration
 }
 
@@ -57,6 +57,10 @@ const maxNonce = 256
 // serialBits is the length of a serial number: random, so that no two are the same, whoever makes them.
 const serialBits = 128
 
+// Precision is that of the time in a token, which is cut to it: its accuracy, which bounds the time from above, too, is no
+// less (RFC 3161, 2.4.2).
+const Precision = time.Millisecond
+
 // Token makes the token that answers a request, at this time, in DER. The key is that of the first certificate, and h the
 // hash that it signs with.
 func (a *Authority) Token(key crypto.Signer, h crypto.Hash, r *Request, at time.Time) ([]byte, error) {
@@ -66,7 +70,7 @@ func (a *Authority) Token(key crypto.Signer, h crypto.Hash, r *Request, at time.
 	}
 	content, err := asn1.Marshal(info{
 		Version: 1, Policy: a.Policy, Imprint: r.Imprint, Serial: serial, Nonce: r.Nonce, Accuracy: accuracyOf(a.Accuracy),
-		Time: asn1.RawValue{Tag: asn1.TagGeneralizedTime, Bytes: []byte(at.UTC().Format("20060102150405Z"))},
+		Time: asn1.RawValue{Tag: asn1.TagGeneralizedTime, Bytes: []byte(at.UTC().Format("20060102150405.999Z"))},
 	})
 	if err != nil {
 		return nil, err

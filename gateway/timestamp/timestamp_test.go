@@ -183,6 +183,30 @@ func TestChangedTokenIsNotGood(t *testing.T) {
 	}
 }
 
+// TestTimeToTheMillisecond: what a token states is the time, with no zero at the end of its fraction (RFC 3161, 2.4.2).
+func TestTimeToTheMillisecond(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, certificate.Timestamping)
+	sum := sha256.Sum256([]byte("what is released"))
+	second := time.Now().UTC().Truncate(time.Second)
+	for fraction, text := range map[time.Duration]string{
+		0: "", 999 * time.Microsecond: "", time.Millisecond: ".001", 120 * time.Millisecond: ".12", 500*time.Millisecond + 1: ".5", time.Second - 1: ".999",
+	} {
+		a.at = second.Add(fraction)
+		token, err := (&timestamp.Client{URLs: []string{serve(t, a)}}).Token(t.Context(), crypto.SHA256, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := second.Format("20060102150405") + text + "Z"; !bytes.Contains(token, []byte(want)) {
+			t.Errorf("%s: the token does not hold %s", fraction, want)
+		}
+		checked, err := timestamp.Check(token, crypto.SHA256, sum[:], nil, nil)
+		if err != nil || !checked.Time.Equal(a.at.Truncate(timestamp.Precision)) {
+			t.Errorf("%s: %v, %v", fraction, checked, err)
+		}
+	}
+}
+
 // TestNoParametersButNull: what a token repeats of a request is bounded.
 func TestNoParametersButNull(t *testing.T) {
 	t.Parallel()
