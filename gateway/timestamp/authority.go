@@ -7,7 +7,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/cms"
@@ -19,6 +21,37 @@ type Authority struct {
 	Policy       asn1.ObjectIdentifier
 	// Accuracy of the times that it states, to the microsecond. 0 does not say.
 	Accuracy time.Duration
+}
+
+// Check says what is wrong with the certificates: the first has to suit, and each other one to have issued one before it.
+func (a *Authority) Check() error {
+	own := a.Certificates[0]
+	if err := Suits(own); err != nil {
+		return err
+	}
+	if u := own.KeyUsage; u != 0 && u&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
+		return fmt.Errorf("the key usage of %s does not allow signatures", own.Subject)
+	}
+	for i, issuer := range a.Certificates[1:] {
+		issued := func(c *x509.Certificate) bool {
+			return bytes.Equal(c.RawIssuer, issuer.RawSubject) && c.CheckSignatureFrom(issuer) == nil
+		}
+		if !slices.ContainsFunc(a.Certificates[:i+1], issued) {
+			return fmt.Errorf("%s has issued none of the certificates before it", issuer.Subject)
+		}
+	}
+	return nil
+}
+
+// Valid says whether this is a time that the authority may state: its certificates are valid then. The error is a *Refusal.
+func (a *Authority) Valid(at time.Time) error {
+	for _, c := range a.Certificates {
+		if at.Before(c.NotBefore) || at.After(c.NotAfter) {
+			return &Refusal{SystemFailure, fmt.Sprintf("the certificate of %s is valid from %s to %s, and it is %s", c.Subject,
+				c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))}
+		}
+	}
+	return nil
 }
 
 // Accept reads a request, in DER, which this authority would answer. The error is a *Refusal.

@@ -183,6 +183,53 @@ func TestChangedTokenIsNotGood(t *testing.T) {
 	}
 }
 
+// TestCertificatesOfAnAuthority: usages, the signatures of issuers and the time are looked at.
+func TestCertificatesOfAnAuthority(t *testing.T) {
+	t.Parallel()
+	good, ca, other := newAuthority(t, certificate.Timestamping), newAuthority(t, certificate.CA), newAuthority(t, certificate.CA)
+	request, err := certificate.Request(good.key, pkix.Name{CommonName: "stamps"}, certificate.Names{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, err := x509.ParseCertificateRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := ca.Certificates[0]
+	der, err := certificate.Issue(ca.key, root, asked, nil, certificate.Terms{Profile: certificate.Timestamping, From: root.NotBefore, Until: root.NotAfter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encipher := *leaf
+	encipher.KeyUsage = x509.KeyUsageKeyEncipherment
+	for says, chain := range map[string][]*x509.Certificate{
+		"":                        {leaf, root},
+		"alone and critical":      newAuthority(t, certificate.CodeSigning).Certificates,
+		"does not allow":          {&encipher, root},
+		"has issued none":         {leaf, other.Certificates[0]}, // of the same name, by another key
+		"has issued none of the":  {leaf, root, leaf},
+		"authority has issued no": {good.Certificates[0], root},
+	} {
+		err := (&timestamp.Authority{Certificates: chain}).Check()
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%q: %v", says, err)
+		}
+	}
+	a := timestamp.Authority{Certificates: []*x509.Certificate{leaf, root}}
+	for at, valid := range map[time.Time]bool{
+		leaf.NotBefore: true, leaf.NotAfter: true, leaf.NotBefore.Add(-time.Millisecond): false, leaf.NotAfter.Add(time.Millisecond): false,
+	} {
+		var refusal *timestamp.Refusal
+		if err := a.Valid(at); valid != (err == nil) || !valid && (!errors.As(err, &refusal) || refusal.Failure != timestamp.SystemFailure) {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+}
+
 // TestTimeToTheMillisecond: what a token states is the time, with no zero at the end of its fraction (RFC 3161, 2.4.2).
 func TestTimeToTheMillisecond(t *testing.T) {
 	t.Parallel()
