@@ -34,14 +34,15 @@ func (s *Service) authorize(c *Call, in any) *api.Error {
 	return s.authorizeKey(c, target.KeyRef(), in)
 }
 
-// bySignature denies a call that is signed with an access key what makes approvals and credentials. Whoever may make an
-// access key of another, or a session of a role, has only what AWS KMS has: no vote of that other one.
+// bySignature denies a call that is signed with an access key what AWS KMS does not have and what changes something:
+// approvals and their rules, publications, and access keys. Whoever may make an access key of another, or a session of a
+// role, has no vote of that other one, and tells strangers nothing in that one's name.
 func (c *Call) bySignature() *api.Error {
 	if c.AccessKey == "" || !c.op.beyondKMS || !c.op.changes {
 		return nil
 	}
 	c.record.Reason = "access-key"
-	return api.Errorf(api.AccessDenied, "%s takes no access key: send a bearer token or a client certificate.", c.op.Name)
+	return api.Errorf(api.AccessDenied, "%s takes no access key, and neither does any other call that changes approvals, publications or access keys: send a bearer token or a client certificate.", c.op.Name)
 }
 
 // aboutCaller is the ARN of the role or the user that a request is about; "" where

@@ -22,7 +22,7 @@ var Timestamp = op("Timestamp", "POST", "/v1/tsa", usable, (*Service).Timestamp)
 type Timestamps struct {
 	timestamp.Authority
 	Key string // id, ARN or alias of the key whose certificate is the authority's first
-	// Public: who sends no credential is served, too, as the principal [Timestamps.anonymous], whom the key's policy has to allow it.
+	// Public: who sends no credential is served, too, as [policy.Anonymous], whom the key's policy has to allow it.
 	Public bool
 	// Limit bounds the calls of all of those together.
 	Limit Limit
@@ -50,7 +50,7 @@ func (s *Service) Anonymous() (policy.Principal, *api.Error) {
 	if err := s.stamps.Load().strangers.take("", s.now()); err != nil {
 		return policy.Principal{}, err
 	}
-	return policy.Principal{ARN: "arn:aws:iam::" + s.names.Account + ":anonymous", ID: "anonymous"}, nil
+	return policy.Anonymous(s.names.Account), nil
 }
 
 // Stamp answers a request for a timestamp, in DER, as RFC 3161 has it: a refusal of what is asked is an answer, too. An
@@ -93,7 +93,7 @@ func (s *Service) Timestamp(ctx context.Context, c *Call, in *api.TimestampReque
 	if err != nil {
 		return nil, err
 	}
-	at, err := stamps.time(s.now())
+	at, err := stamps.time(s.now)
 	if err != nil {
 		return nil, err
 	}
@@ -112,18 +112,40 @@ func (s *Service) Timestamp(ctx context.Context, c *Call, in *api.TimestampReque
 	return &api.TimestampResponse{Reply: reply}, nil
 }
 
-// time is that of a token: to the second, and never before that of the last one, which would mean that the clock was
-// wrong then or is wrong now.
-func (t *Timestamps) time(now time.Time) (time.Time, *api.Error) {
-	now = now.Round(0).Truncate(time.Second) // by the wall clock
+// time is that of a token, and never before that of the last one, which would mean that the clock was wrong then or is wrong
+// now. It is read under the lock, so that no call waits with a time that others have left behind.
+func (t *Timestamps) time(clock func() time.Time) (time.Time, *api.Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := clock().Round(0).Truncate(timestamp.Precision) // by the wall clock
 	if now.Before(t.last) {
 		return now, &api.Error{Code: api.ServiceUnavailable, Message: "The clock of the gateway went back, so that it states no time now. An operator has to look at it.",
 			Cause: &timestamp.Refusal{Failure: timestamp.TimeNotAvailable, Text: "the clock went back"}}
 	}
+	if err := t.Valid(now); err != nil {
+		return now, &api.Error{Code: api.ServiceUnavailable, Message: "The timestamp authority gives no tokens now: " + err.Error() + ". An operator has to look at it.", Cause: err}
+	}
 	t.last = now
 	return now, nil
+}
+
+// stampsPart is about the authority's certificates and clock.
+func (s *Service) stampsPart(t *Timestamps) Part {
+	t.mu.Lock()
+	last := t.last
+	t.mu.Unlock()
+	now, own := s.now(), t.Certificates[0]
+	p := Part{Name: "timestamp authority", Status: StatusReady, State: "the timestamp authority may give tokens",
+		Detail: "its certificate is valid until " + own.NotAfter.UTC().Format(time.RFC3339)}
+	switch err := t.Valid(now); {
+	case err != nil:
+		p.Status, p.State, p.Detail = StatusDegraded, "the timestamp authority gives no tokens: a certificate of it is not valid now", err.Error()
+		p.Do = "look at the clock; if that is right, have a certificate issued for the key and set timestamp.certificate_file"
+	case now.Round(0).Truncate(timestamp.Precision).Before(last):
+		p.Status, p.State = StatusDegraded, "the timestamp authority gives no tokens: the clock went back"
+		p.Do = "look at the clock: tokens are given again once it has caught up, or after a start"
+	}
+	return p
 }
 
 // stampSigner is the authority's key in the token, as a crypto.Signer of one signature, which it keeps.

@@ -26,11 +26,14 @@ func (s *Service) Published(name string) (*Published, bool) {
 	return s.shown(k), true
 }
 
-// AllPublished are all keys that are published, by name.
-func (s *Service) AllPublished() []*Published {
+// PublishedAs are the keys that are published with a user id that is wanted, by name. Strangers ask, so no more is made than
+// is found.
+func (s *Service) PublishedAs(wanted func(userID string) bool) []*Published {
 	var all []*Published
 	for _, k := range s.publishedKeys() {
-		all = append(all, s.shown(k))
+		if id := k.Publication.UserID; id != "" && wanted(id) {
+			all = append(all, s.shown(k))
+		}
 	}
 	return all
 }

@@ -60,6 +60,9 @@ func (s *Service) ask() *Readiness {
 	if len(s.keyStores) > 1 {
 		r.Parts = append(r.Parts, s.keyStoresPart())
 	}
+	if t := s.stamps.Load(); t != nil {
+		r.Parts = append(r.Parts, s.stampsPart(t))
+	}
 	for _, look := range s.parts {
 		r.Parts = append(r.Parts, look())
 	}

@@ -15,6 +15,7 @@ func TestTimestampSettings(t *testing.T) {
 		"timestamp: {key: alias/tsa, certificate_file: tsa.pem}":                                    "no object identifier",
 		"timestamp: {key: alias/tsa, certificate_file: tsa.pem, policy: 3.1}":                       "no object identifier",
 		"timestamp: {key: alias/tsa, certificate_file: tsa.pem, policy: 1.2.3, accuracy: 1ns}":      "accuracy",
+		"timestamp: {key: alias/tsa, certificate_file: tsa.pem, policy: 1.2.3, accuracy: 500us}":    "at least 1ms",
 		"timestamp: {key: alias/tsa, certificate_file: a, policy: 1.2.3, public_limit: {burst: 1}}": "public_limit",
 	} {
 		c, err := parseConfig([]byte(module+text), "/etc/hsmgate/hsmgated.yaml")

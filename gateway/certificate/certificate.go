@@ -6,6 +6,8 @@ package certificate
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -100,11 +102,10 @@ func Issue(key crypto.Signer, ca *x509.Certificate, request *x509.CertificateReq
 	if subject == nil && bytes.Equal(request.RawSubject, ca.RawSubject) {
 		return nil, notIssued("the request's subject is that of the authority itself")
 	}
-	der, err := x509.CreateCertificate(rand.Reader, made, ca, request.PublicKey, key)
-	if err != nil {
+	if err := rehearse(made, ca, request.PublicKey, t); err != nil {
 		return nil, err
 	}
-	return der, holds(der, ca, t)
+	return x509.CreateCertificate(rand.Reader, made, ca, request.PublicKey, key)
 }
 
 // authority says whether ca, whose key this is, may sign such things.
@@ -138,12 +139,28 @@ func (t *Terms) within(ca *x509.Certificate) error {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// holds says whether what was issued is good below ca, by names and usages that ca is bound to.
-func holds(der []byte, ca *x509.Certificate, t Terms) error {
+// rehearse says whether what is to be issued is good below ca, by names and usages that ca is bound to. It is issued by a key
+// of the moment in place of that of ca, so that ca's signs nothing that is not good.
+func rehearse(made, ca *x509.Certificate, public crypto.PublicKey, t Terms) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	stand := *ca
+	stand.PublicKeyAlgorithm, stand.PublicKey = x509.ECDSA, key.Public()
+	der, err := x509.CreateCertificate(rand.Reader, made, &stand, public, key)
+	if err != nil {
+		return err
+	}
 	issued, err := x509.ParseCertificate(der)
 	if err != nil {
 		return err
 	}
+	return holds(issued, &stand, t)
+}
+
+// holds says whether a certificate is good below ca.
+func holds(issued, ca *x509.Certificate, t Terms) error {
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
 	usages := []x509.ExtKeyUsage{x509.ExtKeyUsageAny}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -100,11 +101,51 @@ func TestIssuerConstrainsNames(t *testing.T) {
 		ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
 		der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
 		bound := parsed(t, der, err)
-		_, err = certificate.Issue(key, bound, request(t, newKey(t), "CN=Release"), nil, certificate.Terms{Profile: certificate.CodeSigning, From: now, Until: now.Add(time.Minute)})
+		counted := &countedSigner{Signer: key}
+		_, err = certificate.Issue(counted, bound, request(t, newKey(t), "CN=Release"), nil, certificate.Terms{Profile: certificate.CodeSigning, From: now, Until: now.Add(time.Minute)})
 		if !errors.Is(err, certificate.ErrNotIssued) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", says, err)
 		}
+		if counted.n != 0 {
+			t.Errorf("%s: the authority has signed %d times what it does not issue", says, counted.n)
+		}
+		if says == "usage" {
+			continue // it allows no profile
+		}
+		good := parsed(t, allowed(t, counted, bound, now), nil)
+		if err := good.CheckSignatureFrom(bound); err != nil || counted.n != 1 {
+			t.Errorf("%s: %v, by %d signatures", says, err, counted.n)
+		}
 	}
+}
+
+// allowed issues what the authority of example.com may.
+func allowed(t *testing.T, key crypto.Signer, ca *x509.Certificate, now time.Time) []byte {
+	t.Helper()
+	ask, err := certificate.Request(newKey(t), pkix.Name{CommonName: "Release"}, certificate.Names{DNS: []string{"release.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := x509.ParseCertificateRequest(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := certificate.Issue(key, ca, r, nil, certificate.Terms{Profile: certificate.CodeSigning, From: now, Until: now.Add(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// countedSigner counts the signatures of a key.
+type countedSigner struct {
+	crypto.Signer
+	n int
+}
+
+func (c *countedSigner) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	c.n++
+	return c.Signer.Sign(r, digest, opts)
 }
 
 func TestSubject(t *testing.T) {

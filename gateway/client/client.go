@@ -83,6 +83,7 @@ type ResponseError struct {
 	Status    int        // of HTTP
 	RequestID string     // under which an operator finds the call
 	Err       *api.Error // code and message
+	foreign   bool       // it is no problem document of the gateway: something on the way answers
 }
 
 func (e *ResponseError) Error() string {

@@ -27,6 +27,7 @@ func refusal(resp *http.Response, body []byte) *ResponseError {
 		}
 		return e
 	}
+	e.foreign = true
 	e.Err.Code, e.Err.Message = foreign(resp)
 	if strings.Contains(string(body), "HTTP request to an HTTPS server") { // Go's, of a TLS port
 		e.Err.Code, e.Err.Message = api.UnknownOperation, "the server speaks TLS at this port: use https:// in HSMGATE_URL"

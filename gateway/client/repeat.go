@@ -31,17 +31,28 @@ func (c *Client) pause(err error, attempt int, repeatable bool) (time.Duration, 
 	if !errors.As(err, &e) {
 		return rand.N(upTo + 1), repeatable && onTheWay(err) //nolint:gosec // G404: jitter is no secret
 	}
-	unknown := e.Status == http.StatusBadGateway || e.Status == http.StatusGatewayTimeout
 	if e.Err.Code == api.ReceiptUnavailable { // it is of one more signature, each time
 		return 0, false
 	}
-	if e.Status != http.StatusTooManyRequests && e.Status != http.StatusServiceUnavailable && !(unknown && repeatable) || e.Err.RetryAfter > longest {
+	if again, unknown := e.passing(); !again || unknown && !repeatable || e.Err.RetryAfter > longest {
 		return 0, false
 	}
 	if wait := e.Err.RetryAfter; wait > 0 {
 		return wait + rand.N(wait/2+1), true //nolint:gosec // G404: as above
 	}
 	return rand.N(upTo + 1), true //nolint:gosec // G404: as above
+}
+
+// passing says whether another attempt may do better, and whether nobody knows what became of this one: the gateway that
+// answers 429 or 503 has not done what was asked, and a proxy that answers for it may not have heard.
+func (e *ResponseError) passing() (again, unknown bool) {
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return true, e.foreign
+	case http.StatusBadGateway, http.StatusGatewayTimeout:
+		return true, true
+	}
+	return false, false
 }
 
 // attempts is how often a call is tried.

@@ -126,3 +126,42 @@ func TestWaitsForOneThatIsAway(t *testing.T) {
 		t.Errorf("after that, it was asked %d times: %v", tried, err)
 	}
 }
+
+// TestProxyAnswersForTheGateway: what changes something, or makes a MAC, is repeated after a refusal of the gateway alone, since
+// nobody knows what became of a request for which a proxy answers.
+func TestProxyAnswersForTheGateway(t *testing.T) {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+		for _, own := range []bool{false, true} {
+			n := 0
+			c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				n++
+				if own {
+					problem(w, status, api.Throttling)
+					return
+				}
+				http.Error(w, "upstream connect error or disconnect/reset before headers", status)
+			})
+			c.MaxWait = 5 * time.Millisecond
+			tried := 1
+			if own && (status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable) {
+				tried = 4
+			}
+			for name, call := range map[string]struct {
+				do   func() error
+				want int
+			}{
+				"CreateKey": {func() error { _, err := c.CreateKey(t.Context(), &api.CreateKeyRequest{}); return err }, tried},
+				"ListKeys":  {func() error { _, err := c.ListKeys(t.Context(), &api.ListKeysRequest{}); return err }, 4},
+				"Sign": {func() error {
+					_, err := c.Sign(t.Context(), &api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "k"}})
+					return err
+				}, 4},
+			} {
+				n = 0
+				if err := call.do(); err == nil || n != call.want {
+					t.Errorf("%s after %d, of the gateway %v: asked %d times, want %d: %v", name, status, own, n, call.want, err)
+				}
+			}
+		}
+	}
+}

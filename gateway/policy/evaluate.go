@@ -10,6 +10,7 @@ type evaluation struct {
 	resource    string // an ARN, or "*" for the service itself
 	foreign     bool   // they are two accounts
 	session     bool   // the caller is a session of a role
+	anonymous   bool   // the caller has shown no credential
 	action      int    // index into actions, -1 when it is not there
 	actionLower string // only when action is -1
 }
@@ -60,6 +61,7 @@ func begin(r *Request) evaluation {
 	e := evaluation{r: r, account: accountOf(r.Principal.ARN), keyAccount: accountOf(r.ResourceARN), resource: r.ResourceARN}
 	e.foreign = e.keyAccount != "" && e.keyAccount != e.account
 	e.session = strings.HasPrefix(part(r.Principal.ARN, partResource), "assumed-role/")
+	e.anonymous = part(r.Principal.ARN, partResource) == anonymous
 	if e.resource == "" {
 		e.resource = "*"
 	}

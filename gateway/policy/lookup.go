@@ -153,7 +153,7 @@ func (e *evaluation) lookupKMS(k keyRef) value {
 	case keyBypassPolicyLockoutSafetyCheck:
 		return flag(c.BypassPolicyLockoutSafetyCheck)
 	case keyCallerAccount:
-		return str(e.account)
+		return e.ofCaller(e.account)
 	case keyViaService:
 		return str(e.r.Caller.ViaService)
 	}
@@ -164,9 +164,9 @@ func (e *evaluation) lookupGlobal(k keyRef) value {
 	r := e.r
 	switch k.id {
 	case keyPrincipalArn:
-		return str(principalARN(r.Principal.ARN))
+		return e.ofCaller(principalARN(r.Principal.ARN))
 	case keyPrincipalAccount:
-		return str(e.account)
+		return e.ofCaller(e.account)
 	case keyPrincipalType:
 		return str(principalType(r.Principal.ARN))
 	case keyUserID:
@@ -257,6 +257,14 @@ func (v *value) text(k valueKind) (string, bool) {
 	return v.s, true
 }
 
+// ofCaller is a value that a caller without a credential has not: his ARN is there for the log, and he is of no account.
+func (e *evaluation) ofCaller(s string) value {
+	if e.anonymous {
+		return value{}
+	}
+	return str(s)
+}
+
 // userName is the friendly name of an IAM user, "" for any other principal
 // (IAM User Guide, reference_policies_variables, Principal key values).
 func userName(arn string) string {
@@ -280,6 +288,8 @@ func principalType(arn string) string {
 		return "AssumedRole"
 	case "federated-user":
 		return "FederatedUser"
+	case anonymous:
+		return "Anonymous"
 	}
 	return ""
 }

@@ -24,6 +24,15 @@ type Principal struct {
 	IdentityProvider, IdentitySubject string
 }
 
+// anonymous stands in an ARN where others have a name.
+const anonymous = "anonymous"
+
+// Anonymous is whoever calls without a credential. Only a key policy that names everybody allows him anything, and conditions
+// find neither an ARN nor an account of his (IAM User Guide, reference_policies_condition-keys, aws:PrincipalArn).
+func Anonymous(account string) Principal {
+	return Principal{ARN: "arn:aws:iam::" + account + ":" + anonymous, ID: anonymous}
+}
+
 // Attached is an identity policy under the name that it was attached by.
 type Attached struct {
 	doc   *Document

@@ -37,15 +37,18 @@ func domain(ec echo.Context) string {
 
 // inDirectory finds the OpenPGP certificates of a domain for which the part before the @ is wanted.
 func (f *face) inDirectory(domain string, wanted func(local string) bool) (found [][]byte) {
-	for _, p := range f.Service.AllPublished() {
-		address, err := mail.ParseAddress(p.UserID)
+	for _, p := range f.Service.PublishedAs(func(userID string) bool {
+		if !strings.Contains(strings.ToLower(userID), domain) { // most are not worth reading
+			return false
+		}
+		address, err := mail.ParseAddress(userID)
 		if err != nil {
-			continue
+			return false
 		}
 		at := strings.LastIndexByte(address.Address, '@')
-		if strings.EqualFold(address.Address[at+1:], domain) && wanted(address.Address[:at]) {
-			found = append(found, p.Certificates...)
-		}
+		return strings.EqualFold(address.Address[at+1:], domain) && wanted(address.Address[:at])
+	}) {
+		found = append(found, p.Certificates...)
 	}
 	return found
 }

@@ -338,7 +338,7 @@ func (s *Store) deleteKey(ctx context.Context, region, id string, check func(*Ke
 				return err
 			}
 		}
-		return nil
+		return s.mem.unpublishGone(ctx, tx, region, id)
 	})
 }
 
@@ -382,6 +382,9 @@ func (s *Store) changeKey(ctx context.Context, region, id string, from []string,
 			m.putKey(k)
 			if k.State == StateDeleted {
 				m.removeNamesOf(k)
+				if _, there := m.publishedKey(k.ID); !there {
+					m.setPublication(k.ID, nil)
+				}
 			}
 		}, err
 	})

@@ -99,13 +99,33 @@ func (m *memory) mayPublish(keyID string, next *Publication) (gone string, err e
 	if _, there := m.publishedKey(other); there && other != keyID {
 		return "", fmt.Errorf("%s: %w", next.Name, ErrExists)
 	}
-	if !taken && m.lines[keyID][0].Publication == nil && len(m.published) >= MaxPublications {
+	if !taken && m.lines[keyID][0].Publication == nil && m.publications() >= MaxPublications {
 		return "", fmt.Errorf("%w: %d keys are published", ErrInvalid, MaxPublications)
 	}
 	if other == keyID {
 		other = ""
 	}
 	return other, nil
+}
+
+// publications is how many published keys are there: one that was deleted by an earlier version may still have its row.
+func (m *memory) publications() (n int) {
+	for _, id := range m.published {
+		if _, there := m.publishedKey(id); there {
+			n++
+		}
+	}
+	return n
+}
+
+// unpublishGone ends the publication of a key that is deleted in its last region.
+func (m *memory) unpublishGone(ctx context.Context, tx *sql.Tx, region, id string) error {
+	for _, k := range m.lines[id] {
+		if k.Region != region && k.State != StateDeleted {
+			return nil
+		}
+	}
+	return savePublication(ctx, tx, id, "", nil)
 }
 
 func (p *Publication) stored() *Publication {

@@ -51,8 +51,32 @@ func TestPublicationsAreBounded(t *testing.T) {
 	insertKeys(t, s, 2)
 	ok(t, publishAs(t.Context(), s, "key-000", &Publication{Name: "a", PublishedAt: t0}))
 	for i := range MaxPublications - 1 { // as other keys would have
-		s.mem.published[fmt.Sprint(i)] = fmt.Sprint(i)
+		name := fmt.Sprint(i)
+		s.mem.published[name] = name
+		s.mem.lines[name] = []*Key{{ID: name, Region: "x", State: StateEnabled, Line: Line{Publication: &Publication{Name: name}}}}
 	}
 	is(t, publishAs(t.Context(), s, "key-001", &Publication{Name: "b", PublishedAt: t0}), ErrInvalid)
 	ok(t, publishAs(t.Context(), s, "key-000", &Publication{Name: "b", PublishedAt: t0}))
+	s.mem.lines["7"][0].State = StateDeleted // with its row, as by an earlier version
+	ok(t, publishAs(t.Context(), s, "key-001", &Publication{Name: "c", PublishedAt: t0}))
+	for i := range MaxPublications - 1 { // the file knows nothing of them
+		delete(s.mem.published, fmt.Sprint(i))
+		delete(s.mem.lines, fmt.Sprint(i))
+	}
+}
+
+// TestDeletedKeyIsPublishedNoMore: its row goes with the key, in both databases.
+func TestDeletedKeyIsPublishedNoMore(t *testing.T) {
+	onBoth(t, func(t *testing.T, s *Store) {
+		insertKeys(t, s, 1)
+		k := s.AllKeys()[0]
+		ok(t, publishAs(t.Context(), s, k.ID, &Publication{Name: "release", PublishedAt: t0}))
+		ok(t, s.DeleteKey(t.Context(), k.Region, k.ID))
+		for _, s := range []*Store{s, openAgain(t, s)} {
+			if n := len(s.mem.published); n != 0 {
+				t.Errorf("%d publications are left", n)
+			}
+		}
+		likeFile(t, s)
+	})
 }

@@ -1,12 +1,15 @@
 package timestamp
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/cms"
@@ -16,8 +19,39 @@ import (
 type Authority struct {
 	Certificates []*x509.Certificate // its own, then those of its issuers
 	Policy       asn1.ObjectIdentifier
-	// Accuracy of its clock, to the microsecond. 0 does not say.
+	// Accuracy of the times that it states, to the microsecond. 0 does not say.
 	Accuracy time.Duration
+}
+
+// Check says what is wrong with the certificates: the first has to suit, and each other one to have issued one before it.
+func (a *Authority) Check() error {
+	own := a.Certificates[0]
+	if err := Suits(own); err != nil {
+		return err
+	}
+	if u := own.KeyUsage; u != 0 && u&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
+		return fmt.Errorf("the key usage of %s does not allow signatures", own.Subject)
+	}
+	for i, issuer := range a.Certificates[1:] {
+		issued := func(c *x509.Certificate) bool {
+			return bytes.Equal(c.RawIssuer, issuer.RawSubject) && c.CheckSignatureFrom(issuer) == nil
+		}
+		if !slices.ContainsFunc(a.Certificates[:i+1], issued) {
+			return fmt.Errorf("%s has issued none of the certificates before it", issuer.Subject)
+		}
+	}
+	return nil
+}
+
+// Valid says whether this is a time that the authority may state: its certificates are valid then. The error is a *Refusal.
+func (a *Authority) Valid(at time.Time) error {
+	for _, c := range a.Certificates {
+		if at.Before(c.NotBefore) || at.After(c.NotAfter) {
+			return &Refusal{SystemFailure, fmt.Sprintf("the certificate of %s is valid from %s to %s, and it is %s", c.Subject,
+				c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))}
+		}
+	}
+	return nil
 }
 
 // Accept reads a request, in DER, which this authority would answer. The error is a *Refusal.
@@ -32,6 +66,8 @@ func (a *Authority) Accept(der []byte) (*Request, error) {
 		return nil, &Refusal{BadRequest, "the version of a request is 1"}
 	case h == 0:
 		return nil, &Refusal{BadAlg, "the hash is none of SHA-256, SHA-384 and SHA-512"}
+	case !plain(r.Imprint.Hash):
+		return nil, &Refusal{BadDataFormat, "a hash has no parameters, or NULL"}
 	case len(r.Imprint.Digest) != h.Size():
 		return nil, &Refusal{BadDataFormat, "the digest is not as long as one of its hash"}
 	case len(r.Policy) > 0 && !r.Policy.Equal(a.Policy):
@@ -44,10 +80,19 @@ func (a *Authority) Accept(der []byte) (*Request, error) {
 	return &r, nil
 }
 
+// plain says whether an algorithm has no parameters, so that a token repeats nothing else of a request (RFC 5754, 2).
+func plain(a pkix.AlgorithmIdentifier) bool {
+	return len(a.Parameters.FullBytes) == 0 || bytes.Equal(a.Parameters.FullBytes, asn1.NullBytes)
+}
+
 const maxNonce = 256
 
 // serialBits is the length of a serial number: random, so that no two are the same, whoever makes them.
 const serialBits = 128
+
+// Precision is that of the time in a token, which is cut to it: its accuracy, which bounds the time from above, too, is no
+// less (RFC 3161, 2.4.2).
+const Precision = time.Millisecond
 
 // Token makes the token that answers a request, at this time, in DER. The key is that of the first certificate, and h the
 // hash that it signs with.
@@ -58,7 +103,7 @@ func (a *Authority) Token(key crypto.Signer, h crypto.Hash, r *Request, at time.
 	}
 	content, err := asn1.Marshal(info{
 		Version: 1, Policy: a.Policy, Imprint: r.Imprint, Serial: serial, Nonce: r.Nonce, Accuracy: accuracyOf(a.Accuracy),
-		Time: asn1.RawValue{Tag: asn1.TagGeneralizedTime, Bytes: []byte(at.UTC().Format("20060102150405Z"))},
+		Time: asn1.RawValue{Tag: asn1.TagGeneralizedTime, Bytes: []byte(at.UTC().Format("20060102150405.999Z"))},
 	})
 	if err != nil {
 		return nil, err

@@ -183,6 +183,104 @@ func TestChangedTokenIsNotGood(t *testing.T) {
 	}
 }
 
+// TestCertificatesOfAnAuthority: usages, the signatures of issuers and the time are looked at.
+func TestCertificatesOfAnAuthority(t *testing.T) {
+	t.Parallel()
+	good, ca, other := newAuthority(t, certificate.Timestamping), newAuthority(t, certificate.CA), newAuthority(t, certificate.CA)
+	request, err := certificate.Request(good.key, pkix.Name{CommonName: "stamps"}, certificate.Names{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, err := x509.ParseCertificateRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := ca.Certificates[0]
+	der, err := certificate.Issue(ca.key, root, asked, nil, certificate.Terms{Profile: certificate.Timestamping, From: root.NotBefore, Until: root.NotAfter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encipher := *leaf
+	encipher.KeyUsage = x509.KeyUsageKeyEncipherment
+	for says, chain := range map[string][]*x509.Certificate{
+		"":                        {leaf, root},
+		"alone and critical":      newAuthority(t, certificate.CodeSigning).Certificates,
+		"does not allow":          {&encipher, root},
+		"has issued none":         {leaf, other.Certificates[0]}, // of the same name, by another key
+		"has issued none of the":  {leaf, root, leaf},
+		"authority has issued no": {good.Certificates[0], root},
+	} {
+		err := (&timestamp.Authority{Certificates: chain}).Check()
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%q: %v", says, err)
+		}
+	}
+	a := timestamp.Authority{Certificates: []*x509.Certificate{leaf, root}}
+	for at, valid := range map[time.Time]bool{
+		leaf.NotBefore: true, leaf.NotAfter: true, leaf.NotBefore.Add(-time.Millisecond): false, leaf.NotAfter.Add(time.Millisecond): false,
+	} {
+		var refusal *timestamp.Refusal
+		if err := a.Valid(at); valid != (err == nil) || !valid && (!errors.As(err, &refusal) || refusal.Failure != timestamp.SystemFailure) {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+}
+
+// TestTimeToTheMillisecond: what a token states is the time, with no zero at the end of its fraction (RFC 3161, 2.4.2).
+func TestTimeToTheMillisecond(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, certificate.Timestamping)
+	sum := sha256.Sum256([]byte("what is released"))
+	second := time.Now().UTC().Truncate(time.Second)
+	for fraction, text := range map[time.Duration]string{
+		0: "", 999 * time.Microsecond: "", time.Millisecond: ".001", 120 * time.Millisecond: ".12", 500*time.Millisecond + 1: ".5", time.Second - 1: ".999",
+	} {
+		a.at = second.Add(fraction)
+		token, err := (&timestamp.Client{URLs: []string{serve(t, a)}}).Token(t.Context(), crypto.SHA256, sum[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := second.Format("20060102150405") + text + "Z"; !bytes.Contains(token, []byte(want)) {
+			t.Errorf("%s: the token does not hold %s", fraction, want)
+		}
+		checked, err := timestamp.Check(token, crypto.SHA256, sum[:], nil, nil)
+		if err != nil || !checked.Time.Equal(a.at.Truncate(timestamp.Precision)) {
+			t.Errorf("%s: %v, %v", fraction, checked, err)
+		}
+	}
+}
+
+// TestNoParametersButNull: what a token repeats of a request is bounded.
+func TestNoParametersButNull(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, certificate.Timestamping)
+	junk := append([]byte{0x30, 0x82, 0x20, 0}, make([]byte, 0x2000)...)
+	for _, x := range []struct {
+		parameters asn1.RawValue
+		good       bool
+	}{
+		{asn1.RawValue{}, true}, {asn1.NullRawValue, true},
+		{asn1.RawValue{FullBytes: []byte{5, 1, 0}}, false}, {asn1.RawValue{FullBytes: []byte{0x30, 0}}, false}, {asn1.RawValue{FullBytes: junk}, false},
+	} {
+		r := timestamp.Request{Version: 1, CertReq: true}
+		r.Imprint.Hash.Algorithm, r.Imprint.Hash.Parameters = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}, x.parameters
+		r.Imprint.Digest = make([]byte, 32)
+		query, err := asn1.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Accept(query)
+		var refusal *timestamp.Refusal
+		if x.good && err != nil || !x.good && (!errors.As(err, &refusal) || refusal.Failure != timestamp.BadDataFormat) {
+			t.Errorf("%.8x: %v", x.parameters.FullBytes, err)
+		}
+	}
+}
+
 // FuzzAccept finds no request that is more than refused, or answered by a token over its digest.
 func FuzzAccept(f *testing.F) {
 	a := newAuthority(f, certificate.Timestamping)
