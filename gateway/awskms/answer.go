@@ -42,5 +42,5 @@ func answer(w http.ResponseWriter, id string, out any, err *api.Error) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set(requestIDHeader, id)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // JSON, which no browser takes for HTML; the client may be gone: its call is recorded all the same
+	_, _ = w.Write(body) // JSON, which no browser takes for HTML; the client may be gone: its call is recorded all the same
 }

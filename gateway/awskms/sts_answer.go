@@ -61,7 +61,7 @@ func answerSTS(w http.ResponseWriter, id string, op *gateway.Op, out any, err *a
 	h.Set("Cache-Control", "no-store")
 	h.Set(requestIDHeader, id)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // XML, every text of which is escaped; the client may be gone: its call is recorded all the same
+	_, _ = w.Write(body) // XML, every text of which is escaped; the client may be gone: its call is recorded all the same
 }
 
 // stsResult is <ActionResponse><ActionResult>…</ActionResult><ResponseMetadata>…

@@ -138,7 +138,7 @@ func TestStrangersBody(t *testing.T) {
 	const path = "/v1/keys/x/sign-batch"
 	hash := strings.Repeat("0", 64)
 	head := func(by gatewaytest.Credentials, stated string, at time.Time) string {
-		r, err := http.NewRequest("POST", g.URL+path, http.NoBody)
+		r, err := http.NewRequest(http.MethodPost, g.URL+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
