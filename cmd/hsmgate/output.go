@@ -22,7 +22,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/mattn/go-isatty"
@@ -146,11 +145,7 @@ func refuseTerminal(path string) error {
 
 // newMode is the mode of a new file that is for all whom the umask lets read it. The umask is asked for at the start, since
 // to ask is to change it.
-var newMode = func() os.FileMode {
-	mask := syscall.Umask(0o077)
-	syscall.Umask(mask)
-	return 0o666 &^ os.FileMode(mask)
-}()
+var newMode = 0o666 &^ umask()
 
 // writeFile writes a file that is there whole or not at all, with the mode that
 // the file had before unless it is to be strict, or this one.
