@@ -167,7 +167,7 @@ func TestRetention(t *testing.T) {
 	}
 	l = open(t, path, o)
 	until(t, "it is told", func() bool { return l.Stats().Trouble != nil && errors.Is(l.Stats().Trouble, fails) })
-	checkLog(t, path, want)
+	holds(t, path, want)
 	mu.Lock()
 	fails = nil
 	mu.Unlock()
@@ -219,7 +219,7 @@ func TestRetentionWaits(t *testing.T) {
 	if _, err := ReadCut(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	checkLog(t, path, want)
+	holds(t, path, want)
 	there.Store(true)
 	until(t, "removal", func() bool { return l.Stats().Segments == 0 })
 	must(t, l.Close())

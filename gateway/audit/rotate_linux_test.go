@@ -20,13 +20,20 @@ func small(o Options) Options {
 	return o
 }
 
-// checkLog checks that the log holds exactly the given records, and gives its files.
-func checkLog(t testing.TB, path string, want []Receipt) []Segment {
+// holds checks that the log, which may be open, holds exactly the given records, and gives its files.
+func holds(t testing.TB, path string, want []Receipt) []Segment {
 	t.Helper()
 	r, err := VerifyFile(path, VerifyOptions{Receipts: want})
 	if err != nil || len(r.Problems) != 0 || r.Receipts != len(want) || len(want) > 0 && r.End != want[len(want)-1] {
 		t.Fatalf("%d wanted: %+v %v", len(want), r, err)
 	}
+	return r.Segments
+}
+
+// checkLog is holds for a log that is closed: no file is left of a rotation.
+func checkLog(t testing.TB, path string, want []Receipt) []Segment {
+	t.Helper()
+	segments := holds(t, path, want)
 	if entries, err := os.ReadDir(filepath.Dir(path)); err == nil {
 		for _, e := range entries {
 			if strings.HasSuffix(e.Name(), nextSuffix) {
@@ -34,7 +41,7 @@ func checkLog(t testing.TB, path string, want []Receipt) []Segment {
 			}
 		}
 	}
-	return r.Segments
+	return segments
 }
 
 // until polls until a thing that goes on beside the test has happened.
@@ -51,7 +58,7 @@ func TestRotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	l := open(t, path, small(Options{}))
 	want := add(t, l, 0, 40)
-	segments := checkLog(t, path, want)
+	segments := holds(t, path, want)
 	if len(segments) < 5 || l.Stats().Segments != len(segments)-1 {
 		t.Fatal(segments, l.Stats())
 	}
@@ -110,7 +117,7 @@ func TestEachStepOfRotationFails(t *testing.T) {
 				l := open(t, path, o)
 				want := add(t, l, 0, 10)
 				until(t, "rotation", func() bool { return l.Ready() == nil && l.Stats().Segments > 0 })
-				checkLog(t, path, want)
+				holds(t, path, want)
 				if again := told.Load(); s != stepFolder && !(s == stepRename && part == 1) && again < 2 {
 					t.Fatal("nobody is told", again)
 				}

@@ -10,7 +10,7 @@ import (
 var aboutNoKey = setOf("kms:ConnectCustomKeyStore", "kms:CreateCustomKeyStore", "kms:CreateKey", "kms:DeleteCustomKeyStore",
 	"kms:DescribeCustomKeyStores", "kms:DisconnectCustomKeyStore", "kms:GenerateRandom", "kms:ListAliases", "kms:ListKeys",
 	"kms:ListRetirableGrants", "kms:UpdateCustomKeyStore", "hsmgate:CreatePrincipal", "hsmgate:ExplainAccess", "hsmgate:GetMetrics",
-	"hsmgate:GetReceipt", "hsmgate:GetUsage", "hsmgate:ReadLog")
+	"hsmgate:GetReceipt", "hsmgate:GetUsage", "hsmgate:ListPublications", "hsmgate:ReadLog")
 
 // aboutCallers are the actions that are for a user or a role: who may do one for
 // another caller can act as that one.
@@ -31,7 +31,8 @@ var (
 	allActions = actionSet{}.others()
 	describes  = onKeys.with(setOf("kms:CreateKey"))
 	throughAny = encrypts.with(macs).with(setOf("kms:Sign", "kms:Verify", "hsmgate:SignBatch", "kms:DescribeKey", "kms:GetPublicKey",
-		"kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate", "hsmgate:*Approv*"))
+		"kms:DeriveSharedSecret", "kms:Encapsulate", "kms:Decapsulate", "hsmgate:*Approv*",
+		"hsmgate:PublishKey", "hsmgate:UnpublishKey"))
 )
 
 // only says which actions' requests can have a condition key; one that is not here
