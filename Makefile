@@ -46,7 +46,7 @@ lint: ## gofmt, vet, staticcheck, golangci-lint, govulncheck
 
 test-formats: ## each format is signed by a gateway on SoftHSM and checked by its own tool, which is installed
 	@.ci/install-deps.sh run formats
-	@.ci/install-tools.sh recipes >/dev/null || echo "formats: what needs the tools that could not be installed is NOT RUN"
+	@timeout 10m .ci/install-tools.sh recipes >/dev/null || echo "formats: what needs the tools that could not be installed is NOT RUN"
 	go test -count=1 -v -timeout 30m -run TestFormats ./test/formats
 
 test-compose: ## the Compose file with a real engine: build, sign, down, up, the same key

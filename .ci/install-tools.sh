@@ -13,9 +13,9 @@ tools=(
 if [ "${1:-}" = recipes ]; then
   tools=(
     github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
-    github.com/getsops/sops/v3/cmd/sops@v3.13.3
     github.com/notaryproject/notation/cmd/notation@v1.3.2
     github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+    github.com/getsops/sops/v3/cmd/sops@v3.13.3
   )
   export CGO_ENABLED=0
 fi
