@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"time"
 )
 
 // AppendAll is Append for the records of one answer, with one wait for all of them. They get their numbers in their
@@ -12,10 +11,9 @@ func (l *Log) AppendAll(ctx context.Context, records []*Record) ([]Receipt, erro
 	queued := make([]*entry, 0, len(records))
 	var failed error
 	for _, r := range records {
-		e := entries.Get().(*entry)
-		e.body, e.took = appendBounded(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
+		e := newEntry(r)
 		if failed = l.enqueue(ctx, e); failed != nil {
-			entries.Put(e)
+			e.free()
 			break
 		}
 		queued = append(queued, e)
@@ -27,8 +25,7 @@ func (l *Log) AppendAll(ctx context.Context, records []*Record) ([]Receipt, erro
 		}
 		o := l.await(ctx, e)
 		if o.reuse {
-			e.taken.Store(false)
-			entries.Put(e)
+			e.free()
 		}
 		receipts[i] = Receipt{Seq: o.seq, Hash: o.sum.String()}
 		if o.err != nil {

@@ -48,7 +48,7 @@ func shorten(s string) string {
 	if len(s) <= shortText {
 		return s
 	}
-	return fmt.Sprintf("%s [cut, %d bytes]", strings.ToValidUTF8(s[:shortText], ""), len(s))
+	return fmt.Sprintf("%s%s%d bytes]", strings.ToValidUTF8(s[:shortText], ""), cutMark, len(s))
 }
 
 // shortenPairs keeps the first pairs by name, as appendPairs does.
@@ -56,7 +56,7 @@ func shortenPairs(pairs map[string]string) map[string]string {
 	short, size := make(map[string]string), 0
 	for _, k := range slices.Sorted(maps.Keys(pairs)) {
 		if size += len(k) + len(pairs[k]); size > shortPairs {
-			short[fmt.Sprintf(" [cut, %d pairs]", len(pairs))] = ""
+			short[fmt.Sprintf("%s%d pairs]", cutMark, len(pairs))] = ""
 			break
 		}
 		short[k] = pairs[k]

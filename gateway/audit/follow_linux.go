@@ -51,32 +51,82 @@ const (
 
 // Follow gives deliver the durable records after the record with the number after, in order and each once, in batches,
 // and waits for more until the context ends or the log is closed, which is no error. The lines are good until deliver
-// returns; its error ends Follow. What deliver does is in nobody's way: no caller of Append waits for it.
+// returns, and not to be changed; its error ends Follow. What deliver does is in nobody's way: no caller of Append waits
+// for it.
 func (l *Log) Follow(ctx context.Context, after uint64, deliver func([]Line) error) error {
-	r, err := OpenReader(l.path, after+1)
-	if err != nil {
+	f := follower{log: l, after: after}
+	if err := f.open(); err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // read only
+	defer f.close()
 	for {
-		head, err := l.Wait(ctx, after)
+		head, err := l.Wait(ctx, f.after)
 		if err != nil {
 			return ended(ctx, err)
 		}
-		for after < head.Seq {
-			batch, err := r.batch(head.Seq)
+		for f.after < head.Seq {
+			batch, err := f.batch(head.Seq)
 			if err != nil {
 				return err
 			}
 			if err := deliver(batch); err != nil {
 				return err
 			}
-			after = batch[len(batch)-1].Seq
 			if ctx.Err() != nil {
 				return nil
 			}
 		}
 	}
+}
+
+// follower is a place in the log. Who is close behind has his records from memory, others from the files.
+type follower struct {
+	log   *Log
+	after uint64
+	sum   hash // of the record after, if known
+	known bool
+	files *Reader // nil while the records come from memory
+}
+
+func (f *follower) open() (err error) {
+	if f.files, err = OpenReader(f.log.path, f.after+1); err == nil && f.known {
+		f.files.sum, f.files.known = f.sum, true
+	}
+	return err
+}
+
+func (f *follower) close() {
+	if f.files != nil {
+		_ = f.files.Close() // read only
+		f.files = nil
+	}
+}
+
+// batch gives the next records, up to the record last.
+func (f *follower) batch(last uint64) (lines []Line, err error) {
+	f.log.mu.Lock()
+	lines = f.log.recent.after(f.after)
+	f.log.mu.Unlock()
+	if lines != nil && f.known && lines[0].Prev != f.sum {
+		lines = nil // the files tell what is wrong
+	}
+	if lines != nil {
+		f.close()
+	} else if lines, err = f.read(last); err != nil {
+		return nil, err
+	}
+	end := lines[len(lines)-1]
+	f.after, f.sum, f.known = end.Seq, end.Hash, true
+	return lines, nil
+}
+
+func (f *follower) read(last uint64) ([]Line, error) {
+	if f.files == nil {
+		if err := f.open(); err != nil {
+			return nil, err
+		}
+	}
+	return f.files.batch(last)
 }
 
 // ended tells an end that was wanted from one that was not.

@@ -52,6 +52,7 @@ type Log struct {
 	begun   time.Time
 	watch   *time.Timer
 	shown   Stats
+	recent  recent
 	news    chan struct{} // closed when there are records that nobody who waits has seen; nil if nobody waits
 	stalled atomic.Bool
 	refused atomic.Uint64
@@ -80,6 +81,7 @@ type Stats struct {
 // entry is one record on its way through the writer.
 type entry struct {
 	body  []byte
+	kept  *Record       // the record, for those who follow
 	took  time.Duration // what the call took up to its record
 	probe bool          // no record: asks whether the log is as it should be
 	taken atomic.Bool   // by whoever answers it, or by a caller that gave up
@@ -94,6 +96,20 @@ type outcome struct {
 }
 
 var entries = sync.Pool{New: func() any { return &entry{done: make(chan outcome, 1), body: make([]byte, 0, 1024)} }}
+
+func newEntry(r *Record) *entry {
+	e := entries.Get().(*entry)
+	e.body, e.took = appendBounded(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
+	e.kept = asWritten(r, e.body)
+	return e
+}
+
+// free gives back an entry that the writer has let go of.
+func (e *entry) free() {
+	e.kept = nil
+	e.taken.Store(false)
+	entries.Put(e)
+}
 
 // answer gives the outcome to the caller, once. It answers false if the caller has one or has left.
 func (e *entry) answer(o outcome) bool {
@@ -119,12 +135,10 @@ func newLog(d *disk, o Options) *Log {
 // whatever it was to vouch for must be thrown away; if the context ended while the disk was busy, the record
 // may be in the log all the same: the log can hold more than was answered, never less.
 func (l *Log) Append(ctx context.Context, r *Record) (Receipt, error) {
-	e := entries.Get().(*entry)
-	e.body, e.took = appendBounded(e.body[:0], r), time.Duration(r.LatencyMicros)*time.Microsecond
+	e := newEntry(r)
 	o := l.submit(ctx, e)
 	if o.reuse {
-		e.taken.Store(false)
-		entries.Put(e)
+		e.free()
 	}
 	if o.err != nil {
 		l.refused.Add(1)

@@ -22,7 +22,7 @@ func appendPairs(b []byte, name string, pairs map[string]string) []byte {
 			b = append(b, ',')
 		}
 		if size > MaxPairs {
-			b = append(b, `" [cut, `...)
+			b = append(append(b, '"'), cutMark...)
 			b = strconv.AppendInt(b, int64(len(pairs)), 10)
 			b = append(b, ` pairs]":""`...)
 			break

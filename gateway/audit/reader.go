@@ -14,11 +14,18 @@ type Line struct {
 	Hash [32]byte // SHA-256 of Text: what the next line calls prev
 	Prev [32]byte
 	Text []byte // without the newline
+
+	record *Record // what Text says, but for seq and prev, if it is in memory
 }
 
 // Record decodes the line. Members that are not known here are passed over: a newer version may have written it.
 func (l Line) Record() (Record, error) {
 	var r Record
+	if l.record != nil {
+		r = *l.record
+		r.Seq, r.Prev = l.Seq, hash(l.Prev).String()
+		return r, nil
+	}
 	err := json.Unmarshal(l.Text, &r)
 	return r, err
 }

@@ -89,12 +89,15 @@ type Record struct {
 // beginning and says how long it was: callers choose some of these texts and must not choose a line's length.
 const MaxText = 2048
 
+// cutMark is in each text that was cut.
+const cutMark = " [cut, "
+
 // appendBody appends everything that follows the member prev, from its comma to the closing brace. It is the
 // part of the line that does not depend on the record's place in the chain, so the caller's goroutine makes it.
 // The bytes are those of encoding/json without HTML escaping.
 func appendBody(b []byte, r *Record) []byte {
 	t := r.Time
-	if t.IsZero() || t.Year() < 0 || t.Year() > 9999 { // years that RFC 3339 cannot write
+	if !writable(t) {
 		t = time.Now()
 	}
 	b = append(b, `,"time":"`...)
@@ -151,6 +154,9 @@ func appendBody(b []byte, r *Record) []byte {
 	return append(b, '}')
 }
 
+// writable says that the time is set and that RFC 3339 can write its year.
+func writable(t time.Time) bool { return !t.IsZero() && t.Year() >= 0 && t.Year() <= 9999 }
+
 // appendArtifact appends what is signed: as the caller states it, and as its identity token proves it.
 func appendArtifact(b []byte, r *Record) []byte {
 	b = appendText(b, `,"artifactName":"`, r.ArtifactName)
@@ -186,7 +192,7 @@ func appendText(b []byte, name, s string) []byte {
 		cut--
 	}
 	b = appendEscaped(b, s[:cut])
-	b = append(b, " [cut, "...)
+	b = append(b, cutMark...)
 	b = strconv.AppendInt(b, int64(len(s)), 10)
 	return append(b, ` bytes]"`...)
 }

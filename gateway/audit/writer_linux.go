@@ -129,14 +129,13 @@ func (l *Log) commit(e *entry) {
 
 // placed is where a record of the batch comes to stand.
 type placed struct {
-	e   *entry
-	seq uint64
-	sum hash
+	e    *entry
+	line Line
 }
 
 // write makes the batch durable and answers it. What a crash leaves behind is said at each step.
 func (l *Log) write() error {
-	l.buf = l.buf[:0]
+	l.buf = make([]byte, 0, len(l.buf)+len(l.buf)/4) // who follows has the last one
 	places := l.places[:0]
 	seq, sum := l.seq, l.sum
 	for _, e := range l.batch {
@@ -146,9 +145,11 @@ func (l *Log) write() error {
 		start := len(l.buf)
 		seq++
 		l.buf = appendLine(l.buf, seq, sum, e.body)
-		sum = hashOf(l.buf[start:])
+		line := Line{Seq: seq, Prev: sum, Text: l.buf[start:len(l.buf):len(l.buf)], record: e.kept}
+		sum = hashOf(line.Text)
+		line.Hash = sum
 		l.buf = append(l.buf, '\n')
-		places = append(places, placed{e, seq, sum})
+		places = append(places, placed{e, line})
 	}
 	l.places = places
 	if len(places) == 0 {
@@ -208,12 +209,13 @@ func (l *Log) end(err error) {
 	if err == nil && len(l.places) > 0 {
 		l.shown.Batches++
 		l.shown.Appended += uint64(len(l.places))
+		l.recent.add(l.places)
 		l.tell()
 	}
 	l.mu.Unlock()
 	if err == nil {
 		for _, p := range l.places {
-			p.e.answer(outcome{seq: p.seq, sum: p.sum, reuse: true})
+			p.e.answer(outcome{seq: p.line.Seq, sum: p.line.Hash, reuse: true})
 		}
 	}
 	for _, e := range l.batch {
