@@ -119,10 +119,10 @@ func (c *Call) itemCall(reference string) Call {
 }
 
 // failedAlike is the error of a batch: that of its first item, where all have failed of
-// one thing.
+// one thing. What is said of one digest, such as that it is not approved, is none.
 func failedAlike(items []item) *api.Error {
 	for i := range items {
-		if items[i].err == nil || items[i].err.Code != items[0].err.Code {
+		if items[i].err == nil || items[i].err.Code != items[0].err.Code || items[i].err.Message != items[0].err.Message {
 			return nil
 		}
 	}

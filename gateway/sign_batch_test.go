@@ -190,6 +190,11 @@ func TestBatchIsCounted(t *testing.T) {
 	if n := kinds(out); n[""] != 2 || n[api.ApprovalRequired] != 1 || out.Results[1].Error == nil {
 		t.Errorf("two approvals: %v", n)
 	}
+	for i, r := range signBatch(t, g, asker, ruled, batchOf(3)).Results { // all refused, each for its own digest
+		if r.Error == nil || r.Error.Code != api.ApprovalRequired || !strings.Contains(r.Error.Message, "sha256:"+hexOf(in.Items[i].Message)) {
+			t.Errorf("item %d without an approval: %+v", i, r.Error)
+		}
+	}
 }
 
 // TestBatchWithoutLog: nothing leaves, and nothing is told of what was made.
