@@ -58,6 +58,8 @@ type SignResponse struct {
 	SigningAlgorithm SigningAlgorithm
 	KeyVersion       int      `json:",omitempty"` // not in AWS KMS
 	Receipt          *Receipt `json:",omitempty"` // where it was asked for; not in AWS KMS
+	// AuditRecord is the record of the call: its number, a colon, its hash. On the way it is a header; the client notes it here.
+	AuditRecord string `json:"-"`
 }
 
 // VerifyRequest asks whether a signature is good.

@@ -86,7 +86,21 @@ func (c *Client) Sign(ctx context.Context, in *api.SignRequest) (*api.SignRespon
 		once.IdempotencyKey = rand.Text()
 		in = &once
 	}
-	return call[api.SignResponse](ctx, c, post(key(in.KeyId, "/sign"), in.IdempotencyKey != ""), in)
+	if c.Together && !in.Receipt {
+		return c.together.sign(ctx, c, in)
+	}
+	return c.signAlone(ctx, in)
+}
+
+func (c *Client) signAlone(ctx context.Context, in *api.SignRequest) (*api.SignResponse, error) {
+	r := post(key(in.KeyId, "/sign"), in.IdempotencyKey != "")
+	var record string
+	r.record = &record
+	out, err := call[api.SignResponse](ctx, c, r, in)
+	if err == nil {
+		out.AuditRecord = record
+	}
+	return out, err
 }
 
 // SignBatch signs up to 1,000 messages or digests with one key. The answer has a result or

@@ -30,6 +30,10 @@ type Signer struct {
 	GrantTokens    []string
 	SigningContext map[string]string
 	Artifact       *api.Artifact
+	// DryRun asks whether it would be signed: the answer that it would is an error with the code api.DryRunOperation.
+	DryRun bool
+	// OnSigned, if set, is told the whole answer of each signature, from the goroutine of its call.
+	OnSigned func(*api.SignResponse)
 }
 
 // pair is a key of the gateway whose public key is known.
@@ -107,13 +111,16 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 	}
 	out, err := s.client.Sign(ctx, &api.SignRequest{
 		KeyTarget: api.KeyTarget{KeyId: s.ref}, Message: digest, MessageType: messageType, SigningAlgorithm: algorithm,
-		GrantTokens: s.GrantTokens, SigningContext: s.SigningContext, Artifact: s.Artifact,
+		GrantTokens: s.GrantTokens, SigningContext: s.SigningContext, Artifact: s.Artifact, DryRun: s.DryRun,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if err := s.same(out.KeyId, out.KeyVersion); err != nil {
 		return nil, err
+	}
+	if s.OnSigned != nil {
+		s.OnSigned(out)
 	}
 	return out.Signature, nil
 }
