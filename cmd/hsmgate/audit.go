@@ -38,7 +38,7 @@ closed segments (LOG.d), compressed or not, and from what retention has removed 
 on; that its key has signed for what is removed is checked with the tree. The log's head file (LOG.head) tells
 what its last record is; --head takes that from a copy that was kept in another place, so
 that one who can write both files cannot cut the log. A receipt is what the gateway answers
-each call with (Hsmgate-Audit-Record, or AuditRecord of 'hsmgate sign --output json'): with
+each call with (Hsmgate-Audit-Record, or AuditRecords of 'hsmgate sign --output json'): with
 --receipt the log has to hold that very record.
 
 The tree in LOG.tree is made anew from the records and compared with its files, with the

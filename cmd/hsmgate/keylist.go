@@ -32,7 +32,6 @@ and with --output json it lists ids (and ARNs) alone.`,
 					}
 				})
 			}
-			c.OnReceipt = nil // of so many calls nobody asks for the last
 			names, err := listAliases(ctx, c, "")
 			if err != nil {
 				return err

@@ -53,7 +53,6 @@ type app struct {
 	output
 	timeout time.Duration
 	region  string
-	receipt string // of the last recorded call
 }
 
 // newApp has the values that flags have when they are not given.
@@ -118,7 +117,6 @@ func (a *app) client() (*client.Client, error) {
 	if a.region != "" {
 		c.Region = a.region
 	}
-	c.OnReceipt = func(r string) { a.receipt = r }
 	return c, nil
 }
 

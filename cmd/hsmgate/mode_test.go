@@ -61,7 +61,7 @@ func TestModeOfSignedCopy(t *testing.T) {
 			format *format.Format
 			mode   os.FileMode
 		}{"signed.txt": {format.Clearsign, mode}, "notes.asc": {format.OpenPGP, newMode}} {
-			s := &signer{format: want.format, output: name, jobs: 1, states: stating, key: func(*format.Format) (*format.Key, error) { return &format.Key{Signer: crypto.Signer(key)}, nil }}
+			s := &signer{format: want.format, output: name, jobs: 1, key: func(*format.Format) (*format.Key, error) { return &format.Key{Signer: crypto.Signer(key)}, nil }}
 			s.files(context.Background(), []string{"notes.txt"}, func(r signedFile) {
 				if r.err != nil {
 					t.Error(r.err)

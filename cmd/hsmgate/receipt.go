@@ -33,7 +33,7 @@ func newAuditReceipt(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use: "receipt NUMBER", Short: "Get the receipt of an earlier call from the gateway", Args: exactly("the number of a record"),
 		Long: `Gets the receipt of a call: its record in the gateway's audit log, and the proof that it is there, in
-JSON. The number is in the answer of the call (Hsmgate-Audit-Record, or AuditRecord of
+JSON. The number is in the answer of the call (Hsmgate-Audit-Record, or AuditRecords of
 'hsmgate sign --output json', before the colon). You may have the receipts of your own calls;
 those of others take the permission hsmgate:GetReceipt.`,
 		Example: "  hsmgate audit receipt 17\n  hsmgate audit receipt 17 -o app.receipt",

@@ -39,9 +39,6 @@ func (b *bytesOut) write(a *app, data []byte, v any) error {
 	if a.json() && b.file == "" {
 		return printJSON(v)
 	}
-	if b.base64 {
-		data = append([]byte(base64.StdEncoding.EncodeToString(data)), '\n')
-	}
 	if err := b.bytes(data); err != nil || !a.json() {
 		return err
 	}
@@ -49,16 +46,13 @@ func (b *bytesOut) write(a *app, data []byte, v any) error {
 }
 
 func (b *bytesOut) bytes(data []byte) error {
+	if b.base64 {
+		data = append([]byte(base64.StdEncoding.EncodeToString(data)), '\n')
+	}
 	if b.secret && b.file != "" && b.file != "-" {
 		return writeFile(b.file, data, 0o600, true)
 	}
 	return writeBytes(b.file, data)
-}
-
-// signed is the answer of sign in JSON.
-type signed struct {
-	*api.SignResponse
-	AuditRecord string `json:",omitempty"` // seq:hash, for 'audit verify --receipt'
 }
 
 const signLong = `Signs files, which are hashed here: only digests travel. Of one file of no kind that has a
@@ -71,10 +65,10 @@ another file. Formats of Windows, Java and Android need the key's X.509 certific
 put into the file: --certificate. Either is written whole or not at all. A file that this key has signed already
 is left as it is, so a run that was cut off can be repeated. Of several files, each is told
 as it is done, as a line of JSON where standard output is no terminal, and signatures of others
-among them are skipped.
+among them are skipped. Their digests go to the gateway many at a time.
 
 -o names the file for the signature; --output json chooses the form of the answer, which
-holds the audit record, too. With both, the signature is in the file and in the answer.
+holds the audit records, too, and a raw signature itself.
 
 --receipt names a file for the receipt of the call: its record in the gateway's audit log, and the
 proof that it is there, in JSON. Anybody can check it with the log's public key alone. It comes with
@@ -159,19 +153,36 @@ func (a *app) signRaw(cmd *cobra.Command, args []string, stated *api.SignRequest
 	}
 	defer in.Close()
 	return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-		file := bufio.NewReader(in)
-		if _, err := file.Peek(1); errors.Is(err, io.EOF) {
-			return usagef("%s is empty: name the file to sign", args[0])
+		r := signedFile{File: args[0], Format: format.Raw.Name, Status: statusSigned}
+		r.failed(a.signStream(ctx, c, stated, in, out, receipt, &r))
+		if a.json() {
+			newSignReport(a, 1).add(r)
 		}
-		made, err := c.SignFileAs(ctx, stated, file)
-		if err != nil {
+		return r.err
+	})(cmd, args)
+}
+
+// signStream makes the signature of what in holds, and writes it and the receipt to their files.
+func (a *app) signStream(ctx context.Context, c *client.Client, stated *api.SignRequest, in io.Reader, out *bytesOut, receipt string, r *signedFile) error {
+	file := bufio.NewReader(in)
+	if _, err := file.Peek(1); errors.Is(err, io.EOF) {
+		return usagef("%s is empty: name the file to sign", r.File)
+	}
+	made, err := c.SignFileAs(ctx, stated, file)
+	if err != nil {
+		return err
+	}
+	r.made(made)
+	if receipt != "" {
+		if err := writeReceipt(receipt, made.Receipt); err != nil {
 			return err
 		}
-		if receipt != "" {
-			if err := writeReceipt(receipt, made.Receipt); err != nil {
-				return err
-			}
-		}
-		return out.write(a, made.Signature, signed{made, a.receipt})
-	})(cmd, args)
+	}
+	if a.json() && out.file == "" {
+		return nil // it is in the answer
+	}
+	if out.file != "" {
+		r.Outputs = []string{out.file}
+	}
+	return out.bytes(made.Signature)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/format"
 )
 
@@ -30,17 +31,40 @@ type signedFile struct {
 	Note    string `json:",omitempty"` // why it was skipped, or what the signature lacks
 	Error   string `json:",omitempty"`
 
+	// Of what was signed now.
+	KeyId            string               `json:",omitempty"`
+	KeyVersion       int                  `json:",omitempty"`
+	SigningAlgorithm api.SigningAlgorithm `json:",omitempty"`
+	AuditRecords     []string             `json:",omitempty"` // seq:hash of each signature, for 'audit verify --receipt'
+	Signature        []byte               `json:",omitempty"` // of a format that is nothing else
+
 	err error
+}
+
+// made notes a signature that the gateway has made.
+func (r *signedFile) made(s *api.SignResponse) {
+	r.KeyId, r.KeyVersion, r.SigningAlgorithm = s.KeyId, s.KeyVersion, s.SigningAlgorithm
+	r.AuditRecords = append(r.AuditRecords, s.AuditRecord)
+	if r.Format == format.Raw.Name {
+		r.Signature = s.Signature
+	}
+}
+
+// failed notes an error; nil is none.
+func (r *signedFile) failed(err error) {
+	if r.err = err; err != nil {
+		r.Status, r.Error = statusFailed, err.Error()
+	}
 }
 
 // signer signs files, several at a time.
 type signer struct {
 	key    func(*format.Format) (*format.Key, error)
-	states func(*format.Key, *os.File) (*format.Key, error) // which file it is that is signed, for the record
-	format *format.Format                                   // nil: found from each file
-	output string                                           // for a single file; "" is beside it, or the file itself
+	format *format.Format // nil: found from each file
+	output string         // for a single file; "" is beside it, or the file itself
 	jobs   int
-	dryRun bool
+	trial  func() (crypto.Signer, error) // under --dry-run: a key that is thrown away
+	room   *room
 }
 
 // errInterrupted is what becomes of files that were not signed when the program was told to end.
@@ -50,11 +74,11 @@ var errInterrupted = errors.New("interrupted")
 func (s *signer) files(ctx context.Context, names []string, done func(signedFile)) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
-	room := make(chan struct{}, s.jobs)
+	s.room = newRoom(s.jobs)
 	for _, name := range names {
-		room <- struct{}{}
+		s.room.enter()
 		wait.Go(func() {
-			defer func() { <-room }()
+			defer s.room.leave()
 			r := s.result(ctx, name, len(names) > 1)
 			mu.Lock()
 			defer mu.Unlock()
@@ -72,15 +96,14 @@ func (s *signer) result(ctx context.Context, name string, several bool) signedFi
 		return r
 	}
 	r.Note = ""
-	if r.err = ctx.Err(); r.err == nil {
-		r.err = s.file(ctx, name, &r)
+	err := ctx.Err()
+	if err == nil {
+		err = s.file(ctx, name, &r)
 	}
-	if r.err != nil && ctx.Err() != nil {
-		r.err = errInterrupted
+	if err != nil && ctx.Err() != nil {
+		err = errInterrupted
 	}
-	if r.err != nil {
-		r.Status, r.Error = statusFailed, r.err.Error()
-	}
+	r.failed(err)
 	return r
 }
 
@@ -123,37 +146,39 @@ func (s *signer) signature(ctx context.Context, f *format.Format, key *format.Ke
 		output = outputOf(f, in.Name())
 	}
 	r.Outputs = append(r.Outputs, output)
-	switch {
-	case s.output == "" && alreadySigned(f, key, in, output):
+	if s.output == "" && alreadySigned(f, key, in, output) {
 		if r.Status == "" {
 			r.Status = statusSkipped
 		}
-	case s.dryRun:
-		r.Status = statusWould
-		return mayWrite(output)
-	default:
-		r.Status = statusSigned
-		sign := func(out io.Writer) error {
-			stating, err := s.states(key, in)
-			if err != nil {
-				return err
-			}
-			err = f.Sign(ctx, stating, in, out)
-			if errors.Is(err, format.ErrKey) || s.format != nil && errors.Is(err, format.ErrArtifact) {
-				return &usageError{err} // the key does not fit the file, or the file the format that was named
-			}
+		return nil
+	}
+	sign := func(out io.Writer) error {
+		k, err := s.keyFor(key, in, r)
+		if err != nil {
 			return err
 		}
-		if output == "-" {
-			return sign(os.Stdout)
+		err = f.Sign(ctx, k, in, out)
+		if errors.Is(err, format.ErrKey) || s.format != nil && errors.Is(err, format.ErrArtifact) {
+			return &usageError{err} // the key does not fit the file, or the file the format that was named
 		}
-		mode := newMode
-		if info, err := in.Stat(); err == nil && f.Output == nil { // it is the artifact that goes there
-			mode = info.Mode().Perm()
-		}
-		return writeFileBy(output, mode, false, sign)
+		return err
 	}
-	return nil
+	if s.trial != nil {
+		r.Status = statusWould
+		if err := mayWrite(output); err != nil {
+			return err
+		}
+		return sign(io.Discard)
+	}
+	r.Status = statusSigned
+	if output == "-" {
+		return sign(os.Stdout)
+	}
+	mode := newMode
+	if info, err := in.Stat(); err == nil && f.Output == nil { // it is the artifact that goes there
+		mode = info.Mode().Perm()
+	}
+	return writeFileBy(output, mode, false, sign)
 }
 
 func outputOf(f *format.Format, artifact string) string {

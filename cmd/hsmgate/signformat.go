@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"io"
-	"math"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -40,9 +36,9 @@ func (f *formatFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.namespace, "namespace", "", "of an SSH signature (default file)")
 	c.Flags().StringVar(&f.comment, "comment", "", "trusted comment of a minisign signature")
 	f.stamps.flags(c)
-	c.Flags().IntVar(&f.jobs, "jobs", 8, "how many files are signed at a time")
+	c.Flags().IntVar(&f.jobs, "jobs", 8, "how many files are worked on at a time")
 	c.Flags().DurationVar(&f.retryFor, "retry-for", 30*time.Second, "of several files: how long the gateway may be away in between, such as for a restart; 0: not at all")
-	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be signed, and whether it may be; sign nothing")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be signed, and what refused; sign nothing")
 }
 
 func formatNames() string {
@@ -94,7 +90,7 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 	if flags.retryFor < 0 {
 		return usagef("--retry-for is a time, such as 2m, or 0, not %s", flags.retryFor)
 	}
-	c.RetryFor = flags.retryFor
+	c.Together, c.RetryFor = true, flags.retryFor
 	if c.RetryFor == 0 {
 		c.RetryFor = -1
 	}
@@ -121,13 +117,8 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 		return err
 	}
 	made.GrantTokens, made.SigningContext, made.Artifact = stated.GrantTokens, stated.SigningContext, stated.Artifact
-	if flags.dryRun {
-		if err := mayBeSigned(ctx, c, made, stated); err != nil {
-			return err
-		}
-	}
 	created := sync.OnceValues(func() (time.Time, error) { return since(ctx, c, made) })
-	s := &signer{format: chosen, output: output, jobs: flags.jobs, dryRun: flags.dryRun, states: stating, key: func(f *format.Format) (*format.Key, error) {
+	s := &signer{format: chosen, output: output, jobs: flags.jobs, key: func(f *format.Format) (*format.Key, error) {
 		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment, Timestamp: stamp, Predicate: flags.predicate}
 		var err error
 		if f.Dated {
@@ -135,6 +126,9 @@ func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlag
 		}
 		return k, err
 	}}
+	if flags.dryRun {
+		s.trial = sync.OnceValues(func() (crypto.Signer, error) { return format.Throwaway(made.Public()) })
+	}
 	report := newSignReport(a, len(names))
 	s.files(ctx, names, report.add)
 	return report.err()
@@ -151,27 +145,6 @@ func noTimestamp(f *format.Format) error {
 	return usagef("%s holds no timestamp; these do: %s", f.Name, strings.Join(names, ", "))
 }
 
-// stating is a key whose calls say which file is signed: the SHA-256 of it, unless another digest was given.
-func stating(k *format.Key, in *os.File) (*format.Key, error) {
-	made, ok := k.Signer.(*client.Signer)
-	if !ok || made.Artifact != nil && made.Artifact.Digest != "" {
-		return k, nil
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(in, 0, math.MaxInt64)); err != nil {
-		return nil, err
-	}
-	artifact := api.Artifact{}
-	if made.Artifact != nil {
-		artifact = *made.Artifact
-	}
-	artifact.Digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
-	signer, key := *made, *k
-	signer.Artifact = &artifact
-	key.Signer = &signer
-	return &key, nil
-}
-
 // since is when the key's version came into use.
 func since(ctx context.Context, c *client.Client, s *client.Signer) (time.Time, error) {
 	out, err := c.ListPublicKeys(ctx, &api.ListPublicKeysRequest{KeyTarget: api.KeyTarget{KeyId: s.Key().KeyId}})
@@ -184,17 +157,6 @@ func since(ctx context.Context, c *client.Client, s *client.Signer) (time.Time, 
 		}
 	}
 	return time.Time{}, fmt.Errorf("the gateway does not tell since when version %d of %s is used", s.Key().KeyVersion, s.Key().KeyId)
-}
-
-// mayBeSigned asks whether the caller may sign, without a signature.
-func mayBeSigned(ctx context.Context, c *client.Client, s *client.Signer, stated *api.SignRequest) error {
-	ask := *stated
-	ask.SigningAlgorithm, ask.Message, ask.DryRun = s.Key().SigningAlgorithms[0], []byte("dry run"), true
-	_, err := c.Sign(ctx, &ask)
-	if client.Code(err) == api.DryRunOperation {
-		return nil
-	}
-	return err
 }
 
 // readCertificates reads the key's certificate and those of its issuers.

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,8 +116,15 @@ func (r row) play(b *bench) {
 	}
 	file := r.make(b)
 	args := append(append([]string{cmp.Or(r.verb, "sign"), "--key", b.key, "--output", "json"}, r.args...), file)
+	before := b.files()
+	if out := b.hsmgate(append(args, "--dry-run")...); !strings.Contains(out, `"Status":"would be signed"`) {
+		b.Error("a dry run: ", out)
+	}
+	if after := b.files(); !maps.Equal(before, after) {
+		b.Errorf("a dry run leaves %v, and there was %v", after, before)
+	}
 	out := b.hsmgate(args...)
-	if !strings.Contains(out, `"Status":"signed"`) {
+	if !strings.Contains(out, `"Status":"signed"`) || !strings.Contains(out, `"AuditRecords":["`) {
 		b.Fatal(out)
 	}
 	if err := r.check(b, file); err != nil {
@@ -166,6 +175,21 @@ func (b *bench) ok(err error) {
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+// files are those in the row's folder, with what they hold.
+func (b *bench) files() map[string]string {
+	b.Helper()
+	all := map[string]string{}
+	b.ok(filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all[path] = string(text)
+		return err
+	}))
+	return all
+}
 
 func (b *bench) write(name, text string) string {
 	b.Helper()
