@@ -29,6 +29,7 @@ var beyond = map[string]string{
 	"ExpiresAt":        "when a grant ends: the AWS face refuses it in requests",
 	"Uses":             "how many a grant has: the same",
 	"UsesLeft":         "how many are left: AWS clients ignore it",
+	"Published":        "what lacks the OpenPGP certificate of a new version: the same",
 }
 
 // model is the service model in testdata.

@@ -76,6 +76,15 @@ func (s *Service) publication(k *store.Key, p *store.Publication) *api.Publicati
 		OpenPGPVersions: slices.Sorted(maps.Keys(p.Certificates)), CurrentVersion: current.Number, PublishedDate: api.NewTime(p.PublishedAt)}
 }
 
+// certified is the publication of a key that has OpenPGP certificates: who rotates the key has to publish that of the new version,
+// since the key has to sign it. nil where there is none.
+func (s *Service) certified(k *store.Key) *api.Publication {
+	if k.Publication == nil || k.Publication.UserID == "" {
+		return nil
+	}
+	return s.publication(k, k.Publication)
+}
+
 // addCertificate adds an OpenPGP certificate to the version that it is of. Its time of creation is that from which the
 // version is used, so that a version has one OpenPGP fingerprint.
 func addCertificate(k *store.Key, p *store.Publication, text []byte) *api.Error {

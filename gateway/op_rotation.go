@@ -76,7 +76,7 @@ func (s *Service) GetKeyRotationStatus(_ context.Context, c *Call, _ *api.GetKey
 	if c.key.Origin == store.OriginExternal {
 		return nil, badOrigin(c)
 	}
-	out := &api.GetKeyRotationStatusResponse{KeyId: c.record.KeyARN, KeyRotationEnabled: c.key.RotationDays > 0}
+	out := &api.GetKeyRotationStatusResponse{KeyId: c.record.KeyARN, KeyRotationEnabled: c.key.RotationDays > 0, Published: s.certified(c.key)}
 	if out.KeyRotationEnabled {
 		out.RotationPeriodInDays, out.NextRotationDate = c.key.RotationDays, api.NewTime(c.key.NextRotation)
 	}
@@ -106,7 +106,7 @@ func (s *Service) RotateKeyOnDemand(ctx context.Context, c *Call, _ *api.RotateK
 	if err != nil {
 		return nil, err
 	}
-	return &api.RotateKeyOnDemandResponse{KeyId: c.record.KeyARN, KeyVersion: v.Number}, nil
+	return &api.RotateKeyOnDemandResponse{KeyId: c.record.KeyARN, KeyVersion: v.Number, Published: s.certified(k)}, nil
 }
 
 // onDemand counts the rotations that callers have asked for.

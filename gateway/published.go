@@ -15,6 +15,7 @@ type Published struct {
 	Principal    string                      // of an SSH allowed signers file; "" is none
 	UserID       string                      // of the OpenPGP certificates; "" is none
 	Certificates [][]byte                    // OpenPGP certificates, binary, the newest version's first
+	Certified    []int                       // the versions that have one
 }
 
 // Published finds a key that is published by its name. It is no call and leaves no record.
@@ -43,6 +44,7 @@ func (s *Service) shown(k *store.Key) *Published {
 	current, _ := k.Current(s.now())
 	shown := &Published{Name: p.Name, Keys: publicKeys(k, p.Name, current.Number), Principal: p.Principal, UserID: p.UserID}
 	for _, version := range slices.Backward(slices.Sorted(maps.Keys(p.Certificates))) {
+		shown.Certified = append(shown.Certified, version)
 		shown.Certificates = append(shown.Certificates, p.Certificates[version])
 	}
 	return shown

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -91,8 +92,21 @@ func certificateState(p *api.Publication) string {
 	switch {
 	case p.UserId == "":
 		return "-"
-	case !slices.Contains(p.OpenPGPVersions, p.CurrentVersion):
+	case lacksCertificate(p):
 		return fmt.Sprintf("%s (lacks version %d: publish anew)", p.UserId, p.CurrentVersion)
 	}
 	return p.UserId
+}
+
+func lacksCertificate(p *api.Publication) bool {
+	return p.UserId != "" && !slices.Contains(p.OpenPGPVersions, p.CurrentVersion)
+}
+
+// publishAnew is the command that adds the OpenPGP certificate of the version that is used.
+func publishAnew(p *api.Publication) string {
+	command := "hsmgate key publish " + p.KeyId + " --name " + p.Name
+	if p.Principal != "" {
+		command += " --principal " + p.Principal
+	}
+	return command + " --user-id '" + strings.ReplaceAll(p.UserId, "'", `'\''`) + "'"
 }

@@ -29,6 +29,9 @@ versions made still verifies and decrypts. ` + aliasCosts,
 			if err != nil {
 				return err
 			}
+			if p := out.Published; p != nil {
+				hint("publish the OpenPGP certificate of version %d once it is used: %s", out.KeyVersion, publishAnew(p))
+			}
 			return a.print(out, line(fmt.Sprintf("version %d is made; 'hsmgate key versions' shows from when it is used", out.KeyVersion)))
 		}),
 	}
@@ -79,6 +82,12 @@ func (a *app) showRotation(ctx context.Context, c *client.Client, id string) err
 	text := "off"
 	if out.KeyRotationEnabled {
 		text = fmt.Sprintf("every %d days, next %s", out.RotationPeriodInDays, day(out.NextRotationDate))
+	}
+	switch p := out.Published; {
+	case p != nil && lacksCertificate(p):
+		hint("version %d is used and has no OpenPGP certificate: %s", p.CurrentVersion, publishAnew(p))
+	case p != nil && out.KeyRotationEnabled:
+		hint("publish the OpenPGP certificate of each new version once it is used: %s", publishAnew(p))
 	}
 	return a.print(out, line(text))
 }

@@ -56,10 +56,11 @@ func (r *GetKeyRotationStatusRequest) Check(c *Checker) { r.check(c) }
 // GetKeyRotationStatusResponse says when a key is rotated.
 type GetKeyRotationStatusResponse struct {
 	KeyRotationEnabled        bool
-	KeyId                     string // the key's ARN
-	RotationPeriodInDays      int    `json:",omitempty"` // only if enabled, as is the next
-	NextRotationDate          *Time  `json:",omitempty"`
-	OnDemandRotationStartDate *Time  `json:",omitempty"` // only while a rotation runs
+	KeyId                     string       // the key's ARN
+	RotationPeriodInDays      int          `json:",omitempty"` // only if enabled, as is the next
+	NextRotationDate          *Time        `json:",omitempty"`
+	OnDemandRotationStartDate *Time        `json:",omitempty"` // only while a rotation runs
+	Published                 *Publication `json:",omitempty"` // only with OpenPGP certificates, of which each version needs one; not in AWS KMS
 }
 
 // ListKeyRotationsRequest asks for a page of a key's rotations.
@@ -107,6 +108,7 @@ func (r *RotateKeyOnDemandRequest) Check(c *Checker) { r.check(c) }
 
 // RotateKeyOnDemandResponse names the key that is rotated.
 type RotateKeyOnDemandResponse struct {
-	KeyId      string // the key's ARN
-	KeyVersion int    `json:",omitempty"` // the new one; not in AWS KMS
+	KeyId      string       // the key's ARN
+	KeyVersion int          `json:",omitempty"` // the new one; not in AWS KMS
+	Published  *Publication `json:",omitempty"` // as in GetKeyRotationStatusResponse
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +91,7 @@ type publicVersion struct {
 	NotAfter  *api.Time `json:",omitempty"`
 	Sha256    string    // of PublicKey, in hex; the kid of the JWKS
 	PublicKey []byte    // DER of SubjectPublicKeyInfo
+	OpenPGP   *bool     `json:",omitempty"` // whether NAME.asc has a certificate of it; not of a key that has none
 }
 
 func publicJSON(p *gateway.Published) ([]byte, error) {
@@ -100,7 +102,12 @@ func publicJSON(p *gateway.Published) ([]byte, error) {
 		Versions []publicVersion
 	}{p.Name, p.Keys.KeySpec, p.Keys.KeyUsage, []publicVersion{}}
 	for _, v := range p.Keys.Keys {
-		out.Versions = append(out.Versions, publicVersion{v.KeyVersion, v.State, v.NotBefore, v.NotAfter, v.Kid, v.PublicKey})
+		shown := publicVersion{v.KeyVersion, v.State, v.NotBefore, v.NotAfter, v.Kid, v.PublicKey, nil}
+		if p.UserID != "" {
+			certified := slices.Contains(p.Certified, v.KeyVersion)
+			shown.OpenPGP = &certified
+		}
+		out.Versions = append(out.Versions, shown)
 	}
 	return jsonLine(out)
 }

@@ -3,7 +3,9 @@ package rest_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,7 +145,29 @@ func TestPublishedRotation(t *testing.T) {
 	get := func(ending string) gatewaytest.Answer { return g.Send("", "GET", "/public/keys/release"+ending, nil) }
 	before := get(".jwks").Header.Get("ETag")
 	first := get(".pem").Body
-	g.Call("POST", "/v1/keys/"+key+"/rotate", nil, nil)
+	certified := func() (versions []string) {
+		var out struct {
+			Versions []struct {
+				Version int
+				OpenPGP *bool
+			}
+		}
+		if err := json.Unmarshal(get("").Body, &out); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range out.Versions {
+			if v.OpenPGP == nil {
+				t.Fatal("a version does not say whether it has a certificate")
+			}
+			versions = append(versions, fmt.Sprint(v.Version, *v.OpenPGP))
+		}
+		return versions
+	}
+	var rotated api.RotateKeyOnDemandResponse
+	g.Call("POST", "/v1/keys/"+key+"/rotate", nil, &rotated)
+	if p := rotated.Published; p == nil || p.Name != "release" || p.UserId != releaseID || p.Principal != in.Principal || !slices.Equal(p.OpenPGPVersions, []int{1}) {
+		t.Errorf("who rotates is told of %+v", p)
+	}
 	if bytes.Equal(get(".pem").Body, first) == false || get(".jwks").Header.Get("ETag") == before {
 		t.Error("the announced version is in the wrong place")
 	}
@@ -164,6 +188,9 @@ func TestPublishedRotation(t *testing.T) {
 		}
 		return len(keys)
 	}
+	if of := certified(); !slices.Equal(of, []string{"1 true", "2 false"}) {
+		t.Errorf("%v", of)
+	}
 	if n := certificates(); n != 1 {
 		t.Errorf("%d certificates before the new version has signed one", n)
 	}
@@ -171,9 +198,24 @@ func TestPublishedRotation(t *testing.T) {
 	if out := publish(g, key, in); len(out.OpenPGPVersions) != 2 || out.CurrentVersion != 2 || certificates() != 2 {
 		t.Errorf("%+v", out)
 	}
+	if of := certified(); !slices.Equal(of, []string{"1 true", "2 true"}) {
+		t.Errorf("%v", of)
+	}
+	var status api.GetKeyRotationStatusResponse
+	g.Call("GET", "/v1/keys/"+key+"/rotation", nil, &status)
+	if p := status.Published; p == nil || p.CurrentVersion != 2 || !slices.Equal(p.OpenPGPVersions, []int{1, 2}) {
+		t.Errorf("the status of rotations tells of %+v", p)
+	}
 	in.OpenPGP = certificate(t, g, key, "Other <other@example.org>")
 	if out := publish(g, key, in); len(out.OpenPGPVersions) != 1 || certificates() != 1 {
 		t.Errorf("%+v", out)
+	}
+	in.OpenPGP = nil
+	publish(g, key, in)
+	var plain api.GetKeyRotationStatusResponse
+	g.Call("GET", "/v1/keys/"+key+"/rotation", nil, &plain)
+	if plain.Published != nil || bytes.Contains(get("").Body, []byte("OpenPGP")) {
+		t.Errorf("a key without certificates: %+v, %s", plain.Published, get("").Body)
 	}
 }
 
