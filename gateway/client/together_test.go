@@ -28,7 +28,7 @@ import (
 type gate struct {
 	http.RoundTripper
 	open chan struct{} // one goes on for each that is sent; closed: all
-	lose int // the answer of this request for signatures, from 1, does not arrive
+	lose int           // the answer of this request for signatures, from 1, does not arrive
 
 	mu    sync.Mutex
 	sizes []int // of the requests, in signatures

@@ -22,8 +22,32 @@ const (
 	targetBatchUnchecked = "batch, check off"
 )
 
-// singleConnections is how many connections send single requests, and how many batches: so that either keeps all sessions busy.
-const singleConnections, batchConnections = 32, 1
+// singleConnections are the numbers of connections that send single requests: one after the other, as a shell script
+// does; the 8 jobs of hsmgate sign; and as many as keep all sessions busy.
+var singleConnections = []int{1, 8, 32}
+
+// single names the target of that many connections.
+func single(target string, connections int) string {
+	return fmt.Sprintf("%s, %d conns", target, connections)
+}
+
+// batchTarget is a daemon that is measured with single requests and with batches.
+type batchTarget struct {
+	single, batch string
+	server        func(*rig) *daemon.Process
+}
+
+var batchTargets = []batchTarget{
+	{targetDaemon, targetBatch, func(r *rig) *daemon.Process { return r.checked }},
+	{targetUnchecked, targetBatchUnchecked, func(r *rig) *daemon.Process { return r.unchecked }},
+}
+
+func (t batchTarget) singles() (names []string) {
+	for _, n := range singleConnections {
+		names = append(names, single(t.single, n))
+	}
+	return names
+}
 
 // measureBatch signs with P-256 in single requests and in batches, with one state.
 func (r *rig) measureBatch(rep *report) error {
@@ -39,26 +63,29 @@ func (r *rig) measureBatch(rep *report) error {
 	key := r.keys[a.name]
 	out := &batchRow{Sender: map[string]float64{}}
 	sent := map[string]*sample{}
-	single := func(name string, p *daemon.Process) target {
-		return r.withSender(sent, 1, r.httpTarget(name, p.PID(), singleConnections, restRequest(p, key, a)))
-	}
-	batch := func(name string, p *daemon.Process) target {
-		return r.withSender(sent, api.MaxBatch, r.httpTarget(name, p.PID(), batchConnections, batchRequest(p, key, a)))
+	targets := []target{r.bareTarget(r.bare, key, a, 4)}
+	for _, t := range batchTargets {
+		p := t.server(r)
+		for _, n := range singleConnections {
+			targets = append(targets, r.withSender(sent, 1, r.httpTarget(single(t.single, n), p.PID(), n, restRequest(p, key, a))))
+		}
+		targets = append(targets, r.withSender(sent, api.MaxBatch, r.httpTarget(t.batch, p.PID(), 1, batchRequest(p, key, a))))
 	}
 	progress("p256, batches of %d", api.MaxBatch)
 	var err error
-	out.Targets, err = r.interleave([]target{r.bareTarget(r.bare, key, a, 4), single(targetDaemon, r.checked), batch(targetBatch, r.checked),
-		single(targetUnchecked, r.unchecked), batch(targetBatchUnchecked, r.unchecked)})
+	out.Targets, err = r.interleave(targets)
 	if err != nil {
 		return err
 	}
 	for name, s := range sent {
 		out.Sender[name] = float64(s.CPU.Nanoseconds()) / 1000 / float64(max(s.Ops, 1))
 	}
-	out.Goals = []goal{
-		newGoal("CPU of the daemon, batch to singles", out.Targets[targetBatch].CPU/out.Targets[targetDaemon].CPU, 1.0/3),
-		newGoal("the same, check off", out.Targets[targetBatchUnchecked].CPU/out.Targets[targetUnchecked].CPU, 1.0/3),
+	for _, t := range batchTargets {
+		for _, name := range t.singles() {
+			out.Goals = append(out.Goals, newGoal("CPU of "+t.batch+" to "+name, out.Targets[t.batch].CPU/out.Targets[name].CPU, 1.0/3))
+		}
 	}
+	out.Goals = append(out.Goals, newGoal("CPU of "+targetBatchUnchecked+", to bare", out.Targets[targetBatchUnchecked].CPU/out.Targets[targetBare].CPU, 1.25))
 	rep.Batch = out
 	return nil
 }
@@ -104,12 +131,14 @@ func batchRequest(p *daemon.Process, key signKey, a algorithm) func() (*http.Req
 
 func printBatch(w io.Writer, b *batchRow) {
 	fmt.Fprintf(w, "\nBatches of %d digests, P-256: microseconds of CPU per digest\n\n", api.MaxBatch)
-	fmt.Fprintf(w, "%-20s %10s %10s %10s %12s\n", "", "server", "sender", "over bare", "digests/s")
+	fmt.Fprintf(w, "%-28s %10s %10s %10s %12s\n", "", "server", "sender", "over bare", "digests/s")
 	bare := b.Targets[targetBare]
-	fmt.Fprintf(w, "%-20s %10.1f %10s %10s %12.0f\n", targetBare, bare.CPU, "", "", bare.PerSecond)
-	for _, name := range []string{targetDaemon, targetBatch, targetUnchecked, targetBatchUnchecked} {
-		f := b.Targets[name]
-		fmt.Fprintf(w, "%-20s %10.1f %10.1f %10.1f %12.0f\n", name, f.CPU, b.Sender[name], f.CPU-bare.CPU, f.PerSecond)
+	fmt.Fprintf(w, "%-28s %10.1f %10s %10s %12.0f\n", targetBare, bare.CPU, "", "", bare.PerSecond)
+	for _, t := range batchTargets {
+		for _, name := range append(t.singles(), t.batch) {
+			f := b.Targets[name]
+			fmt.Fprintf(w, "%-28s %10.1f %10.1f %10.1f %12.0f\n", name, f.CPU, b.Sender[name], f.CPU-bare.CPU, f.PerSecond)
+		}
 	}
 	for _, g := range b.Goals {
 		fmt.Fprintf(w, "%s: %.2f, goal %.2f %s\n", g.Name, g.Is, g.Limit, mark(g))
