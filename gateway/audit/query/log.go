@@ -81,6 +81,9 @@ func (l *log) lastOf(there uint64) (uint64, error) {
 	return there, nil
 }
 
+// again is the same log for another one who reads at the same time.
+func (l *log) again() log { return log{path: l.path, first: l.first, end: l.end, headless: l.headless} }
+
 // near is how many records are rather read than a new place sought, which takes about as long.
 const near = 1024
 
