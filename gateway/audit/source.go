@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -121,11 +122,14 @@ func seek(f *os.File, seq uint64) (int64, error) {
 	return low, nil
 }
 
+// seekBytes is what is read at a time to find a line: two lines of the usual length.
+const seekBytes = 4 << 10
+
 // lineAfter reads the first whole line that begins at or after at: its number, and where the next one begins. Both are
 // 0 if there is none.
 func lineAfter(f *os.File, at, size int64) (seq uint64, end int64, err error) {
 	start := max(at-1, 0)
-	lines := newLineReader(io.NewSectionReader(f, start, size-start))
+	lines := lineReader{bufio.NewReaderSize(io.NewSectionReader(f, start, size-start), seekBytes)}
 	if at > 0 { // up to the newline before the line
 		skipped, whole, err := lines.next(nil)
 		if err != nil || !whole {
