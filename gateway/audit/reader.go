@@ -42,6 +42,9 @@ type Reader struct {
 	// known says that sum is: a Reader that began in the middle does not know it for its first record.
 	known bool
 	text  []byte
+
+	lines    []Line // of the last batch (follow_linux.go)
+	lineText []byte
 }
 
 // OpenReader begins with the record from, or with the first one that is there if from is 0. The error is
