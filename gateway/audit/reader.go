@@ -55,6 +55,22 @@ func OpenReader(path string, from uint64) (*Reader, error) {
 	return r, r.open()
 }
 
+// Move goes on with the record seq, wherever it is, with the errors of OpenReader. A compressed segment that holds it is not opened again.
+// After an error it can only be closed.
+func (r *Reader) Move(seq uint64) error {
+	old := r.src
+	if r.next, r.known = seq, false; old.holds(seq) {
+		return old.unpackAt(seq)
+	}
+	err := r.open()
+	if err != nil {
+		r.src = old
+		return err
+	}
+	_ = old.close() // read only
+	return nil
+}
+
 // Next gives the next record; its Text is good until the next call. It answers io.EOF where no further whole line is
 // there, and may be called again when there is one. ErrDamaged says that the next line does not continue the chain.
 func (r *Reader) Next() (Line, error) {

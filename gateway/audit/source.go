@@ -44,7 +44,7 @@ func openSource(path string, l layout, seq uint64) (*source, error) {
 	return &source{f: f, lines: newLineReader(f), at: at, last: s.Last}, nil
 }
 
-// openPacked begins with the frame that holds the record seq and passes over the lines before it.
+// openPacked begins at the line of the record seq.
 func openPacked(s Segment, seq uint64) (*source, error) {
 	f, err := os.Open(s.File)
 	if err != nil {
@@ -55,13 +55,28 @@ func openPacked(s Segment, seq uint64) (*source, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	src := &source{f: f, pack: u, lines: newLineReader(u), last: s.Last}
-	u.at = u.index.holding(seq)
-	for n := seq - u.index.frames[u.at].first; n > 0; n-- {
-		if _, _, err := src.lines.next(nil); err != nil {
-			return nil, errors.Join(err, src.close())
-		}
+	if err := src.unpackAt(seq); err != nil {
+		return nil, errors.Join(err, src.close())
 	}
 	return src, nil
+}
+
+// unpackAt goes to the frame that holds the record seq and passes over the lines before it.
+func (s *source) unpackAt(seq uint64) error {
+	u := s.pack
+	u.at, u.rest = u.index.holding(seq), nil
+	s.lines.r.Reset(u)
+	for n := seq - u.index.frames[u.at].first; n > 0; n-- {
+		if _, _, err := s.lines.next(nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holds says that the record seq is in the file, which is a compressed segment.
+func (s *source) holds(seq uint64) bool {
+	return s.pack != nil && s.pack.index.first.seq <= seq && seq <= s.last
 }
 
 // left says that the file is no longer the one that is being written at path.

@@ -105,16 +105,20 @@ func (l *log) line(seq uint64) (audit.Line, error) {
 	}
 }
 
-func (l *log) begin(seq uint64) (err error) {
-	if err := l.close(); err != nil {
-		return err
-	}
-	if l.r, err = audit.OpenReader(l.path, seq); err != nil {
-		l.r = nil
-		return err
-	}
+func (l *log) begin(seq uint64) error {
 	l.next = seq
-	return nil
+	if l.r != nil {
+		err := l.r.Move(seq)
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+		return err
+	}
+	r, err := audit.OpenReader(l.path, seq)
+	if err == nil {
+		l.r = r
+	}
+	return err
 }
 
 func (l *log) close() error {
