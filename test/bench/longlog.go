@@ -188,7 +188,7 @@ func signRecordSize(path string, behind uint64) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // read only
 	var bytes, records float64
 	for {
 		line, err := r.Next()
