@@ -137,10 +137,9 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// batch reads records up to the record last, which is in the log.
+// batch reads records up to the record last, which is in the log. They are good until the next batch, whose memory is the same.
 func (r *Reader) batch(last uint64) ([]Line, error) {
-	var lines []Line
-	var text []byte
+	lines, text := r.lines[:0], r.lineText[:0]
 	for len(lines) < followRecords && len(text) < followBytes && r.next <= last {
 		line, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -156,6 +155,7 @@ func (r *Reader) batch(last uint64) ([]Line, error) {
 		line.Text = text[start:len(text):len(text)]
 		lines = append(lines, line)
 	}
+	r.lines, r.lineText = lines, text
 	if r.next > last {
 		return lines, r.src.forget() // what comes after is not durable yet
 	}

@@ -42,6 +42,9 @@ type Reader struct {
 	// known says that sum is: a Reader that began in the middle does not know it for its first record.
 	known bool
 	text  []byte
+
+	lines    []Line // of the last batch (follow_linux.go)
+	lineText []byte
 }
 
 // OpenReader begins with the record from, or with the first one that is there if from is 0. The error is
@@ -50,6 +53,22 @@ type Reader struct {
 func OpenReader(path string, from uint64) (*Reader, error) {
 	r := &Reader{path: path, next: from}
 	return r, r.open()
+}
+
+// Move goes on with the record seq, wherever it is, with the errors of OpenReader. A compressed segment that holds it is not opened again.
+// After an error it can only be closed.
+func (r *Reader) Move(seq uint64) error {
+	old := r.src
+	if r.next, r.known = seq, false; old.holds(seq) {
+		return old.unpackAt(seq)
+	}
+	err := r.open()
+	if err != nil {
+		r.src = old
+		return err
+	}
+	_ = old.close() // read only
+	return nil
 }
 
 // Next gives the next record; its Text is good until the next call. It answers io.EOF where no further whole line is

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -144,6 +145,42 @@ func TestFollowGivesEachDurableRecordOnce(t *testing.T) {
 	}
 	if all := <-got; !slices.Equal(all, want) {
 		t.Fatalf("%d records followed, %d appended", len(all), len(want))
+	}
+}
+
+// TestBatchesShareMemory: who follows a long log reads all of it in the memory of its first batches.
+func TestBatchesShareMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := open(t, path, Options{})
+	const batches, warm = 8, 2
+	for i := range batches {
+		records := make([]*Record, followRecords)
+		for n := range records {
+			records[n] = sample(i*followRecords + n)
+		}
+		if _, err := l.AppendAll(t.Context(), records); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := reader(t, path, 1)
+	var before, after runtime.MemStats
+	for i := range batches {
+		if i == warm {
+			runtime.ReadMemStats(&before)
+		}
+		lines, err := r.batch(batches * followRecords)
+		if err != nil || len(lines) != followRecords || lines[0].Seq != uint64(i*followRecords+1) {
+			t.Fatal(len(lines), err)
+		}
+		for _, line := range lines {
+			if line.Hash != hashOf(line.Text) {
+				t.Fatalf("the text of record %d is another one", line.Seq)
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 256<<10 { // a batch has more text than that
+		t.Errorf("%d batches took %d bytes of memory", batches-warm, used)
 	}
 }
 

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +37,29 @@ func packed(lines []byte, first, last uint64) ([]byte, error) {
 	var b bytes.Buffer
 	_, err := pack(bytes.NewReader(lines), first, last, &b)
 	return b.Bytes(), err
+}
+
+// TestReaderMoves to and fro, within a compressed segment of several frames and to other files, and reads on from there.
+func TestReaderMoves(t *testing.T) {
+	const last = frameLines + 300
+	lines, receipts := chain(last)
+	path := segmented(t, lines, 10, frameLines+200, frameLines+250, frameLines+280)
+	r, rnd := reader(t, path, 1), rand.New(rand.NewPCG(1, 4))
+	for range 300 {
+		seq := []uint64{1 + rnd.Uint64N(last), frameLines - 50 + rnd.Uint64N(200), last - rnd.Uint64N(110)}[rnd.IntN(3)]
+		if err := r.Move(seq); err != nil {
+			t.Fatal(seq, err)
+		}
+		for n := seq; n <= min(seq+rnd.Uint64N(60), last); n++ {
+			if line, err := r.Next(); err != nil || line.Seq != n || hash(line.Hash).String() != receipts[n-1].Hash {
+				t.Fatalf("moved to %d: %d in place of %d, %v", seq, line.Seq, n, err)
+			}
+		}
+	}
+	must(t, os.Remove(filepath.Join(SegmentsPath(path), segmentName(frameLines+201, frameLines+250)+plainSuffix)))
+	if err := r.Move(frameLines + 210); !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
 }
 
 func TestReaderOverSegments(t *testing.T) {

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +44,7 @@ func openSource(path string, l layout, seq uint64) (*source, error) {
 	return &source{f: f, lines: newLineReader(f), at: at, last: s.Last}, nil
 }
 
-// openPacked begins with the frame that holds the record seq and passes over the lines before it.
+// openPacked begins at the line of the record seq.
 func openPacked(s Segment, seq uint64) (*source, error) {
 	f, err := os.Open(s.File)
 	if err != nil {
@@ -54,13 +55,28 @@ func openPacked(s Segment, seq uint64) (*source, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	src := &source{f: f, pack: u, lines: newLineReader(u), last: s.Last}
-	u.at = u.index.holding(seq)
-	for n := seq - u.index.frames[u.at].first; n > 0; n-- {
-		if _, _, err := src.lines.next(nil); err != nil {
-			return nil, errors.Join(err, src.close())
-		}
+	if err := src.unpackAt(seq); err != nil {
+		return nil, errors.Join(err, src.close())
 	}
 	return src, nil
+}
+
+// unpackAt goes to the frame that holds the record seq and passes over the lines before it.
+func (s *source) unpackAt(seq uint64) error {
+	u := s.pack
+	u.at, u.rest = u.index.holding(seq), nil
+	s.lines.r.Reset(u)
+	for n := seq - u.index.frames[u.at].first; n > 0; n-- {
+		if _, _, err := s.lines.next(nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holds says that the record seq is in the file, which is a compressed segment.
+func (s *source) holds(seq uint64) bool {
+	return s.pack != nil && s.pack.index.first.seq <= seq && seq <= s.last
 }
 
 // left says that the file is no longer the one that is being written at path.
@@ -121,11 +137,14 @@ func seek(f *os.File, seq uint64) (int64, error) {
 	return low, nil
 }
 
+// seekBytes is what is read at a time to find a line: two lines of the usual length.
+const seekBytes = 4 << 10
+
 // lineAfter reads the first whole line that begins at or after at: its number, and where the next one begins. Both are
 // 0 if there is none.
 func lineAfter(f *os.File, at, size int64) (seq uint64, end int64, err error) {
 	start := max(at-1, 0)
-	lines := newLineReader(io.NewSectionReader(f, start, size-start))
+	lines := lineReader{bufio.NewReaderSize(io.NewSectionReader(f, start, size-start), seekBytes)}
 	if at > 0 { // up to the newline before the line
 		skipped, whole, err := lines.next(nil)
 		if err != nil || !whole {

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // TestMeasure runs the whole benchmark with windows that are too short to mean anything: every process starts, every request is answered,
 // every figure is there.
 func TestMeasure(t *testing.T) {
-	o, err := parse([]string{"--only", "p256,ed25519,aws,encrypt,decrypt,data-key,mac,keys,fair,query", "--records", "40000", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
+	o, err := parse([]string{"--only", "p256,ed25519,aws,encrypt,decrypt,data-key,mac,keys,fair,query,log", "--records", "40000", "--connections", "1,4", "--keys", "2,5", "--window", "60ms", "--rounds", "2",
 		"--soak", "300ms", "--dir", t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +82,18 @@ func TestMeasure(t *testing.T) {
 			}
 		}
 	}
+	if l := rep.LongLog; l == nil || len(l.Logs) != 2 {
+		t.Errorf("the log part: %+v", l)
+	} else {
+		for _, row := range l.Logs {
+			if row.Covered <= 0 || row.Watched <= 0 || row.CPU <= 0 || row.Building < 10 || row.Signing < 10 || row.Signed < 1 || row.Raw < 500 || row.Tree < 32 {
+				t.Errorf("%+v", row)
+			}
+		}
+	}
 	var table bytes.Buffer
 	rep.print(&table)
-	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "data-key", "another caller", "memory of the daemon", "its index"} {
+	for _, want := range []string{"p256", "keys in the token", "added to the floor's", "data-key", "another caller", "memory of the daemon", "its index", "bytes a record"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
 		}

@@ -18,7 +18,7 @@ const modeVariable = "HSMGATE_BENCH_PROCESS"
 
 // The processes. Each reads commands from standard input, one JSON object a line, and answers each with one line.
 var modes = map[string]func(json.RawMessage) (any, error){
-	"bare": bareCommand, "floor": floorCommand, "load": loadCommand, "secret": secretCommand, "fill": fillCommand,
+	"bare": bareCommand, "floor": floorCommand, "load": loadCommand, "secret": secretCommand, "fill": fillCommand, "log": logCommand,
 }
 
 // serveCommands is the main function of such a process. It ends with its standard input.

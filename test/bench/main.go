@@ -65,7 +65,7 @@ func parse(args []string) (options, error) {
 	var only, connections, keys string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.BoolVar(&o.full, "full", false, "every algorithm at 1, 8 and 32 connections, and 10, 1,000 and 10,000 keys")
-	f.StringVar(&only, "only", "", "parts to measure, with commas: algorithms (rsa2048-pkcs1, rsa2048-pss, rsa4096, p256, p384, ed25519), aws, encrypt, decrypt, data-key, mac, keys, creating, fair, batch; and query, which is measured only if it is named")
+	f.StringVar(&only, "only", "", "parts to measure, with commas: algorithms (rsa2048-pkcs1, rsa2048-pss, rsa4096, p256, p384, ed25519), aws, encrypt, decrypt, data-key, mac, keys, creating, fair, batch; and query and log, which are measured only if they are named")
 	f.StringVar(&connections, "connections", "", "numbers of connections, with commas (default 32, and 1 and 8 for p256 and rsa2048-pkcs1; --full: 1,8,32)")
 	f.StringVar(&keys, "keys", "", "numbers of keys in the token, with commas (default 10,1000; --full: 10,1000,10000)")
 	f.DurationVar(&o.soak, "soak", 0, "watch the daemon's memory over this long a load, such as 10m")
@@ -73,7 +73,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 8, "rounds")
 	f.IntVar(&o.sessions, "sessions", 0, "sessions of the daemon and the floor (default: the daemon's, 4)")
 	f.IntVar(&o.gomaxprocs, "gomaxprocs", 0, "GOMAXPROCS of the daemon and the floor (default: the daemon's, twice the cores)")
-	f.IntVar(&o.records, "records", 1_000_000, "records of the log that query asks")
+	f.IntVar(&o.records, "records", 1_000_000, "records of the log that query asks, and that the daemon of log starts with")
 	f.StringVar(&o.dir, "dir", "", "folder for tokens and states (default: the system's temporary folder)")
 	f.StringVar(&o.profile, "profile", "", "folder for CPU profiles of the floor and the daemon, taken after each row of the main table")
 	f.StringVar(&o.output, "output", "table", "table or json")
@@ -109,7 +109,7 @@ func numbers(list string) ([]int, error) {
 // check refuses parts that do not exist.
 func (o options) check() error {
 	for _, part := range o.only {
-		if _, ok := algorithmNamed(part); !ok && !slices.Contains(append([]string{"aws", "keys", "creating", "fair", "batch", "soak", "query"}, secretParts...), part) {
+		if _, ok := algorithmNamed(part); !ok && !slices.Contains(append([]string{"aws", "keys", "creating", "fair", "batch", "soak", "query", "log"}, secretParts...), part) {
 			return fmt.Errorf("--only: there is no part %q", part)
 		}
 	}
@@ -164,7 +164,7 @@ func measure(ctx context.Context, o options) (report, error) {
 	defer r.close()
 	// An interrupt ends the load, and with it whatever is being measured.
 	defer context.AfterFunc(ctx, r.load.stop)()
-	for _, part := range []func(*report) error{r.measureAlgorithms, r.measureSecrets, r.measureKeys, r.measureFair, r.measureBatch, r.measureSoak, r.measureQuery} {
+	for _, part := range []func(*report) error{r.measureAlgorithms, r.measureSecrets, r.measureKeys, r.measureFair, r.measureBatch, r.measureSoak, r.measureQuery, r.measureLongLog} {
 		if err := part(&rep); err != nil {
 			return rep, errors.Join(ctx.Err(), err)
 		}

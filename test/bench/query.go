@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -75,7 +74,7 @@ func (m *queryMeasure) run(rep *report) error {
 	for _, upTo := range []int{n / 10, n} {
 		progress("making a log of %d records", upTo)
 		start := time.Now()
-		if err := makeLog(context.Background(), m.log, upTo); err != nil {
+		if err := makeLog(m.log, upTo); err != nil {
 			return err
 		}
 		out.AppendSeconds += time.Since(start).Seconds()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -18,8 +19,34 @@ import (
 // madeSince is when the first made record is dated; each further one is two seconds later.
 var madeSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// makeLog lets a log grow to n records, through the writer that the daemon has.
-func makeLog(ctx context.Context, path string, n int) error {
+// logRun asks for a made log.
+type logRun struct {
+	Path    string
+	Records int
+}
+
+// makeLog has a process of its own make a log: a thread of the log's ends with it, and the kernel would take that for the death of
+// the parent of the other processes.
+func makeLog(path string, n int) error {
+	c, err := startChild("log")
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	var done bool
+	return c.ask(logRun{path, n}, &done)
+}
+
+func logCommand(line json.RawMessage) (any, error) {
+	var run logRun
+	if err := json.Unmarshal(line, &run); err != nil {
+		return nil, err
+	}
+	return true, growLog(context.Background(), run.Path, run.Records)
+}
+
+// growLog lets a log grow to n records, through the writer that the daemon has.
+func growLog(ctx context.Context, path string, n int) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type report struct {
 	Batch    *batchRow   `json:"batch,omitempty"`
 	Soak     *soak       `json:"soak,omitempty"`
 	Query    *queryPart  `json:"query,omitempty"`
+	LongLog  *longLog    `json:"log,omitempty"`
 }
 
 // machine is what the figures were measured on.
@@ -157,19 +158,22 @@ func growth(samples []memory) float64 {
 }
 
 // memoryOf is the resident set of a process in MB.
-func memoryOf(pid int) (float64, error) {
+func memoryOf(pid int) (float64, error) { return memoryLine(pid, "VmRSS:") }
+
+// memoryLine is a line of what the kernel says of a process (proc(5)), in MB.
+func memoryLine(pid int, name string) (float64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if rest, ok := strings.CutPrefix(lines.Text(), "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok {
 			kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
 			return kb / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("process %d has no VmRSS", pid)
+	return 0, fmt.Errorf("process %d has no %s", pid, name)
 }
 
 // fsyncTime is how long it takes to append a record's size to a file and to sync it, in milliseconds.

@@ -34,6 +34,9 @@ func (rep report) print(w io.Writer) {
 	if rep.Query != nil {
 		rep.Query.print(w)
 	}
+	if rep.LongLog != nil {
+		rep.LongLog.print(w)
+	}
 	if s := rep.Soak; s != nil {
 		first, last := s.Samples[0], s.Samples[len(s.Samples)-1]
 		fmt.Fprintf(w, "\nmemory of the daemon over %.0f s and %d signatures: %.1f MB at first, %.1f MB at last; growth by regression %.1f %%, goal %.0f %%: %s\n",

@@ -7,7 +7,8 @@
 // one for each member that can be asked for: codes into a list of the texts that occur in the block (principals, keys,
 // statements), or 32 bits of a hash (digests, request ids), and the time and 64 bits of the hash of each record's line.
 // A question reads the columns that it is about and nothing else, 1 to 4 bytes a record each, from the first block to the last:
-// that takes milliseconds for millions of records, for any combination of conditions.
+// that takes milliseconds for millions of records, for any combination of conditions. Blocks are asked, and what they name is read of the log,
+// a few at a time and some ahead of the answer, which has its order all the same.
 //
 // Building reads the log once, a block at a time, and goes on where it ended. Two processes may do it at once: what they write
 // is made of the log alone, so it is the same, and each file is there whole or not at all.

@@ -48,11 +48,15 @@ func first(all iter.Seq2[Found, error], limit int) (found []Found, more bool, er
 func (x *Index) Find(q Question, newest bool) iter.Seq2[Found, error] {
 	c := q.compile()
 	return func(yield func(Found, error) bool) {
-		for first := range blocks(x.log, x.o.size, newest) {
-			for found, err := range x.inBlock(first, &c, newest) {
-				if !yield(found, err) || err != nil {
+		for a := range inOrder(x.chunks(&c, newest), func(slot int, part chunk) answer { return part.read(&x.readers[slot], &c, newest) }) {
+			for _, f := range a.found {
+				if !yield(f, nil) {
 					return
 				}
+			}
+			if a.err != nil {
+				yield(Found{}, a.err)
+				return
 			}
 		}
 	}
@@ -83,55 +87,77 @@ type candidate struct {
 	mark [8]byte // beginning of the hash of its line
 }
 
-// chunk is how many candidates are read of the log at a time: forwards, whatever the order of the answer.
-const chunk = 64
+// chunkSize is how many candidates are read of the log at a time: forwards, whatever the order of the answer.
+const chunkSize = 64
 
-func (x *Index) inBlock(first uint64, c *compiled, newest bool) iter.Seq2[Found, error] {
-	return func(yield func(Found, error) bool) {
-		all, kept, err := x.candidates(first, c)
-		for len(all) > 0 && err == nil {
-			part := all[:min(chunk, len(all))]
-			if newest {
-				part = all[max(0, len(all)-chunk):]
-				all = all[:len(all)-len(part)]
-			} else {
-				all = all[len(part):]
-			}
-			var found []Found
-			if found, err = x.read(part, c, kept); newest {
-				slices.Reverse(found)
-			}
-			for _, f := range found {
-				if !yield(f, nil) {
+// chunk is candidates of one block, or why there are no more.
+type chunk struct {
+	part []candidate
+	kept bool // they are of a file, which may lie
+	err  error
+}
+
+// chunks gives the candidates of all blocks.
+func (x *Index) chunks(c *compiled, newest bool) iter.Seq[chunk] {
+	return func(yield func(chunk) bool) {
+		for of := range inOrder(x.places(newest), func(slot int, p place) listed { return x.askers[slot].ask(p, c) }) {
+			of = x.mended(of, c)
+			for all := of.all; len(all) > 0; {
+				part := all[:min(chunkSize, len(all))]
+				if newest {
+					part = all[max(0, len(all)-chunkSize):]
+					all = all[:len(all)-len(part)]
+				} else {
+					all = all[len(part):]
+				}
+				if !yield(chunk{part: part, kept: of.kept}) {
 					return
 				}
 			}
-		}
-		if err != nil {
-			yield(Found{}, err)
+			if of.err != nil {
+				yield(chunk{err: of.err})
+				return
+			}
 		}
 	}
 }
 
-// read reads candidates of the log, and gives those that match. kept says that they are of a file, which may lie.
-func (x *Index) read(part []candidate, c *compiled, kept bool) (found []Found, err error) {
-	for _, one := range part {
-		line, err := x.log.line(one.seq)
+// answer is the records of a chunk that match, in the order of the whole answer, and the error after them.
+type answer struct {
+	found []Found
+	err   error
+}
+
+func (k chunk) read(from *log, c *compiled, newest bool) answer {
+	if k.err != nil {
+		return answer{err: k.err}
+	}
+	found, err := k.matching(from, c)
+	if newest {
+		slices.Reverse(found)
+	}
+	return answer{found, err}
+}
+
+// matching reads the candidates of the log, and gives those that match.
+func (k chunk) matching(from *log, c *compiled) (found []Found, err error) {
+	for _, one := range k.part {
+		line, err := from.line(one.seq)
 		if errors.Is(err, io.EOF) {
-			err = x.log.damaged("it ends before record %d", one.seq)
+			err = from.damaged("it ends before record %d", one.seq)
 		}
 		if err != nil {
 			return found, err
 		}
-		r, err := x.log.record(line)
+		r, err := from.record(line)
 		if err != nil {
 			return found, err
 		}
 		switch same := bytes.Equal(one.mark[:], line.Hash[:len(one.mark)]); {
-		case kept && (!same || !c.maybe(&r)):
+		case k.kept && (!same || !c.maybe(&r)):
 			return found, ErrUntrue
 		case !same:
-			return found, x.log.damaged("record %d has changed", one.seq)
+			return found, from.damaged("record %d has changed", one.seq)
 		case c.match(&r):
 			found = append(found, foundAt(line, r))
 		}
@@ -142,50 +168,4 @@ func (x *Index) read(part []candidate, c *compiled, kept bool) (found []Found, e
 // foundAt is what an answer has of a line.
 func foundAt(line audit.Line, r audit.Record) Found {
 	return Found{Receipt: audit.Receipt{Seq: line.Seq, Hash: hex.EncodeToString(line.Hash[:])}, Text: bytes.Clone(line.Text), Record: r}
-}
-
-// candidates asks a block. One whose file is damaged is made anew; if that is damaged, too, or a part of the block is gone from the log, what
-// the log has is asked.
-func (x *Index) candidates(first uint64, c *compiled) (all []candidate, kept bool, err error) {
-	for again := range 3 {
-		if all, kept, err = x.once(first, c); !kept || !errors.Is(err, errBroken) {
-			return all, kept, err
-		}
-		if delete(x.heads, first); again == 0 && first >= x.log.first {
-			if err := x.index(first); err != nil {
-				return nil, false, err
-			}
-		}
-	}
-	return all, kept, err
-}
-
-func (x *Index) once(first uint64, c *compiled) ([]candidate, bool, error) {
-	s, kept, err := x.block(first)
-	if err != nil {
-		return nil, kept, err
-	}
-	defer s.close()
-	all, err := s.list(c, x.log.first)
-	return all, kept, err
-}
-
-// list gives the candidates of a block from the record from on.
-func (s *sealed) list(c *compiled, from uint64) (all []candidate, err error) {
-	mask, none, err := s.candidates(c)
-	if err != nil || none || !slices.Contains(mask, true) {
-		return nil, err
-	}
-	marks, err := s.rows(marksPart, len(candidate{}.mark))
-	if err != nil {
-		return nil, err
-	}
-	for i, may := range mask {
-		if seq := s.first + uint64(i); may && seq >= from {
-			one := candidate{seq: seq}
-			copy(one.mark[:], marks[len(one.mark)*i:])
-			all = append(all, one)
-		}
-	}
-	return all, nil
 }

@@ -120,7 +120,7 @@ func TestEmptyLog(t *testing.T) {
 func TestFirst(t *testing.T) {
 	path, _ := logOf(t, 5*small+7, 10)
 	x := openSmall(t, path, t.TempDir())
-	for _, limit := range []int{1, chunk - 1, chunk, chunk + 1, 5*small + 6, 5*small + 7, 5*small + 8} {
+	for _, limit := range []int{1, chunkSize - 1, chunkSize, chunkSize + 1, 5*small + 6, 5*small + 7, 5*small + 8} {
 		for _, newest := range []bool{true, false} {
 			found, more, untrue, err := x.First(Question{}, newest, limit)
 			if want := min(limit, 5*small+7); err != nil || untrue || len(found) != want || more != (limit < 5*small+7) {

@@ -63,6 +63,7 @@ func (f folder) open(first uint64) (*os.File, int64, error) {
 	if err != nil {
 		return nil, 0, errors.Join(err, file.Close())
 	}
+	readParts(file)
 	return file, info.Size(), nil
 }
 

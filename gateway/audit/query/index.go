@@ -1,11 +1,9 @@
 package query
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
+	"iter"
 )
 
 // blockSize is how many records a block has. It bounds the memory, and what is read of the log without an index.
@@ -21,13 +19,14 @@ type Options struct {
 	size uint64 // of a block, in tests
 }
 
-// Index answers questions about a log. It is for one goroutine.
+// Index answers questions about a log. It is for one goroutine, one question at a time.
 type Index struct {
-	o      Options
-	log    *log
-	folder folder
-	heads  map[uint64]head // of the blocks that have a file, by their first records
-	room   room
+	o       Options
+	log     *log
+	folder  folder
+	heads   map[uint64]head // of the blocks that have a file, by their first records
+	askers  [ahead]asker
+	readers [ahead]log
 
 	unkept error // why it cannot be written
 }
@@ -50,6 +49,9 @@ func Open(path string, o Options) (*Index, error) {
 		return nil, err
 	}
 	x := &Index{o: o, log: l, folder: folder(o.Dir), heads: map[uint64]head{}}
+	for i := range ahead {
+		x.askers[i], x.readers[i] = asker{log: l.again(), folder: x.folder, size: o.size}, l.again()
+	}
 	if err := x.update(); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
@@ -57,7 +59,13 @@ func Open(path string, o Options) (*Index, error) {
 }
 
 // Close frees the log.
-func (x *Index) Close() error { return x.log.close() }
+func (x *Index) Close() error {
+	err := x.log.close()
+	for i := range ahead {
+		err = errors.Join(err, x.askers[i].log.close(), x.readers[i].close())
+	}
+	return err
+}
 
 // Records are the first and the last record that are asked; 0 and 0 of an empty log.
 func (x *Index) Records() (first, last uint64) { return x.log.first, x.log.end }
@@ -92,28 +100,50 @@ func (x *Index) update() error {
 	return nil
 }
 
+// filed is what the file of a block begins with, if it has one.
+type filed struct {
+	first uint64
+	head  head
+	ok    bool
+	err   error
+}
+
+func (x *Index) filed(_ int, first uint64) filed {
+	h, ok, err := x.folder.head(first)
+	return filed{first, h, ok && h.first == first && h.count == x.o.size, err}
+}
+
+// full gives the first records of the full blocks, from the newest to the oldest.
+func (x *Index) full() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for first := range blocks(x.log, x.o.size, true) {
+			if first+x.o.size-1 <= x.log.end && !yield(first) {
+				return
+			}
+		}
+	}
+}
+
 // bind looks at each full block, from the newest to the oldest: whether its last record is the one that the log has there, which the
 // block behind it says, too. It gives the first records of those that are missing, or are of another log.
 func (x *Index) bind() (missing []uint64, err error) {
 	var last [32]byte
 	known := false
-	for n := x.log.end / x.o.size; n > 0 && n*x.o.size >= x.log.first && x.log.end > 0; n-- {
-		first := (n-1)*x.o.size + 1
+	for f := range inOrder(x.full(), x.filed) {
 		if !known {
-			line, err := x.log.line(n * x.o.size)
+			line, err := x.log.line(f.first + x.o.size - 1)
 			if err != nil {
 				return nil, err
 			}
 			last = line.Hash
 		}
-		h, ok, err := x.folder.head(first)
-		if err != nil {
-			x.unkept = err
+		if f.err != nil {
+			x.unkept = f.err
 		}
-		if known = ok && h.first == first && h.count == x.o.size && h.last == last; known {
-			x.heads[first], last = h, h.prev
-		} else if first >= x.log.first { // else a part of it was removed from the log
-			missing = append(missing, first)
+		if known = f.ok && f.head.last == last; known {
+			x.heads[f.first], last = f.head, f.head.prev
+		} else if f.first >= x.log.first { // else a part of it was removed from the log
+			missing = append(missing, f.first)
 		}
 	}
 	return missing, nil
@@ -136,40 +166,6 @@ func (x *Index) index(first uint64) error {
 		x.heads[first] = b.head
 	}
 	return nil
-}
-
-// block gives a block: of its file, or, where it has none, of the log. kept tells them apart.
-func (x *Index) block(first uint64) (s *sealed, kept bool, err error) {
-	h, kept := x.heads[first]
-	if !kept {
-		b, err := x.log.block(max(first, x.log.first), min(first+x.o.size-1, x.log.end))
-		if err != nil {
-			return nil, false, err
-		}
-		return &sealed{head: b.head, from: bytes.NewReader(b.encode()), room: &x.room}, false, nil
-	}
-	file, size, err := x.folder.open(first)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, true, errBroken
-	}
-	if err != nil {
-		return nil, true, err
-	}
-	now, err := readHead(file, size)
-	if err == nil && now != h { // another process has put another one in its place
-		err = errBroken
-	}
-	if err != nil {
-		return nil, true, errors.Join(err, file.Close())
-	}
-	return &sealed{head: h, from: file, room: &x.room}, true, nil
-}
-
-// close frees the file of a block.
-func (s *sealed) close() {
-	if c, ok := s.from.(io.Closer); ok {
-		_ = c.Close() // read only
-	}
 }
 
 // discard throws away what is there, and makes all of it anew.

@@ -81,6 +81,9 @@ func (l *log) lastOf(there uint64) (uint64, error) {
 	return there, nil
 }
 
+// again is the same log for another one who reads at the same time.
+func (l *log) again() log { return log{path: l.path, first: l.first, end: l.end, headless: l.headless} }
+
 // near is how many records are rather read than a new place sought, which takes about as long.
 const near = 1024
 
@@ -102,16 +105,20 @@ func (l *log) line(seq uint64) (audit.Line, error) {
 	}
 }
 
-func (l *log) begin(seq uint64) (err error) {
-	if err := l.close(); err != nil {
-		return err
-	}
-	if l.r, err = audit.OpenReader(l.path, seq); err != nil {
-		l.r = nil
-		return err
-	}
+func (l *log) begin(seq uint64) error {
 	l.next = seq
-	return nil
+	if l.r != nil {
+		err := l.r.Move(seq)
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+		return err
+	}
+	r, err := audit.OpenReader(l.path, seq)
+	if err == nil {
+		l.r = r
+	}
+	return err
 }
 
 func (l *log) close() error {

@@ -132,8 +132,12 @@ func principalIs(text string) func(string) bool {
 		return whole
 	}
 	return func(arn string) bool {
-		parts := strings.SplitN(arn, ":", 6)
-		last := parts[len(parts)-1]
+		last := arn
+		for range 5 {
+			if _, rest, more := strings.Cut(last, ":"); more {
+				last = rest
+			}
+		}
 		return whole(arn) || end(last) || user(last)
 	}
 }

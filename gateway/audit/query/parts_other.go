@@ -1,0 +1,7 @@
+//go:build !linux
+
+package query
+
+import "os"
+
+func readParts(*os.File) {}
