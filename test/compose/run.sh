@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The Compose file with a real engine: build, up, a signature by curl that OpenSSL checks, down, up, the same key, a PIN
-# that the token refuses. Everything is taken down at the end, by this run's project name.
+# that the token refuses; with each Compose that is here. Everything is taken down at the end, by this run's project names.
+# `.ci/install-tools.sh compose` builds Docker's Compose where it is not installed.
 #
 # STAND_INS=1 makes the base images from Debian packages first (test/images/build.sh), where no registry is reached.
 set -euo pipefail
@@ -12,7 +13,7 @@ if ! docker info >/dev/null 2>&1; then
 fi
 [ -z "${STAND_INS:-}" ] || test/images/build.sh
 
-# Each Compose that is here: Docker's, or what .ci/install-tools.sh compose has built, and Debian's older one.
+# Docker's, installed or built, and Debian's older one.
 composes=()
 built=${TOOLS_BIN:-${XDG_CACHE_HOME:-$HOME/.cache}/hsmgate/bin}/docker-compose
 if docker compose version >/dev/null 2>&1; then composes=("docker compose"); elif [ -x "$built" ]; then composes=("$built"); fi
