@@ -33,9 +33,10 @@ build: install-deps ## build bin/hsmgated (cgo) and bin/hsmgate (static)
 	go build -ldflags '$(LDFLAGS)' -o bin/hsmgated ./cmd/hsmgated
 	CGO_ENABLED=0 go build -ldflags '-s -w $(LDFLAGS)' -o bin/hsmgate ./cmd/hsmgate
 
+# Many tests wait more than they work, so more packages run at a time than there are cores.
 test: ## all tests, with the race detector (TESTFLAGS='-run Name' or PACKAGES=./hsm for some)
 	@.ci/install-deps.sh run test
-	go test -race -count=1 -timeout 30m $(TESTFLAGS) $(PACKAGES) # -count=1: programs that tests build are no inputs to the cache
+	go test -race -p $$((2 * $$(getconf _NPROCESSORS_ONLN))) -count=1 -timeout 30m $(TESTFLAGS) $(PACKAGES) # -count=1: programs that tests build are no inputs to the cache
 
 bench: install-deps ## operations per second and CPU per operation against the bare token (BENCHFLAGS)
 	go run ./test/bench $(BENCHFLAGS)
