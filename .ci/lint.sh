@@ -2,7 +2,7 @@
 # Format, vet, staticcheck, golangci-lint (.golangci.yml) and known vulnerabilities. `make lint` and .ci/run call it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bin=$(.ci/install-tools.sh)
+bin=$(.ci/install-tools.sh lint)
 
 unformatted=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0r gofmt -l)
 if [ -n "$unformatted" ]; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The Compose file with a real engine: build, up, a signature by curl that OpenSSL checks, down, up, the same key, a PIN
-# that the token refuses. Everything is taken down at the end, by this run's project name.
+# that the token refuses; with each Compose that is here. Everything is taken down at the end, by this run's project names.
+# `.ci/install-tools.sh compose` builds Docker's Compose where it is not installed.
 #
 # STAND_INS=1 makes the base images from Debian packages first (test/images/build.sh), where no registry is reached.
 set -euo pipefail
@@ -12,15 +13,29 @@ if ! docker info >/dev/null 2>&1; then
 fi
 [ -z "${STAND_INS:-}" ] || test/images/build.sh
 
-compose=(docker-compose)
-if docker compose version >/dev/null 2>&1; then compose=(docker compose); fi
-compose+=(-p "hsmgate-test-$$")
+# Docker's, installed or built, and Debian's older one.
+composes=()
+built=${TOOLS_BIN:-${XDG_CACHE_HOME:-$HOME/.cache}/hsmgate/bin}/docker-compose
+if docker compose version >/dev/null 2>&1; then composes=("docker compose"); elif [ -x "$built" ]; then composes=("$built"); fi
+if command -v docker-compose >/dev/null; then composes+=(docker-compose); fi
+[ ${#composes[@]} -gt 0 ] || {
+  echo "compose: error: neither 'docker compose' nor docker-compose is here: .ci/install-tools.sh compose" >&2
+  exit 1
+}
 export HSMGATE_PORT=0 # a free one
 VERSION=$(git describe --tags --always --dirty 2>/dev/null || echo unknown)
 export VERSION
 
-work=$(mktemp -d)
 state=/var/lib/hsmgate
+# use COMPOSE: the one that is played with, a project and a folder of its own.
+use() {
+  read -ra compose <<<"$1"
+  version=$("${compose[@]}" version --short)
+  compose+=(-p "hsmgate-test-$$-${version//[^0-9]/-}")
+  work=$(mktemp -d)
+  trap finish EXIT
+}
+say() { echo "compose $version: $1"; }
 quiet() {
   "$@" >"$work/log" 2>&1 </dev/null || {
     tail -n 60 "$work/log" >&2
@@ -34,10 +49,9 @@ finish() {
   rm -rf "$work"
   exit "$code"
 }
-trap finish EXIT
 
 fail() {
-  echo "compose: error: $1" >&2
+  say "error: $1" >&2
   exit 1
 }
 container() { "${compose[@]}" ps -q hsmgate; }
@@ -68,43 +82,65 @@ public_key() { call -H 'Accept: application/x-pem-file' -o "$1" "$url/v1/keys/al
 sign() { call -H 'Accept: application/octet-stream' -T "$1" -o "$2" "$url/v1/keys/alias/release/sign"; }
 verify() { openssl dgst -sha256 -verify "$work/public.pem" -signature "$2" "$1" >/dev/null || fail "OpenSSL does not take the signature of $1"; }
 
-head -c 3000000 /dev/urandom >"$work/first"
-head -c 3000 /dev/urandom >"$work/second"
+play() {
+  head -c 3000000 /dev/urandom >"$work/first"
+  head -c 3000 /dev/urandom >"$work/second"
 
-quiet "${compose[@]}" build
-up
-echo "compose: healthy at $url, image of $(docker image inspect -f '{{ .Size }}' "$(docker inspect -f '{{ .Image }}' "$(container)")" | awk '{ printf "%.0f MB", $1 / 1e6 }')"
-[ "$(inside id -u)" != 0 ] || fail "the container runs as root"
-if inside touch /usr/probe 2>/dev/null; then fail "the root file system can be written"; fi
-for secret in pin so-pin seal.key admin.env; do
-  [ "$(inside stat -c %a "$state/$secret")" = 600 ] || fail "$secret can be read by others"
+  up
+  say "healthy at $url, image of $(docker image inspect -f '{{ .Size }}' "$(docker inspect -f '{{ .Image }}' "$(container)")" | awk '{ printf "%.0f MB", $1 / 1e6 }')"
+  [ "$(inside id -u)" != 0 ] || fail "the container runs as root"
+  if inside touch /usr/probe 2>/dev/null; then fail "the root file system can be written"; fi
+  for secret in pin so-pin seal.key admin.env; do
+    [ "$(inside stat -c %a "$state/$secret")" = 600 ] || fail "$secret can be read by others"
+  done
+  public_key "$work/public.pem"
+  sign "$work/first" "$work/first.sig"
+  verify "$work/first" "$work/first.sig"
+  say "signed by curl, verified by OpenSSL"
+
+  quiet "${compose[@]}" down
+  up
+  public_key "$work/again.pem"
+  cmp "$work/public.pem" "$work/again.pem" || fail "another key after down and up"
+  sign "$work/second" "$work/second.sig"
+  verify "$work/second" "$work/second.sig"
+  verify "$work/first" "$work/first.sig"
+  say "$(inside hsmgate audit verify "$state/audit/audit.log")"
+  say "the same key signs after down and up"
+
+  # A refused PIN: one login, and none by the restarts that follow.
+  restarts() { [ "$(docker inspect -f '{{ .RestartCount }}' "$(container)")" -ge 3 ]; }
+  inside sh -c "cp -p $state/pin $state/pin.right && echo 0000000000 >$state/pin"
+  quiet "${compose[@]}" restart
+  poll 60 "the third restart" restarts
+  refusals=$(docker logs "$(container)" 2>&1 | grep -c 'hsmgated: hint: the PIN is not tried again' || :)
+  [ "$refusals" = 1 ] || fail "the token refused $refusals logins, not one"
+  say "a refused PIN is tried once, restarts do not repeat it"
+  quiet "${compose[@]}" stop
+  quiet "${compose[@]}" run --rm --entrypoint sh hsmgate -c "cat $state/pin.right >$state/pin && rm $state/pin.right"
+  up
+  sign "$work/second" "$work/second.sig"
+  verify "$work/second" "$work/second.sig"
+  say "with the right PIN it serves again"
+}
+
+# One after the other builds, for the second finds what the first has; then they wait for containers at the same time.
+for name in "${composes[@]}"; do
+  (
+    use "$name"
+    quiet "${compose[@]}" build
+    say "the image is built"
+  )
 done
-public_key "$work/public.pem"
-sign "$work/first" "$work/first.sig"
-verify "$work/first" "$work/first.sig"
-echo "compose: signed by curl, verified by OpenSSL"
-
-quiet "${compose[@]}" down
-up
-public_key "$work/again.pem"
-cmp "$work/public.pem" "$work/again.pem" || fail "another key after down and up"
-sign "$work/second" "$work/second.sig"
-verify "$work/second" "$work/second.sig"
-verify "$work/first" "$work/first.sig"
-inside hsmgate audit verify "$state/audit/audit.log"
-echo "compose: the same key signs after down and up"
-
-# A refused PIN: one login, and none by the restarts that follow.
-restarts() { [ "$(docker inspect -f '{{ .RestartCount }}' "$(container)")" -ge 3 ]; }
-inside sh -c "cp -p $state/pin $state/pin.right && echo 0000000000 >$state/pin"
-quiet "${compose[@]}" restart
-poll 60 "the third restart" restarts
-refusals=$(docker logs "$(container)" 2>&1 | grep -c 'hsmgated: hint: the PIN is not tried again' || :)
-[ "$refusals" = 1 ] || fail "the token refused $refusals logins, not one"
-echo "compose: a refused PIN is tried once, restarts do not repeat it"
-quiet "${compose[@]}" stop
-quiet "${compose[@]}" run --rm --entrypoint sh hsmgate -c "cat $state/pin.right >$state/pin && rm $state/pin.right"
-up
-sign "$work/second" "$work/second.sig"
-verify "$work/second" "$work/second.sig"
-echo "compose: with the right PIN it serves again"
+jobs=()
+trap 'kill "${jobs[@]}" 2>/dev/null || :; wait' EXIT
+for name in "${composes[@]}"; do
+  (
+    use "$name"
+    play
+  ) &
+  jobs+=($!)
+done
+failed=
+for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+[ -z "$failed" ]

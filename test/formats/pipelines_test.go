@@ -23,7 +23,7 @@ import (
 )
 
 // pipelines are the recipes whose platform is not here: what they run is run with the variables that it sets.
-var pipelines = []string{"github-actions.md", "gitlab-ci.md", "jenkins.md", "goreleaser.md"}
+var pipelines = []string{"github-actions.md", "gitlab-ci.md", "jenkins.md"}
 
 const (
 	jobURL = "https://jenkins.example.com/job/release/"
@@ -274,32 +274,4 @@ func TestFormatsPipelineJenkins(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p.signed("dist/app.tar.gz", "assumed-role/release/https---jenkins.example.com-job-release-")
-}
-
-// TestFormatsPipelineGoReleaser calls what `signs` names as GoReleaser does, for one artifact.
-func TestFormatsPipelineGoReleaser(t *testing.T) {
-	p := newPlatform(t)
-	p.lay("goreleaser.md")
-	text, err := os.ReadFile(filepath.Join(p.dir, ".goreleaser.yaml"))
-	p.ok(err)
-	var file struct {
-		Signs []struct {
-			Cmd, Signature string
-			Args           []string
-		}
-	}
-	p.yaml(text, &file)
-	s := file.Signs[0]
-	artifact := "dist/app.tar.gz"
-	variables := map[string]string{"artifact": artifact, "artifactName": filepath.Base(artifact)}
-	variables["signature"] = os.Expand(s.Signature, func(name string) string { return variables[name] })
-	command := []string{"env", s.Cmd} // which looks for it in the PATH that it is given
-	for _, arg := range s.Args {
-		command = append(command, os.Expand(arg, func(name string) string { return variables[name] }))
-	}
-	p.path = append(p.path, filepath.Dir(program))
-	if out, err := p.try(command, nil); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	p.signed(artifact, "user/admin")
 }

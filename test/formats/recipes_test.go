@@ -30,6 +30,11 @@ echo more >>dist/app.tar.gz
 ! make verify`},
 	"nfpm.md": {[]string{"nfpm", "ar", "rpm"}, `ar t dist/*.deb | grep -qx _gpgorigin
 rpm -qp --qf '%{RSAHEADER:pgpsig}\n' dist/*.rpm | grep -q ^RSA/SHA256`},
+	"goreleaser.md": {[]string{"goreleaser", "go", "gpg", "gpgv", "openssl", "ar", "rpm"}, `test "$(ls dist/*.asc | wc -l)" = 4
+ar t dist/*.deb | grep -qx _gpgorigin
+rpm -qp --qf '%{RSAHEADER:pgpsig}\n' dist/*.rpm | grep -q ^RSA/SHA256
+echo more >>dist/checksums.txt
+! gpgv --keyring ./release.gpg dist/checksums.txt.asc dist/checksums.txt`},
 	"cosign.md": {[]string{"cosign"}, `echo more >>dist/app.tar.gz
 ! cosign verify-blob --key release.pem --insecure-ignore-tlog --bundle app.bundle dist/app.tar.gz`},
 	"sops.md": {[]string{"sops", "jq"}, `if grep 'correct horse' secrets.enc.yaml; then exit 1; fi
@@ -46,6 +51,11 @@ func TestFormatsRecipes(t *testing.T) {
 	for _, alias := range []string{"alias/release", "alias/packages"} {
 		g.Call("POST", "/v1/aliases", api.CreateAliasRequest{AliasName: alias, TargetKeyId: key.KeyId}, nil)
 	}
+	cache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOCACHE", strings.TrimSpace(string(cache))) // of whom GoReleaser runs go for, with another home
 	for name, page := range pages {
 		t.Run(name, func(t *testing.T) {
 			b := newRecipe(t, g)
@@ -102,6 +112,8 @@ func newRecipe(t *testing.T, g *gatewaytest.Gateway) *recipe {
 	}
 	r.write("dist/app.tar.gz", strings.Repeat("what is released\n", 200))
 	r.write(hostile, "what is released, too\n")
+	r.write("go.mod", "module example.org/app\n")
+	r.write("main.go", "package main\n\nfunc main() {}\n")
 	t.Cleanup(func() {
 		if _, err := os.Stat(filepath.Join(r.dir, "ran")); err == nil {
 			t.Error("the name of a file was run")
