@@ -76,7 +76,8 @@ func TestAccessKeys(t *testing.T) {
 	}
 	records := g.Records()
 	last := records[len(records)-1]
-	if last.Operation != "CreateAccessKey" || last.Resource != ci.ARN || last.AccessKeyID != k.AccessKeyId || records[len(records)-2].Phase != "started" {
+	if last.Operation != "CreateAccessKey" || last.Resource != ci.ARN || last.AccessKeyID != k.AccessKeyId || records[len(records)-2].Phase != "started" ||
+		records[len(records)-2].CredentialID != g.Admin.TokenID() {
 		t.Errorf("%+v", records)
 	}
 	if strings.Contains(string(contents(t, g.AuditPath)), k.SecretAccessKey) {

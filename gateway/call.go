@@ -282,7 +282,7 @@ func (s *Service) tell(c *Call, err *api.Error, took time.Duration) {
 func (c *Call) complete(s *Service, start time.Time, err *api.Error) {
 	r := &c.record
 	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
-	r.Provider, r.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
+	r.CredentialID, r.Provider, r.Subject = c.Principal.CredentialID, c.Principal.IdentityProvider, c.Principal.IdentitySubject
 	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
 	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
 	if err != nil {

@@ -99,16 +99,19 @@ func isLowerHex(s string) bool {
 }
 
 // resolve finds the key that a reference names; nil when there is none.
-func (s *Service) resolve(ref keyRef) *store.Key {
+func (s *Service) resolve(ref keyRef) *store.Key { return ref.in(s.store) }
+
+// in is resolve for any store.
+func (ref keyRef) in(s *store.Store) *store.Key {
 	id := ref.id
 	if ref.alias != "" {
-		alias, ok := s.store.Alias(ref.region, ref.alias)
+		alias, ok := s.Alias(ref.region, ref.alias)
 		if !ok {
 			return nil
 		}
 		id = alias.KeyID
 	}
-	key, ok := s.store.Key(ref.region, id)
+	key, ok := s.Key(ref.region, id)
 	if !ok {
 		return nil
 	}

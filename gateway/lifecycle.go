@@ -25,7 +25,7 @@ func (s *Service) recordStart(ctx context.Context, c *Call) *api.Error {
 	started.Phase, started.Operation, started.Time = "started", c.op.Name, time.Now().UTC()
 	started.Origin, started.RequestID, started.Face, started.Principal = s.name, c.RequestID, c.Face, c.Principal.ARN
 	started.SourceAddress, started.UserAgent = c.SourceAddress, c.UserAgent
-	started.Provider, started.Subject = c.Principal.IdentityProvider, c.Principal.IdentitySubject
+	started.CredentialID, started.Provider, started.Subject = c.Principal.CredentialID, c.Principal.IdentityProvider, c.Principal.IdentitySubject
 	wait, cancel := context.WithTimeout(ctx, s.auditTimeout)
 	defer cancel()
 	if _, err := s.audit.Append(wait, &started); err != nil {

@@ -168,8 +168,7 @@ func (s *Service) stampSigner(ctx context.Context, c *Call, certificate *x509.Ce
 		return nil, err
 	}
 	c.record.Algorithm, c.record.MessageType = string(algorithm), string(api.Digest)
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(certificate.PublicKey) {
+	if !samePublicKey(key.Public(), certificate.PublicKey) {
 		return nil, api.Errorf(api.KMSInvalidState, "The certificate of the timestamp authority is not that of %s, version %d. An operator has to have one issued for it and to set timestamp.certificate_file.", c.record.KeyARN, c.record.KeyVersion)
 	}
 	return &stampSigner{ctx: ctx, token: token, key: key, mechanism: mechanisms[algorithm]}, nil

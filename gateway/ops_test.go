@@ -346,7 +346,7 @@ func (p *parts) call(t *testing.T, op *gateway.Op, who gatewaytest.Credentials, 
 	}
 	r := records[0]
 	if r.Time.Before(before.Add(-time.Second)) || r.Time.After(time.Now()) || r.RequestID != a.Header.Get("X-Request-Id") || r.Face != "rest" || r.Origin != gatewaytest.Name ||
-		r.Principal != who.ARN || r.SourceAddress != "127.0.0.1" || r.UserAgent != userAgent || r.Operation != op.Name && (op.Name != "SignBatch" || r.Operation != "Sign") || r.LatencyMicros <= 0 {
+		r.Principal != who.ARN || r.CredentialID != who.TokenID() || r.SourceAddress != "127.0.0.1" || r.UserAgent != userAgent || r.Operation != op.Name && (op.Name != "SignBatch" || r.Operation != "Sign") || r.LatencyMicros <= 0 {
 		t.Errorf("%s: wrong record: %+v", op.Name, r)
 	}
 	if receipt := a.Header.Get("Hsmgate-Audit-Record"); !strings.HasPrefix(receipt, jsonNumber(r.Seq)+":") {

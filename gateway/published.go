@@ -27,17 +27,16 @@ func (s *Service) Published(name string) (*Published, bool) {
 	return s.shown(k), true
 }
 
-// PublishedAs are the keys that are published with a user id that is wanted, by name. Strangers ask, so no more is made than
-// is found.
-func (s *Service) PublishedAs(wanted func(userID string) bool) []*Published {
-	var all []*Published
-	for _, k := range s.publishedKeys() {
-		if id := k.Publication.UserID; id != "" && wanted(id) {
-			all = append(all, s.shown(k))
-		}
+// InDirectory are the keys that are published for the addresses of a domain with that hash, by name.
+func (s *Service) InDirectory(domain, hash string) (all []*Published) {
+	for _, k := range s.store.InDirectory(domain, hash) {
+		all = append(all, s.shown(k))
 	}
 	return all
 }
+
+// HasDirectory says whether a key is published for an address of the domain.
+func (s *Service) HasDirectory(domain string) bool { return s.store.HasDirectory(domain) }
 
 func (s *Service) shown(k *store.Key) *Published {
 	p := k.Publication

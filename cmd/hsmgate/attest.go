@@ -41,27 +41,22 @@ func (f *predicateFlags) add(c *cobra.Command) {
 	f.made.add(c)
 }
 
-// predicate reads or makes the predicate.
-func (f *predicateFlags) predicate() (*format.Predicate, error) {
+// uri is the type of the predicate.
+func (f *predicateFlags) uri() (string, error) {
 	if err := required(f.kind, "type"); err != nil {
-		return nil, err
+		return "", err
 	}
-	kind, short := predicateTypes[f.kind]
-	if u, err := url.Parse(f.kind); !short && (err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "") {
-		return nil, usagef("--type is slsaprovenance1, spdxjson, cyclonedx, vuln, openvex or a URI, not %q", f.kind)
-	} else if !short {
-		kind = f.kind
+	if kind, short := predicateTypes[f.kind]; short {
+		return kind, nil
 	}
-	if f.file == "" {
-		if kind != provenanceType {
-			return nil, usagef("--predicate is missing: only the predicate of slsaprovenance1 can be made here")
-		}
-		body, err := f.made.predicate()
-		return &format.Predicate{Type: kind, Body: body}, err
+	if u, err := url.Parse(f.kind); err != nil || u.Scheme == "" || u.Host == "" && u.Opaque == "" {
+		return "", usagef("--type is slsaprovenance1, spdxjson, cyclonedx, vuln, openvex or a URI, not %q", f.kind)
 	}
-	if f.made != (provenance{}) {
-		return nil, usagef("--predicate is the whole predicate: it takes no --builder-id, --source, --commit and --run beside it")
-	}
+	return f.kind, nil
+}
+
+// body reads the predicate.
+func (f *predicateFlags) body() ([]byte, error) {
 	body, err := readInput(f.file, maxPredicate)
 	if err != nil {
 		return nil, err
@@ -70,7 +65,42 @@ func (f *predicateFlags) predicate() (*format.Predicate, error) {
 	if err := json.Unmarshal(body, &object); err != nil || object == nil {
 		return nil, usagef("%s holds no JSON object: %v", f.file, err)
 	}
-	return &format.Predicate{Type: kind, Body: body}, nil
+	return body, nil
+}
+
+// predicate reads or makes the predicate.
+func (f *predicateFlags) predicate() (*format.Predicate, error) {
+	kind, err := f.uri()
+	if err != nil {
+		return nil, err
+	}
+	made := f.body
+	switch {
+	case f.file == "" && kind != provenanceType:
+		return nil, usagef("--predicate is missing: only the predicate of slsaprovenance1 can be made here")
+	case f.file == "":
+		made = f.made.predicate
+	case f.made != (provenance{}):
+		return nil, usagef("--predicate is the whole predicate: it takes no --builder-id, --source, --commit and --run beside it")
+	}
+	body, err := made()
+	return &format.Predicate{Type: kind, Body: body}, err
+}
+
+// wanted is what an attestation has to say; nil where none is looked for.
+func (f *predicateFlags) wanted() (*format.Predicate, error) {
+	switch {
+	case f.kind == "" && f.file == "":
+		return nil, nil //nolint:nilnil // it is a signature that is looked for
+	case f.kind == "":
+		return nil, usagef("--predicate is of an attestation: name its --type, too")
+	}
+	kind, err := f.uri()
+	if err != nil || f.file == "" {
+		return &format.Predicate{Type: kind}, err
+	}
+	body, err := f.body()
+	return &format.Predicate{Type: kind, Body: body}, err
 }
 
 func newAttest(a *app) *cobra.Command {

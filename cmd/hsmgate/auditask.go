@@ -27,6 +27,7 @@ type asked struct {
 func (f *asked) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.q.Key, "key", "", "id, ARN, alias or alias ARN of the key, as the call named it")
 	c.Flags().StringVar(&f.q.Principal, "principal", "", "ARN of who called, or the end of one (assumed-role/ci/*), or a user's name")
+	c.Flags().StringVar(&f.q.Credential, "credential", "", "id of the access key, temporary access key or bearer token that the call was made with")
 	c.Flags().StringVar(&f.q.Operation, "operation", "", "such as Sign")
 	c.Flags().StringVar(&f.q.Outcome, "outcome", "", "allowed, denied, invalid or failed")
 	f.until.end = true

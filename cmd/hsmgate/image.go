@@ -16,7 +16,7 @@ import (
 )
 
 func newImage(a *app) *cobra.Command {
-	return group("image", "Sign container images in registries", newImageSign(a), newImageAttest(a))
+	return group("image", "Sign container images in registries, and check them", newImageSign(a), newImageAttest(a), newImageVerify(a))
 }
 
 // imageWay is a way to sign an image.
@@ -127,13 +127,7 @@ func (a *app) signImage(ctx context.Context, c *client.Client, flags *imageFlags
 	if err != nil {
 		return err
 	}
-	if flags.insecure {
-		warn("a registry on another machine may be spoken to without TLS: whoever is on the way can change what it says; credentials of 'docker login' are not sent")
-	}
-	found, err := image.Find(ctx, reference, image.Access{UserAgent: c.UserAgent, Patience: a.timeout, Insecure: flags.insecure})
-	if errors.Is(err, image.ErrReference) {
-		return &usageError{err}
-	}
+	found, err := a.findImage(ctx, reference, flags.insecure)
 	if err != nil {
 		return err
 	}
@@ -155,6 +149,18 @@ func (a *app) signImage(ctx context.Context, c *client.Client, flags *imageFlags
 	})
 }
 
+// findImage asks the registry for an image.
+func (a *app) findImage(ctx context.Context, reference string, insecure bool) (*image.Image, error) {
+	if insecure {
+		warn("a registry on another machine may be spoken to without TLS: whoever is on the way can change what it says; credentials of 'docker login' are not sent")
+	}
+	found, err := image.Find(ctx, reference, image.Access{UserAgent: "hsmgate/" + version, Patience: a.timeout, Insecure: insecure})
+	if errors.Is(err, image.ErrReference) {
+		return nil, &usageError{err}
+	}
+	return found, err
+}
+
 func waysText(ways map[string]imageWay) string {
 	if ways[wayNotation] == nil {
 		return "cosign or sigstore"
@@ -165,6 +171,8 @@ func waysText(ways map[string]imageWay) string {
 // judgeRegistry gives an error of a registry its exit code and a hint.
 func judgeRegistry(e *image.RegistryError) (int, string) {
 	switch {
+	case errors.Is(e, image.ErrAltered):
+		return exitOther, "the registry, or whoever is on the way, has changed the image"
 	case errors.Is(e, image.ErrPlain), errors.Is(e, http.ErrSchemeMismatch):
 		return exitUnavailable, "a registry without TLS, on another machine, is spoken to with --insecure-registry alone, and gets no credentials"
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/certificate"
 	"github.com/hsmgate/hsmgate/gateway/client"
 	"github.com/hsmgate/hsmgate/gateway/format"
 )
@@ -164,27 +164,13 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 	if name == "" {
 		return nil, nil
 	}
-	text, err := readInput(name, 1<<20)
+	text, err := readInput(name, certificate.MaxPEM)
 	if err != nil {
 		return nil, err
 	}
-	var found []*x509.Certificate
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		found = append(found, certificate)
-	}
-	if len(found) == 0 {
-		return nil, usagef("%s holds no certificate in PEM", name)
+	found, err := certificate.FromPEM(text)
+	if err != nil {
+		return nil, usagef("%s: %w", name, err)
 	}
 	return found, nil
 }

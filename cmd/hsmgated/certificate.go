@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// certificate is the server's certificate, read anew when its file has changed,
+// serverCertificate is the server's certificate, read anew when its file has changed,
 // so that a renewal needs no restart.
-type certificate struct {
+type serverCertificate struct {
 	files TLS
 	log   *zap.Logger
 
@@ -23,7 +23,7 @@ type certificate struct {
 
 // get answers a handshake. While the files do not make a pair, as between the
 // writing of one and of the other, the certificate before them is served.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *serverCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	info, err := os.Stat(c.files.CertFile)
@@ -47,7 +47,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // orItself also lets a connection pass that shows the server's own certificate, as
 // 'hsmgated healthcheck' does where one is required. No call is authenticated by it.
-func (c *certificate) orItself(verify func(tls.ConnectionState) error) func(tls.ConnectionState) error {
+func (c *serverCertificate) orItself(verify func(tls.ConnectionState) error) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {
 		c.mu.Lock()
 		own := c.pair != nil && len(s.PeerCertificates) > 0 && bytes.Equal(s.PeerCertificates[0].Raw, c.pair.Certificate[0])
@@ -60,7 +60,7 @@ func (c *certificate) orItself(verify func(tls.ConnectionState) error) func(tls.
 }
 
 // expiry is when the certificate that is served expires.
-func (c *certificate) expiry() float64 {
+func (c *serverCertificate) expiry() float64 {
 	pair, err := c.get(nil)
 	if err != nil || pair.Leaf == nil {
 		return 0

@@ -19,7 +19,7 @@ import (
 // TestCertificateRenewed: a new pair is served when it is whole, and not before.
 func TestCertificateRenewed(t *testing.T) {
 	dir := t.TempDir()
-	c := &certificate{files: TLS{filepath.Join(dir, "crt"), filepath.Join(dir, "key")}, log: zap.NewNop()}
+	c := &serverCertificate{files: TLS{filepath.Join(dir, "crt"), filepath.Join(dir, "key")}, log: zap.NewNop()}
 	if _, err := c.get(nil); err == nil {
 		t.Fatal("a certificate that is not there is served")
 	}

@@ -111,6 +111,18 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 		f.add(stateNeeded, "keys", "name it under key_stores in the settings", "%d key(s) are in a token named %q, which the settings do not have", keys, name)
 	}
 	f.regions(c, s)
+	f.stampKey(c, s)
+}
+
+// stampKey looks at the key of the timestamp authority, whose settings timestamps has looked at.
+func (f *findings) stampKey(c *Config, s *store.Store) {
+	stamps, err := c.Timestamp.gateway()
+	if err != nil || stamps == nil {
+		return
+	}
+	if problem, do := stamps.CheckKey(s, gateway.Names{Account: c.Account, Region: c.Region}, time.Now()); problem != "" {
+		f.add(stateNeeded, "timestamps", do, "%s", problem)
+	}
 }
 
 // regions reports keys that no call can reach.

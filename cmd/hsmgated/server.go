@@ -61,7 +61,7 @@ func (d *daemon) accept(server *http.Server) error {
 	if !d.config.tls() {
 		return server.Serve(d.listener)
 	}
-	cert := &certificate{files: d.config.TLS, log: d.log}
+	cert := &serverCertificate{files: d.config.TLS, log: d.log}
 	d.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hsmgate_tls_certificate_expiry_seconds",
 		Help: "When the server's certificate expires, in seconds since 1970; 0 where it cannot be read."}, cert.expiry))
 	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/certificate"
 	"github.com/hsmgate/hsmgate/gateway/timestamp"
 )
 
@@ -48,7 +46,11 @@ func (t *Timestamp) gateway() (*gateway.Timestamps, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := t.certificates()
+	text, err := os.ReadFile(t.CertificateFile)
+	if err != nil {
+		return nil, fmt.Errorf("timestamp.certificate_file: %w", err)
+	}
+	certificates, err := certificate.FromPEM(text)
 	if err != nil {
 		return nil, fmt.Errorf("timestamp.certificate_file: %w", err)
 	}
@@ -99,29 +101,4 @@ func objectID(text string) (asn1.ObjectIdentifier, error) {
 		return nil, fmt.Errorf("timestamp.policy: %q is no object identifier, such as 1.3.6.1.4.1.99999.1", text)
 	}
 	return id, nil
-}
-
-func (t *Timestamp) certificates() (found []*x509.Certificate, err error) {
-	text, err := os.ReadFile(t.CertificateFile)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, certificate)
-	}
-	if len(found) == 0 {
-		return nil, errors.New("it holds no certificate in PEM")
-	}
-	return found, nil
 }

@@ -18,6 +18,7 @@ type Record struct {
 	RequestID     string `json:"requestId,omitempty"`
 	Face          string `json:"face,omitempty"` // "rest", "aws" or "internal"
 	Principal     string `json:"principal,omitempty"`
+	CredentialID  string `json:"credentialId,omitempty"` // that the principal has called with: see policy.Principal; it is no secret
 	SourceAddress string `json:"sourceAddress,omitempty"`
 	UserAgent     string `json:"userAgent,omitempty"`
 	Operation     string `json:"operation,omitempty"`
@@ -108,6 +109,7 @@ func appendBody(b []byte, r *Record) []byte {
 	b = appendText(b, `,"requestId":"`, r.RequestID)
 	b = appendText(b, `,"face":"`, r.Face)
 	b = appendText(b, `,"principal":"`, r.Principal)
+	b = appendText(b, `,"credentialId":"`, r.CredentialID)
 	b = appendText(b, `,"sourceAddress":"`, r.SourceAddress)
 	b = appendText(b, `,"userAgent":"`, r.UserAgent)
 	b = appendText(b, `,"operation":"`, r.Operation)

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -175,4 +176,21 @@ func FuzzParseLine(f *testing.F) {
 			t.Fatalf("%q is intact", b)
 		}
 	})
+}
+
+// TestLineOfAnEarlierVersion: a line without the members that came later is written and read as ever, and verifies.
+func TestLineOfAnEarlierVersion(t *testing.T) {
+	old := `{"seq":1,"prev":"` + hash{}.String() + `","time":"2026-03-04T05:06:07.1Z","requestId":"9b2c7d52-6a3e-4c11-8d2b-000000000000","face":"aws","principal":"arn:aws:iam::000000000000:user/release",` +
+		`"sourceAddress":"127.0.0.1","userAgent":"aws-cli","operation":"Sign","keyId":"1234abcd-12ab-34cd-56ef-1234567890ab","accessKeyId":"AKIAIOSFODNN7EXAMPLE","outcome":"allowed","latencyMicros":4}`
+	var r Record
+	if err := json.Unmarshal([]byte(old), &r); err != nil || r.CredentialID != "" {
+		t.Fatal(r, err)
+	}
+	if got := ours(r); got != old {
+		t.Errorf("got  %s\nwant %s", got, old)
+	}
+	r.Seq, r.Prev, r.CredentialID = 2, fmt.Sprintf("%x", sha256.Sum256([]byte(old))), "AKIAIOSFODNN7EXAMPLE"
+	if report := verify(t, []byte(old+"\n"+ours(r)+"\n"), VerifyOptions{}); !report.Intact() || report.Records != 2 {
+		t.Errorf("%+v", report)
+	}
 }

@@ -133,7 +133,7 @@ func TestCallAndRecord(t *testing.T) {
 	if end := f.Audit.Head(); a.receipt != end.String() || end.Seq != r.Seq {
 		t.Errorf("the answer names record %q, not %s", a.receipt, end)
 	}
-	if r.RequestID != a.requestID || r.Face != "aws" || r.Principal != f.Admin.ARN || r.SourceAddress != "192.0.2.7" ||
+	if r.RequestID != a.requestID || r.Face != "aws" || r.Principal != f.Admin.ARN || r.CredentialID != f.Admin.AccessKeyID || r.SourceAddress != "192.0.2.7" ||
 		r.UserAgent != "test" || r.Operation != "ListKeys" || r.Outcome != "allowed" {
 		t.Errorf("record %+v", r)
 	}

@@ -221,10 +221,12 @@ func TestAssumeRole(t *testing.T) {
 	c.mayAssume(ci.ARN, roleARN)
 	var r reply
 	records := c.newRecords(func() { r = assume(by, roleARN) })
-	if r.Assumed.ARN != sessionARN || len(records) != 1 || records[0].Principal != ci.ARN || records[0].Resource != roleARN || records[0].AccessKeyID != r.Assumed.credentials.ID {
+	if r.Assumed.ARN != sessionARN || len(records) != 1 || records[0].Principal != ci.ARN || records[0].CredentialID != ci.AccessKeyID || records[0].Resource != roleARN || records[0].AccessKeyID != r.Assumed.credentials.ID {
 		t.Fatalf("%d %s %+v", r.status, r.body, records)
 	}
-	c.mayList(r.Assumed.signer())
+	if by := c.newRecords(func() { c.mayList(r.Assumed.signer()) }); by[0].CredentialID != r.Assumed.credentials.ID || by[0].AccessKeyID != "" {
+		t.Errorf("%+v", by)
+	}
 	other := strings.Replace(roleARN, "deploy", "other", 1)
 	c.refused(assume(by, other), 403, "AccessDenied", "User: "+ci.ARN+" is not authorized")
 	c.mayAssume(c.Admin.ARN, "arn:aws:iam::"+gatewaytest.Account+":role/*")

@@ -15,10 +15,15 @@ type purpose struct {
 // The purposes are as narrow as the tools' that check elsewhere.
 var (
 	authenticodeSigning = purpose{usages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}, stated: true}
-	javaSigning         = purpose{usages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}
+	codeSigning         = purpose{usages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}
 	messageSigning      = purpose{usages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning, x509.ExtKeyUsageEmailProtection}}
 	androidSigning      = purpose{usages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 )
+
+// Certified is nil if the signer of code, whose certificate this is, is trusted: see certified.
+func (t *Trust) Certified(leaf *x509.Certificate, chain []*x509.Certificate, at time.Time) error {
+	return t.certified(codeSigning, leaf, chain, at)
+}
 
 // certified is nil if the signer of this certificate is trusted: by its key, or for this purpose by an issuer to which
 // the chain leads at that time.

@@ -99,6 +99,8 @@ var All = []*Format{Raw, OpenPGP, Clearsign, APT, DEB, RPM, SSH, Minisign, JWS, 
 var (
 	// ErrNotGood: the signature was not made over this artifact by a trusted key.
 	ErrNotGood = errors.New("the signature is not good")
+	// ErrOther is an ErrNotGood of a trusted key, of an attestation or an image.
+	ErrOther = errors.New("it is of another artifact")
 	// ErrNotSigned: the artifact holds no signature of this format, or the file of the signature is none.
 	ErrNotSigned = errors.New("there is no signature of this format")
 	// ErrKey: the format does not take keys of this kind, or lacks what it needs beside the key.

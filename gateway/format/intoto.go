@@ -47,7 +47,7 @@ var InToto = &Format{
 // Predicate is what an attestation says of an artifact.
 type Predicate struct {
 	Type string          // a URI that says what the body means
-	Body json.RawMessage // a JSON object
+	Body json.RawMessage // a JSON object; of a Trust also nil, which is any
 }
 
 const (
@@ -137,8 +137,11 @@ func (t *Trust) says(s *statement, sha256 string) error {
 	case s.Type != statementType && s.Type != statementOld:
 		return notGood("it is no in-toto statement of version 1 or 0.1 but %q", s.Type)
 	case !found:
-		return notGood("it is of another artifact")
-	case t.Predicate != nil && (s.PredicateType != t.Predicate.Type || !sameJSON(s.Predicate, t.Predicate.Body)):
+		return fmt.Errorf("%w: %w", ErrNotGood, ErrOther)
+	case t.Predicate == nil:
+	case s.PredicateType != t.Predicate.Type:
+		return fmt.Errorf("%w: it is a statement of the type %q", ErrNotSigned, s.PredicateType)
+	case t.Predicate.Body != nil && !sameJSON(s.Predicate, t.Predicate.Body):
 		return notGood("it says something else")
 	}
 	return nil

@@ -57,7 +57,7 @@ var JAR = certified(Format{
 		if err := a.packed(false); err != nil {
 			return err
 		}
-		return a.verifyJar(t, javaSigning)
+		return a.verifyJar(t, codeSigning)
 	},
 })
 

@@ -58,6 +58,9 @@ type Credentials struct {
 	SecretAccessKey string
 }
 
+// TokenID is the part of the bearer token that is no secret, by which it is listed and recorded.
+func (c Credentials) TokenID() string { return strings.Split(c.Token, "_")[1] }
+
 // Gateway is a running gateway.
 type Gateway struct {
 	URL        string

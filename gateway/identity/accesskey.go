@@ -36,6 +36,7 @@ func (i *Identities) AccessKey(id string, now time.Time) (secret string, p polic
 	if secret, err = i.secret(d, k); err != nil {
 		return "", policy.Principal{}, err
 	}
+	p.CredentialID = id
 	return secret, p, nil
 }
 

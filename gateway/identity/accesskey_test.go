@@ -21,6 +21,7 @@ func TestAccessKey(t *testing.T) {
 	if !regexp.MustCompile(`^AKIA[A-Z2-7]{16}$`).MatchString(id) || !regexp.MustCompile(`^[A-Za-z0-9+/]{40}$`).MatchString(secret) {
 		t.Errorf("id %q, secret of %d characters", id, len(secret))
 	}
+	ci.CredentialID = id
 	for range 2 { // opened, then remembered
 		got, p, err := i.AccessKey(id, now)
 		ok(t, err)
@@ -146,6 +147,7 @@ func TestIssuedByAnotherProcess(t *testing.T) {
 	ok(t, err)
 	id, secret, err := tool.IssueAccessKey(t.Context(), p.ARN, 0, now)
 	ok(t, err)
+	p.CredentialID = id
 	for range 3000 {
 		if got, who, err := daemon.AccessKey(id, now); err == nil {
 			equal(t, got, secret)

@@ -75,7 +75,12 @@ func (i *Identities) Bearer(token string, now time.Time) (policy.Principal, erro
 	case expired(b.ExpiresAt, now):
 		return policy.Principal{}, ErrExpired
 	}
-	return i.principal(d, b.PrincipalARN)
+	p, err := i.principal(d, b.PrincipalARN)
+	if err != nil {
+		return p, err
+	}
+	p.CredentialID = id
+	return p, nil
 }
 
 // IssueBearer makes a bearer token for a principal, good for ttl, which must

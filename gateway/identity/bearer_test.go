@@ -22,9 +22,11 @@ func TestBearer(t *testing.T) {
 
 	p, err := i.Bearer(token, now)
 	ok(t, err)
+	ci.CredentialID = strings.Split(token, "_")[1]
 	equal(t, p, ci)
 	p, err = i.Bearer(adminToken, now)
 	ok(t, err)
+	admin.CredentialID = strings.Split(adminToken, "_")[1]
 	equal(t, p, admin)
 
 	// Good until the moment of its expiry, and not at it.

@@ -166,19 +166,26 @@ func (i *Identities) sessionOf(says *statement, now time.Time) (p policy.Princip
 		return p, ErrExpired
 	}
 	if says.Maker != "" || says.Role == "" {
-		if p, err = i.maker(d, says.Maker, now); err != nil || says.Role == "" {
-			return p, err
-		}
+		p, err = i.maker(d, says.Maker, now)
 	}
+	if err == nil && says.Role != "" {
+		p, err = i.inRole(d, says)
+	}
+	if err != nil {
+		return policy.Principal{}, err
+	}
+	p.CredentialID = says.KeyID
+	return p, nil
+}
+
+// inRole is the principal of a role's session.
+func (i *Identities) inRole(d *derived, says *statement) (policy.Principal, error) {
 	p, of, err := i.assume(d, says.Role, Proof{Session: says.Session, Tags: says.Tags, Claims: says.Claims,
 		CertificateSubject: says.Subject, CertificateSANs: says.AltNames, Provider: says.Provider, Subject: says.Vouched})
-	switch {
-	case err != nil:
-		return policy.Principal{}, err
-	case sessionsSince(of) != says.Since: // ended, or of an older role of that name
-		return policy.Principal{}, ErrUnknown
+	if err == nil && sessionsSince(of) != says.Since { // ended, or of an older role of that name
+		err = ErrUnknown
 	}
-	return p, nil
+	return p, err
 }
 
 // maker is whom an access key belongs to, while it may be used.

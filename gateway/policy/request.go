@@ -22,6 +22,10 @@ type Principal struct {
 
 	// Who vouches for the caller, and for whom, for the log; never used to decide.
 	IdentityProvider, IdentitySubject string
+
+	// CredentialID names what the caller has proven to have, for the log; never used to decide, and no secret. It is an access key,
+	// the temporary one of a session, or the id of a bearer token; "" of identity tokens and certificates, which others have issued.
+	CredentialID string
 }
 
 // anonymous stands in an ARN where others have a name.

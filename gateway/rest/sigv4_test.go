@@ -123,7 +123,7 @@ func TestSigV4(t *testing.T) {
 			if stranger := x.status == 401 || x.status == 413; stranger != (len(records) == before) {
 				t.Errorf("%d records more", len(records)-before)
 			} else if !stranger {
-				if got := records[len(records)-1]; got.Principal != by.ARN || strings.HasPrefix(name, "no ") != (got.Reason == "access-key") {
+				if got := records[len(records)-1]; got.Principal != by.ARN || got.CredentialID != by.AccessKeyID || strings.HasPrefix(name, "no ") != (got.Reason == "access-key") {
 					t.Errorf("recorded as %+v", got)
 				}
 			}

@@ -72,7 +72,7 @@ func TestTokenOfAProvider(t *testing.T) {
 	records := outcomes(w.Gateway)
 	r := records[len(records)-1]
 	session := "arn:aws:sts::" + gatewaytest.Account + ":assumed-role/release/example-app@10516830201"
-	if r.Operation != "Sign" || r.Outcome != "allowed" || r.Principal != session || r.Provider != "github" ||
+	if r.Operation != "Sign" || r.Outcome != "allowed" || r.Principal != session || r.CredentialID != "" || r.Provider != "github" ||
 		r.Subject != "repo:example/app:ref:refs/tags/v1.2.0" || r.Reason != "key-policy/Release" {
 		t.Errorf("the record says %+v", r)
 	}
@@ -213,7 +213,7 @@ func TestSessionNamesTheToken(t *testing.T) {
 		t.Fatalf("%d %s", a.Status, a.Body)
 	}
 	records := outcomes(w.Gateway)
-	if r := records[len(records)-1]; r.Operation != "Sign" || r.Provider != "github" || r.Subject != "repo:example/app:ref:"+tag {
+	if made, r := records[len(records)-2], records[len(records)-1]; made.AccessKeyID == "" || r.CredentialID != made.AccessKeyID || r.Operation != "Sign" || r.Provider != "github" || r.Subject != "repo:example/app:ref:"+tag {
 		t.Errorf("the record says %+v", r)
 	}
 	refusal(t, w.sign(exchange("refs/heads/main")), http.StatusForbidden, api.AccessDenied)

@@ -28,6 +28,7 @@ type memory struct {
 	granted      map[grantee][]policy.Grant // by key and grantee
 	approvals    table[Approval]            // sorted by key
 	published    map[string]string          // ids of keys by the name that they are published under
+	directory    directory                  // the same by the address in their user id
 	views        map[regional]*policy.Key   // what conditions may ask of the keys that callers can see
 }
 
@@ -52,6 +53,7 @@ func newMemory() *memory {
 		granted:      map[grantee][]policy.Grant{},
 		approvals:    newTable((*Approval).path),
 		published:    map[string]string{},
+		directory:    directory{},
 		views:        map[regional]*policy.Key{},
 	}
 }

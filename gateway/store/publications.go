@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
-// MaxPublications is how many keys may be published, so that what strangers ask for is found in a bounded time.
+// MaxPublications is how many keys may be published.
 const MaxPublications = 1000
 
 // Publication is under which name anybody may read the public keys of a key, in all of its regions. Immutable.
@@ -32,9 +33,14 @@ func (s *Store) Published(name string) (*Key, bool) {
 func (s *Store) AllPublished() []*Key {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	keys := make([]*Key, 0, len(s.mem.published))
-	for _, id := range s.mem.published {
-		if k, ok := s.mem.publishedKey(id); ok {
+	return s.mem.publishedKeys(slices.Collect(maps.Values(s.mem.published)))
+}
+
+// publishedKeys are those of these keys that are still there.
+func (m *memory) publishedKeys(ids []string) []*Key {
+	keys := make([]*Key, 0, len(ids))
+	for _, id := range ids {
+		if k, ok := m.publishedKey(id); ok {
 			keys = append(keys, k)
 		}
 	}
@@ -51,15 +57,20 @@ func (m *memory) publishedKey(id string) (*Key, bool) {
 	return nil, false
 }
 
-// publish keeps the names in step with a key that is about to be filed.
+// publish keeps the names and the directory in step with a key that is about to be filed.
 func (m *memory) publish(k *Key) {
 	for _, old := range m.lines[k.ID] {
-		if p := old.Publication; p != nil && m.published[p.Name] == k.ID {
+		p := old.Publication
+		if p == nil {
+			continue
+		}
+		if m.directory.remove(p.UserID, k.ID); m.published[p.Name] == k.ID {
 			delete(m.published, p.Name)
 		}
 	}
-	if k.Publication != nil {
-		m.published[k.Publication.Name] = k.ID
+	if p := k.Publication; p != nil {
+		m.published[p.Name] = k.ID
+		m.directory.add(p.UserID, k.ID)
 	}
 }
 
@@ -109,13 +120,8 @@ func (m *memory) mayPublish(keyID string, next *Publication) (gone string, err e
 }
 
 // publications is how many published keys are there: one that was deleted by an earlier version may still have its row.
-func (m *memory) publications() (n int) {
-	for _, id := range m.published {
-		if _, there := m.publishedKey(id); there {
-			n++
-		}
-	}
-	return n
+func (m *memory) publications() int {
+	return len(m.publishedKeys(slices.Collect(maps.Values(m.published))))
 }
 
 // unpublishGone ends the publication of a key that is deleted in its last region.

@@ -100,12 +100,23 @@ func contents(m *memory) map[string]any {
 	return map[string]any{
 		"keys": maps.Clone(m.keys.rows), "key list": all(m.keys), "hidden": maps.Clone(m.hidden),
 		"aliases": maps.Clone(m.aliases.rows), "alias list": all(m.aliases), "aliases by key": byKey,
-		"lines": maps.Clone(m.lines), "pending": all(m.pending), "uses": all(m.uses), "imports": all(m.imports), "logKeys": all(m.logKeys), "disconnected": all(m.disconnected),
+		"lines": maps.Clone(m.lines), "published": maps.Clone(m.published), "directory": filed(m.directory), "pending": all(m.pending), "uses": all(m.uses), "imports": all(m.imports), "logKeys": all(m.logKeys), "disconnected": all(m.disconnected),
 		"principals": maps.Clone(m.principals.rows), "principal list": all(m.principals),
 		"bearers": maps.Clone(m.bearers.rows), "bearer list": all(m.bearers),
 		"policies": all(m.policies), "grants": all(m.grants), "grants by id": maps.Clone(m.grantsByID), "granted": granted(m), "approvals": all(m.approvals), "views": maps.Clone(m.views),
 		"access keys": maps.Clone(m.accessKeys.rows), "access key list": all(m.accessKeys),
 	}
+}
+
+// filed is a copy of a directory.
+func filed(d directory) map[string]string {
+	out := map[string]string{}
+	for domain, hashes := range d {
+		for hash, ids := range hashes {
+			out[hash+"@"+domain] = strings.Join(ids, " ")
+		}
+	}
+	return out
 }
 
 // granted sorts what has no order.

@@ -345,7 +345,7 @@ func (b *bench) testLife(t *testing.T) {
 func (b *bench) testAudit(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range b.Records() {
-		if r.Face != "aws" || r.SourceAddress != "127.0.0.1" || r.UserAgent == "" || r.RequestID == "" {
+		if r.Face != "aws" || r.SourceAddress != "127.0.0.1" || r.UserAgent == "" || r.RequestID == "" || !strings.HasPrefix(r.CredentialID, "AKIA") {
 			t.Errorf("record %+v", r)
 		}
 		if r.Outcome == "allowed" || r.ErrorCode == "UnsupportedOperationException" && b.unsupported("")[r.Operation] != nil {

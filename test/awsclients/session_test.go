@@ -75,7 +75,7 @@ func TestSessionTokens(t *testing.T) {
 		as := w.session(t, w.Now())
 		key := c.must(t, as, "CreateKey", params{"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}).object(t, "KeyMetadata").str(t, "KeyId")
 		c.must(t, as, "Sign", params{"KeyId": key, "SigningAlgorithm": "ECDSA_SHA_256", "Message": []byte("x")})
-		if last := w.Records()[len(w.Records())-1]; last.Operation != "Sign" || last.Principal != sessionARN {
+		if last := w.Records()[len(w.Records())-1]; last.Operation != "Sign" || last.Principal != sessionARN || last.CredentialID != as.id {
 			t.Errorf("%s: %+v", c.name, last)
 		}
 		old := w.session(t, w.Now().Add(-time.Hour))
@@ -144,7 +144,8 @@ func (w *workload) exchangedAs(t *testing.T, client string, do func()) {
 	do()
 	records := w.Records()[before:]
 	if len(records) != 2 || records[0].Operation != "AssumeRoleWithWebIdentity" || records[1].Operation != "ListKeys" ||
-		records[0].Principal != sessionARN || records[1].Principal != sessionARN || records[0].Subject != "job-7" || records[1].Outcome != "allowed" {
+		records[0].Principal != sessionARN || records[1].Principal != sessionARN || records[0].Subject != "job-7" || records[1].Outcome != "allowed" ||
+		records[0].AccessKeyID == "" || records[1].CredentialID != records[0].AccessKeyID {
 		t.Errorf("%s: %+v", client, records)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,9 @@ func (r imageRow) play(b *bench, ref string) {
 	if err := r.check(b, ref); err != nil {
 		b.Fatal("a good signature is refused: ", err)
 	}
+	if err := r.verify(b, ref); err != nil {
+		b.Error("hsmgate image verify refuses a good signature: ", err)
+	}
 	b.ok(json.Unmarshal([]byte(b.hsmgate(args...)), &out))
 	if out.Status != "already signed" {
 		b.Error("signed again: ", out)
@@ -102,6 +106,9 @@ func (r imageRow) play(b *bench, ref string) {
 	moved := pushImage(b, ref, "two")
 	if err := r.check(b, ref); err == nil {
 		b.Error("another image under the same tag is accepted")
+	}
+	if err := r.verify(b, ref); err == nil || !strings.Contains(err.Error(), "there is no signature") {
+		b.Error("hsmgate image verify, of another image under the same tag: ", err)
 	}
 	if out.Tag == "" {
 		return
@@ -116,6 +123,18 @@ func (r imageRow) play(b *bench, ref string) {
 	if err := r.check(b, ref); err == nil {
 		b.Error("a signature of another image is accepted")
 	}
+	if err := r.verify(b, ref); err == nil || !strings.Contains(err.Error(), "it is of another artifact") {
+		b.Error("hsmgate image verify, of a signature of another image: ", err)
+	}
+}
+
+// verify has the program itself judge, offline.
+func (r imageRow) verify(b *bench, ref string) error {
+	args := []string{"image", "verify", "--public-key", "key.pem", ref}
+	if slices.Contains(r.args, "attest") {
+		args = append(args, "--type", "slsaprovenance1")
+	}
+	return b.run(program, args...)
 }
 
 // pushImage pushes an image and gives its digest.

@@ -36,9 +36,11 @@ type trailIdentity struct {
 	PrincipalID      string        `json:"principalId,omitempty"`
 	ARN              string        `json:"arn,omitempty"`
 	AccountID        string        `json:"accountId,omitempty"`
+	AccessKeyID      string        `json:"accessKeyId,omitempty"`
 	UserName         string        `json:"userName,omitempty"`
 	IdentityProvider string        `json:"identityProvider,omitempty"`
 	InvokedBy        string        `json:"invokedBy,omitempty"`
+	CredentialID     string        `json:"credentialId,omitempty"` // of a bearer token
 	SessionContext   *trailSession `json:"sessionContext,omitempty"`
 }
 
@@ -72,7 +74,7 @@ func cloudTrail(e *event) any {
 			t.SourceIPAddress, t.UserAgent = ours, ours
 		}
 	}
-	t.AdditionalEventData = e.without("operation", "requestId", "principal", "sourceAddress", "userAgent", "errorCode", "encryptionContext", "sourceEncryptionContext")
+	t.AdditionalEventData = e.without("operation", "requestId", "principal", "credentialId", "sourceAddress", "userAgent", "errorCode", "encryptionContext", "sourceEncryptionContext")
 	return t
 }
 
@@ -87,6 +89,11 @@ func errorCode(code string) string {
 func identityOf(e *event) trailIdentity {
 	w := e.who
 	i := trailIdentity{Type: w.kind, PrincipalID: w.name, ARN: w.arn, AccountID: w.account, UserName: w.name}
+	if isAccessKey(e.CredentialID) {
+		i.AccessKeyID = e.CredentialID
+	} else {
+		i.CredentialID = e.CredentialID
+	}
 	switch w.kind {
 	case "AWSService":
 		return trailIdentity{Type: w.kind, InvokedBy: ours}

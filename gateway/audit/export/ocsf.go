@@ -105,7 +105,7 @@ func ocsf(e *event) any {
 		}
 		o.Resources = append(o.Resources, item)
 	}
-	o.Unmapped = e.without("seq", "time", "operation", "requestId", "principal", "sourceAddress", "userAgent", "errorCode", "reason")
+	o.Unmapped = e.without("seq", "time", "operation", "requestId", "principal", "credentialId", "sourceAddress", "userAgent", "errorCode", "reason")
 	return o
 }
 
@@ -132,6 +132,7 @@ func actorOf(e *event) ocsfActor {
 	}
 	put("uid", w.arn)
 	put("name", w.name)
+	put("credential_uid", e.CredentialID)
 	if w.account != "" {
 		user["account"] = map[string]any{"uid": w.account}
 	}

@@ -37,7 +37,7 @@ var known = map[string][]string{
 		"status_id", "status", "status_code", "status_detail", "message", "metadata", "actor", "api", "src_endpoint", "http_request", "cloud", "resources", "unmapped"},
 	"metadata":     {"version", "product", "profiles", "uid", "event_code", "sequence", "log_name", "log_provider", "original_time", "correlation_uid"},
 	"actor":        {"user", "session", "idp"},
-	"actor.user":   {"uid", "name", "type", "type_id", "account"},
+	"actor.user":   {"uid", "name", "credential_uid", "type", "type_id", "account"},
 	"api":          {"operation", "service", "request", "response"},
 	"src_endpoint": {"ip", "name", "svc_name"},
 	"resources":    {"uid", "type", "name", "region", "cloud_partition"},
@@ -120,7 +120,7 @@ func TestOCSF(t *testing.T) {
 	o := shaped(t, "ocsf", signRecord)
 	for path, want := range map[string]string{"class_uid": "6003", "category_uid": "6", "activity_id": "99", "activity_name": `"Sign"`, "type_uid": "600399", "time": "1772600767123", "duration": "1234",
 		"status_id": "1", "severity_id": "1", "metadata.version": `"1.9.0"`, "metadata.sequence": "17", "api.operation": `"Sign"`, "api.request.uid": `"8d0b35e0-46cf-48b9-be99-bf2ebc9ab9fb"`,
-		"actor.user.uid": `"` + alice + `"`, "src_endpoint.ip": `"192.0.2.0"`, "cloud.region": `"us-west-2"`, "unmapped.digest": `"sha256:00"`, "unmapped.later": `{"kept":[1]}`} {
+		"actor.user.uid": `"` + alice + `"`, "actor.user.credential_uid": `"AKIAIOSFODNN7EXAMPLE"`, "src_endpoint.ip": `"192.0.2.0"`, "cloud.region": `"us-west-2"`, "unmapped.digest": `"sha256:00"`, "unmapped.later": `{"kept":[1]}`} {
 		steps := splitPath(path)
 		last := len(steps) - 1
 		object := o

@@ -6,6 +6,11 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit"
 )
 
+// isAccessKey tells access keys, also those of sessions, from bearer tokens, by the beginning that AWS gives them.
+func isAccessKey(id string) bool {
+	return strings.HasPrefix(id, "AKIA") || strings.HasPrefix(id, "ASIA")
+}
+
 // principal is who a record says has called.
 type principal struct {
 	kind    string // CloudTrail's userIdentity.type

@@ -18,7 +18,7 @@ import (
 //	       of each column, a code into that list for each record (0, 1 or 2 bytes, as few as do), or a hash (4 bytes)
 //	       the time of each record (8 bytes), and the beginning of the hash of its line (8 bytes)
 const (
-	magic     = "hsmgate audit index 1\n"
+	magic     = "hsmgate audit index 2\n"
 	timesPart = 2 * columnCount
 	marksPart = timesPart + 1
 	partCount = marksPart + 1

@@ -11,6 +11,7 @@ const (
 	operation = iota
 	outcome
 	principal
+	credential
 	keyID
 	keyARN
 	sourceKeyARN
@@ -38,6 +39,7 @@ var columns = [columnCount]column{
 	operation:       {name: "operation", of: func(r *audit.Record) string { return r.Operation }},
 	outcome:         {name: "outcome", of: func(r *audit.Record) string { return r.Outcome }},
 	principal:       {name: "principal", of: func(r *audit.Record) string { return r.Principal }},
+	credential:      {name: "credentialId", of: func(r *audit.Record) string { return r.CredentialID }},
 	keyID:           {name: "keyId", of: func(r *audit.Record) string { return r.KeyID }},
 	keyARN:          {name: "keyArn", of: func(r *audit.Record) string { return r.KeyARN }},
 	sourceKeyARN:    {name: "sourceKeyArn", of: func(r *audit.Record) string { return r.SourceKeyARN }},

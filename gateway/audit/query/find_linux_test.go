@@ -23,6 +23,7 @@ func naive(q Question, r audit.Record) bool {
 		is(q.Key, strings.TrimPrefix(r.SourceKeyARN, "arn:aws:kms:eu:111122223333:key/")) || is(q.Key, strings.TrimPrefix(r.Resource, "arn:aws:kms:eu:111122223333:"))) &&
 		(q.Principal == "" || is(q.Principal, r.Principal) || is("arn:aws:iam::111122223333:user/"+q.Principal, r.Principal) ||
 			is("arn:aws:iam::111122223333:"+q.Principal, r.Principal) || is("arn:aws:sts::111122223333:"+q.Principal, r.Principal)) &&
+		(q.Credential == "" || is(q.Credential, r.CredentialID)) &&
 		(q.Operation == "" || is(q.Operation, r.Operation)) && (q.Outcome == "" || is(q.Outcome, r.Outcome)) &&
 		(q.Statement == "" || is(q.Statement, r.Reason) || is(q.Statement, r.SourceReason)) &&
 		(q.Artifact == "" || is(q.Artifact, r.ArtifactName)) && (q.ArtifactVersion == "" || is(q.ArtifactVersion, r.ArtifactVersion)) &&
@@ -52,6 +53,7 @@ func question(rnd *rand.Rand, all []audit.Record) (q Question) {
 		func() {
 			q.Principal = []string{r.Principal, "user/u3", "u4", "assumed-role/ci/*", "arn:aws:sts:*", "nobody"}[rnd.IntN(6)]
 		},
+		func() { q.Credential = []string{r.CredentialID, "AKIA1*", "AKIA7"}[rnd.IntN(3)] },
 		func() { q.Operation = []string{r.Operation, "Re*", "Nothing"}[rnd.IntN(3)] },
 		func() { q.Outcome = other.Outcome },
 		func() { q.Statement = []string{r.Reason, "grant/*", "key-policy/S1", r.SourceReason}[rnd.IntN(4)] },

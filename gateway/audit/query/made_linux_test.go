@@ -36,6 +36,9 @@ func made(n int, rnd *rand.Rand) audit.Record {
 		Outcome:   []string{"allowed", "allowed", "denied", "invalid", "failed"}[rnd.IntN(5)],
 		Reason:    pick("key-policy/S%d", 4), Resource: pick("arn:aws:kms:eu:111122223333:alias/a%d", 3),
 	}
+	if rnd.IntN(2) == 0 { // others come by a certificate
+		r.CredentialID = pick("AKIA%d", 20)
+	}
 	if rnd.IntN(3) == 0 {
 		r.Principal = pick("arn:aws:sts::111122223333:assumed-role/ci/job-%d", 400)
 	}

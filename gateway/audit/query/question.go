@@ -13,6 +13,7 @@ import (
 type Question struct {
 	Key             string // an id, an ARN, an alias (alias/release) or an alias ARN, as the record has it
 	Principal       string // an ARN, or what follows the account in it (user/ci), or a user's name
+	Credential      string // id of the access key or bearer token that the call was made with
 	Operation       string
 	Outcome         string // allowed, denied, invalid or failed
 	Statement       string // what decided, such as key-policy/Release
@@ -52,6 +53,7 @@ func (q Question) compile() compiled {
 	c := compiled{since: q.Since, until: q.Until}
 	c.key(q.Key)
 	c.text(q.Principal, principalIs, principal)
+	c.text(q.Credential, pattern, credential)
 	c.text(q.Operation, pattern, operation)
 	c.text(q.Outcome, pattern, outcome)
 	c.text(q.Statement, pattern, statement, sourceStatement)

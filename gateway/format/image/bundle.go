@@ -1,8 +1,6 @@
 package image
 
 import (
-	"encoding/json"
-
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/hsmgate/hsmgate/gateway/format"
@@ -18,18 +16,15 @@ const (
 
 // SignBundle signs the image as `cosign sign` of version 3 does: in a Sigstore bundle that refers to it (OCI 1.1).
 func (i *Image) SignBundle(k *format.Key) (*Signed, error) {
-	signs := *k
-	signs.Predicate = &format.Predicate{Type: signPredicate, Body: json.RawMessage("{}")}
-	return i.AttestBundle(&signs)
+	signer := *k
+	signer.Predicate = signs
+	return i.AttestBundle(&signer)
 }
 
 // AttestBundle attests k.Predicate in a Sigstore bundle that refers to the image.
 func (i *Image) AttestBundle(k *format.Key) (*Signed, error) {
 	trust := trustIn(k)
-	found, err := i.referrer(bundleType, func(blob []byte) bool {
-		envelope, err := format.BundleEnvelope(blob)
-		return err == nil && trust.Attested(envelope, i.about.Digest.Hex) == nil
-	})
+	found, err := i.referrer(bundleType, func(blob []byte) bool { return i.bundled(trust, blob) == nil })
 	if found != nil || err != nil {
 		return found, err
 	}

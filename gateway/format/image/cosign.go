@@ -59,10 +59,8 @@ func (i *Image) SignTag(k *format.Key) (*Signed, error) {
 		return nil, err
 	}
 	good := func(d v1.Descriptor, blob []byte) bool {
-		signature, err := base64.StdEncoding.DecodeString(d.Annotations[signatureNote])
 		var has simple
-		return err == nil && d.MediaType == simpleSigning && json.Unmarshal(blob, &has) == nil &&
-			has.Critical == s.Critical && trust.VerifyMessage(blob, signature) == nil
+		return i.simplySigned(trust, d, blob) == nil && json.Unmarshal(blob, &has) == nil && has.Critical == s.Critical
 	}
 	return i.tagged("sig", good, func() (*mutate.Addendum, error) {
 		signature, err := format.SignMessage(k, payload)
@@ -77,9 +75,7 @@ func (i *Image) SignTag(k *format.Key) (*Signed, error) {
 // AttestTag attests k.Predicate as `cosign attest` does without bundles: under the tag sha256-….att.
 func (i *Image) AttestTag(k *format.Key) (*Signed, error) {
 	trust := trustIn(k)
-	good := func(d v1.Descriptor, blob []byte) bool {
-		return d.MediaType == dsseEnvelope && trust.Attested(blob, i.about.Digest.Hex) == nil
-	}
+	good := func(d v1.Descriptor, blob []byte) bool { return i.attested(trust, d, blob) == nil }
 	return i.tagged("att", good, func() (*mutate.Addendum, error) {
 		envelope, err := format.Attest(k, i.Digest.Context().Name(), i.about.Digest.Hex)
 		if err != nil {
@@ -96,30 +92,9 @@ func trustIn(k *format.Key) *format.Trust {
 
 // tagged adds a layer to the image under the tag of that ending, unless a good one is there.
 func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, sign func() (*mutate.Addendum, error)) (*Signed, error) {
-	tag := i.Digest.Context().Tag(strings.Replace(i.Digest.DigestStr(), ":", "-", 1) + "." + ending)
-	there, err := remote.Image(tag, i.options...)
-	var refused *transport.Error
-	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
-		there, err = mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), nil
-	}
-	if err != nil {
-		return nil, fromRegistry(tag.Context(), err)
-	}
-	m, err := there.Manifest()
-	if err != nil {
-		return nil, err
-	}
-	if len(m.Layers) > maxBeside {
-		return nil, fmt.Errorf("%s holds more than %d signatures", tag, maxBeside)
-	}
-	for _, d := range m.Layers {
-		blob, err := read(there, d)
-		if err != nil {
-			return nil, fromRegistry(tag.Context(), err)
-		}
-		if good(d, blob) {
-			return at(tag, there, true)
-		}
+	there, found, err := i.underTag(ending, good)
+	if found != nil || err != nil {
+		return found, err
 	}
 	more, err := sign()
 	if err != nil {
@@ -129,10 +104,47 @@ func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, sig
 	if err != nil {
 		return nil, err
 	}
+	tag := i.tag(ending)
 	if err := remote.Write(tag, whole, i.options...); err != nil {
 		return nil, fromRegistry(tag.Context(), err)
 	}
 	return at(tag, whole, false)
+}
+
+// tag is where cosign puts what belongs to the image.
+func (i *Image) tag(ending string) name.Tag {
+	return i.Digest.Context().Tag(strings.Replace(i.Digest.DigestStr(), ":", "-", 1) + "." + ending)
+}
+
+// underTag gives what is under the tag of that ending, an empty image where there is nothing, and in it the first layer that is good.
+func (i *Image) underTag(ending string, good func(v1.Descriptor, []byte) bool) (there v1.Image, found *Signed, err error) {
+	tag := i.tag(ending)
+	there, err = remote.Image(tag, i.options...)
+	var refused *transport.Error
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound {
+		there, err = mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), nil
+	}
+	if err != nil {
+		return nil, nil, fromRegistry(tag.Context(), err)
+	}
+	m, err := there.Manifest()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(m.Layers) > maxBeside {
+		return nil, nil, fmt.Errorf("%s holds more than %d signatures", tag, maxBeside)
+	}
+	for _, d := range m.Layers {
+		blob, err := read(there, d)
+		if err != nil {
+			return nil, nil, fromRegistry(tag.Context(), err)
+		}
+		if good(d, blob) {
+			found, err = at(tag, there, true)
+			return there, found, err
+		}
+	}
+	return there, nil, nil
 }
 
 func at(tag name.Tag, image v1.Image, already bool) (*Signed, error) {

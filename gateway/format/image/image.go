@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -50,6 +51,9 @@ func fromRegistry(at name.Repository, err error) error {
 	return e
 }
 
+// ErrAltered: the registry gives, under a digest, what has another one.
+var ErrAltered = errors.New("what it gives for the digest has another digest")
+
 // ErrReference: the reference of an image cannot be read.
 var ErrReference = errors.New("it is no reference of an image")
 
@@ -89,6 +93,9 @@ func Find(ctx context.Context, reference string, to Access) (*Image, error) {
 	}
 	i := &Image{options: append(options, remote.WithContext(ctx), remote.WithUserAgent(to.UserAgent))}
 	about, err := remote.Get(ref, i.options...)
+	if _, byDigest := ref.(name.Digest); byDigest && err != nil && strings.Contains(err.Error(), "does not match requested digest") { // there is no type for it
+		err = fmt.Errorf("%w: %w", ErrAltered, err)
+	}
 	if err != nil {
 		return nil, fromRegistry(ref.Context(), err)
 	}

@@ -41,7 +41,7 @@ func (i *Image) SignNotation(k *format.Key) (*Signed, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := i.referrer(jws.MediaTypeEnvelope, func(blob []byte) bool { return i.notated(k, blob) })
+	found, err := i.referrer(jws.MediaTypeEnvelope, func(blob []byte) bool { return i.notatedBy(k, blob) })
 	if found != nil || err != nil {
 		return found, err
 	}
@@ -92,18 +92,17 @@ func notationKey(k *format.Key) (signature.KeySpec, error) {
 	return spec, nil
 }
 
-// notated says whether an envelope is this key's signature of the image.
-func (i *Image) notated(k *format.Key, blob []byte) bool {
+// notatedBy says whether an envelope is the signature of the image by this key with this certificate.
+func (i *Image) notatedBy(k *format.Key, blob []byte) bool {
+	if i.notated(trustIn(k), blob) != nil {
+		return false
+	}
 	e, err := jws.ParseEnvelope(blob)
 	if err != nil {
 		return false
 	}
-	signed, err := e.Verify()
-	if err != nil || !signed.SignerInfo.CertificateChain[0].Equal(k.Certificates[0]) {
-		return false
-	}
-	var of target
-	return json.Unmarshal(signed.Payload.Content, &of) == nil && of.Artifact.Digest == i.about.Digest
+	signed, err := e.Content()
+	return err == nil && signed.SignerInfo.CertificateChain[0].Equal(k.Certificates[0])
 }
 
 // notationSigner signs what an envelope has it sign, with the algorithm that goes with the key: RSASSA-PSS for RSA.
