@@ -14,7 +14,7 @@ import (
 // CheckLogCut is nil if a key of this daemon's log has signed for the records that a cut says are removed. The keys are
 // those of the database: who can write the log can write the folder of its tree, too.
 func (s *Service) CheckLogCut(c audit.Cut) error {
-	origin, _, err := s.logOrigin()
+	origin, _, err := LogOrigin(s.treeConfig, s.store)
 	if err != nil {
 		origin = s.treeConfig.Origin
 	}

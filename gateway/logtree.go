@@ -63,17 +63,17 @@ func (s *Service) awaitCheckpoint(ctx context.Context) {
 }
 
 func (s *Service) openTree(ctx context.Context, a *anchor) (*tree.Publisher, error) {
-	origin, there, err := s.logOrigin()
+	origin, begun, err := LogOrigin(s.treeConfig, s.store)
 	if err != nil {
 		return nil, err
 	}
 	keys := s.store.LogKeys(origin)
 	switch {
-	case there && len(keys) == 0:
+	case begun && len(keys) == 0:
 		return nil, fmt.Errorf("%s is the tree of the log %q, whose key is not in this database: put the right database back, or stop hsmgated and move the folder away to begin a new tree with a new key", tree.DirOf(s.treeConfig.Path), origin)
-	case !there && len(keys) > 0 && keys[0].Instance != s.name:
-		return nil, fmt.Errorf("the name of the log %q is that of the daemon %q, whose tree is not here: set another one as audit.origin, or put the folder of the tree back", origin, keys[0].Instance)
-	case there && s.store.Shared() && keys[0].RetiredAt.IsZero() && keys[0].Instance != s.name: // on a copy, or renamed
+	case !begun && len(keys) > 0 && keys[0].Instance != s.name:
+		return nil, fmt.Errorf("the name of the log %q is that of the daemon %q, whose log is not here: set another one as audit.origin, or put the log and the folder of its tree back", origin, keys[0].Instance)
+	case begun && s.store.Shared() && keys[0].RetiredAt.IsZero() && keys[0].Instance != s.name: // on a copy, or renamed
 		return nil, fmt.Errorf("the log %q is signed by the daemon %q, and this one is %q: if its log is a copy, move the copy away; if the daemon was renamed, set 'instance' to the old name, or run 'hsmgated audit rotate-key' and start again", origin, keys[0].Instance, s.name)
 	}
 	if len(keys) == 0 || !keys[0].RetiredAt.IsZero() {
@@ -99,21 +99,6 @@ func (s *Service) openTree(ctx context.Context, a *anchor) (*tree.Publisher, err
 	}
 	s.log.Info("the tree of the audit log is kept", zap.String("origin", origin), zap.String("key", o.Keys[0]), zap.String("folder", string(tree.DirOf(s.treeConfig.Path))))
 	return tree.Start(s.audit, s.treeConfig.Path, o)
-}
-
-// logOrigin is the name of the log: that of the tree that is there, whatever name the daemon has by now.
-func (s *Service) logOrigin() (origin string, there bool, err error) {
-	keys, err := tree.DirOf(s.treeConfig.Path).Keys()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return s.treeConfig.Origin, false, nil
-	case err != nil:
-		return "", false, err
-	}
-	if origin = keys[0].Name(); s.treeConfig.OriginIsSet && origin != s.treeConfig.Origin {
-		return "", true, fmt.Errorf("%s is the tree of the log %q, and audit.origin is %q: a tree keeps its name", tree.DirOf(s.treeConfig.Path), origin, s.treeConfig.Origin)
-	}
-	return origin, true, nil
 }
 
 func (s *Service) treeState(err error) {

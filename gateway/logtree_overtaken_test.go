@@ -24,72 +24,61 @@ import (
 // says so and signs no more, until it starts again with a log that continues what is there.
 func TestACloneSigns(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]func(testing.TB) gatewaytest.Options{
-		"sqlite":   func(testing.TB) gatewaytest.Options { return gatewaytest.Options{} },
-		"postgres": func(t testing.TB) gatewaytest.Options { return gatewaytest.Options{StoreDSN: storetest.DSN(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			g := withTree(t, o(t))
-			key := g.CreateKey(api.P256, api.SignVerify).KeyId
-			sign := func() gatewaytest.Answer {
-				return g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", map[string]any{"Message": []byte("a"), "SigningAlgorithm": "ECDSA_SHA_256", "Receipt": true})
-			}
-			if a := sign(); a.Status != 200 {
+	onBothDatabases(t, func(t *testing.T, g *gatewaytest.Gateway, sign func(receipt bool) gatewaytest.Answer) {
+		if a := sign(true); a.Status != 200 {
+			t.Fatal(a.Status, string(a.Body))
+		}
+		g.Service.KeepSigned(t.Context())
+		c := clone(t, g, gatewaytest.Name)
+		if c.err != nil {
+			t.Fatal(c.err)
+		}
+		c.Append(t, "Fork")
+		if _, err := c.service.LogTree().Wait(t.Context(), c.log.Head().Seq); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // so that the good log is longer than the fork
+			if a := sign(true); a.Status != 200 {
 				t.Fatal(a.Status, string(a.Body))
 			}
-			g.Service.KeepSigned(t.Context())
-			c := clone(t, g, gatewaytest.Name)
-			if c.err != nil {
-				t.Fatal(c.err)
-			}
+		}
+		g.Service.KeepSigned(t.Context())
+		good := knows(t, g)
+		if good.Size <= int64(c.log.Head().Seq) {
+			t.Fatal("the fork is the longer one")
+		}
+		for range 5 {
 			c.Append(t, "Fork")
-			if _, err := c.service.LogTree().Wait(t.Context(), c.log.Head().Seq); err != nil {
-				t.Fatal(err)
-			}
-			for range 3 { // so that the good log is longer than the fork
-				if a := sign(); a.Status != 200 {
-					t.Fatal(a.Status, string(a.Body))
-				}
-			}
-			g.Service.KeepSigned(t.Context())
-			good := knows(t, g)
-			if good.Size <= int64(c.log.Head().Seq) {
-				t.Fatal("the fork is the longer one")
-			}
-			for range 5 {
-				c.Append(t, "Fork")
-			}
-			if _, err := c.service.LogTree().Wait(t.Context(), c.log.Head().Seq); err != nil {
-				t.Fatal(err)
-			}
-			c.service.KeepSigned(t.Context())
-			last := c.service.LogTree().Stats().Checkpoint.Tree.N
-			if p := checkpoints(c.service); p.Status != gateway.StatusDegraded || !strings.Contains(p.State, "another daemon signs checkpoints of this log") ||
-				!strings.Contains(p.Detail, "find the other daemon") {
-				t.Errorf("%+v", p)
-			}
-			c.Append(t, "Fork")
-			wait, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // ten times the interval
-			defer cancel()
-			if got, err := c.service.LogTree().Wait(wait, c.log.Head().Seq); err == nil || got.Tree.N != last {
-				t.Errorf("the clone goes on to sign: %d after %d, %v", got.Tree.N, last, err)
-			}
-			if got := knows(t, g); got != good {
-				t.Errorf("the database has %+v, and had %+v", got, good)
-			}
-			if a := sign(); a.Status != 200 {
-				t.Fatal("the good log:", a.Status, string(a.Body))
-			}
-			if err := g.Service.EndTree(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			g.Service.KeepTree(t.Context()) // as a start does
-			if a := sign(); a.Status != 200 {
-				t.Fatal("the good log after a start:", a.Status, string(a.Body))
-			}
-		})
-	}
+		}
+		if _, err := c.service.LogTree().Wait(t.Context(), c.log.Head().Seq); err != nil {
+			t.Fatal(err)
+		}
+		c.service.KeepSigned(t.Context())
+		last := c.service.LogTree().Stats().Checkpoint.Tree.N
+		if p := checkpoints(c.service); p.Status != gateway.StatusDegraded || !strings.Contains(p.State, "another daemon signs checkpoints of this log") ||
+			!strings.Contains(p.Detail, "find the other daemon") {
+			t.Errorf("%+v", p)
+		}
+		c.Append(t, "Fork")
+		wait, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // ten times the interval
+		defer cancel()
+		if got, err := c.service.LogTree().Wait(wait, c.log.Head().Seq); err == nil || got.Tree.N != last {
+			t.Errorf("the clone goes on to sign: %d after %d, %v", got.Tree.N, last, err)
+		}
+		if got := knows(t, g); got != good {
+			t.Errorf("the database has %+v, and had %+v", got, good)
+		}
+		if a := sign(true); a.Status != 200 {
+			t.Fatal("the good log:", a.Status, string(a.Body))
+		}
+		if err := g.Service.EndTree(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		g.Service.KeepTree(t.Context()) // as a start does
+		if a := sign(true); a.Status != 200 {
+			t.Fatal("the good log after a start:", a.Status, string(a.Body))
+		}
+	})
 }
 
 // TestACloneOfAnotherName does not begin to sign.
@@ -131,6 +120,12 @@ func (c *cloned) Append(t *testing.T, operation string) {
 // clone starts a daemon on a copy of the log and of its folder, as a copied machine does, with the same database.
 func clone(t *testing.T, g *gatewaytest.Gateway, name string) *cloned {
 	t.Helper()
+	return startOn(t, g, copyLog(t, g), name)
+}
+
+// copyLog gives the path of a copy of the log, which has its folders beside it.
+func copyLog(t *testing.T, g *gatewaytest.Gateway) string {
+	t.Helper()
 	folder := filepath.Join(t.TempDir(), "clone")
 	if err := os.CopyFS(folder, os.DirFS(filepath.Dir(g.AuditPath))); err != nil {
 		t.Fatal(err)
@@ -139,6 +134,12 @@ func clone(t *testing.T, g *gatewaytest.Gateway, name string) *cloned {
 	if _, err := os.Stat(string(tree.DirOf(path))); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// startOn starts a daemon on a log, with the same database.
+func startOn(t *testing.T, g *gatewaytest.Gateway, path, name string) *cloned {
+	t.Helper()
 	c := &cloned{}
 	var err error
 	if c.log, err = audit.Open(path, audit.Options{}); err != nil {

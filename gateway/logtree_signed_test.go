@@ -20,79 +20,68 @@ import (
 // more when the database knows of a log that was longer, or another one: calls go on, without receipts.
 func TestTheDatabaseKnowsWhatWasSigned(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]func(testing.TB) gatewaytest.Options{
-		"sqlite":   func(testing.TB) gatewaytest.Options { return gatewaytest.Options{} },
-		"postgres": func(t testing.TB) gatewaytest.Options { return gatewaytest.Options{StoreDSN: storetest.DSN(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			g := withTree(t, o(t))
-			key := g.CreateKey(api.P256, api.SignVerify).KeyId
-			sign := func(receipt bool) gatewaytest.Answer {
-				return g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", map[string]any{"Message": []byte("a"), "SigningAlgorithm": "ECDSA_SHA_256", "Receipt": receipt})
-			}
-			end := func() store.LogCheckpoint {
-				t.Helper()
-				if err := g.Service.EndTree(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				return knows(t, g)
-			}
-			if atStart := knows(t, g); atStart.Size == 0 {
-				t.Fatal("the start tells nothing")
-			}
-			if a := sign(true); a.Status != 200 {
-				t.Fatal(a.Status, string(a.Body))
-			}
-			was := end()
-			keys, err := tree.ParseKeys(logKeys(t, g))
-			if err != nil {
+	onBothDatabases(t, func(t *testing.T, g *gatewaytest.Gateway, sign func(receipt bool) gatewaytest.Answer) {
+		end := func() store.LogCheckpoint {
+			t.Helper()
+			if err := g.Service.EndTree(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			dir := tree.DirOf(g.AuditPath)
-			if last, err := dir.Checkpoint(keys...); err != nil || was.Size != int64(g.Audit.Head().Seq) || last.Tree != (tlog.Tree{N: was.Size, Hash: was.Root}) {
-				t.Fatalf("%+v\n%+v\n%v", was, last, err)
-			}
-			if err := os.RemoveAll(string(dir)); err != nil {
-				t.Fatal(err)
-			}
-			g.Service.KeepTree(t.Context())
-			if a := sign(true); a.Status != 200 {
-				t.Fatal("the folder is not made anew:", a.Status, string(a.Body))
-			}
-			was = end()
-			for text, signed := range map[string]store.LogCheckpoint{
-				"the log is older than what was signed: it ends with record": {Size: was.Size + 1000, Root: was.Root},
-				"records do not give the root":                               {Size: was.Size, Root: [32]byte{1}},
-			} {
-				signed.Origin, signed.PublishedAt = logName, time.Now()
-				if err := g.Store.ReplaceLogCheckpoint(t.Context(), signed); err != nil {
-					t.Fatal(err)
-				}
-				g.Service.KeepTree(t.Context())
-				refusesToSign(t, g, text)
-				if a := sign(false); a.Status != 200 {
-					t.Error("a call without a receipt:", a.Status, string(a.Body))
-				}
-				if a := sign(true); a.Status != 503 || !strings.Contains(string(a.Body), "nothing was signed") {
-					t.Error("a call with one:", a.Status, string(a.Body))
-				}
-				if err := g.Service.EndTree(t.Context()); err == nil {
-					t.Error("the end says that all is covered")
-				}
-				if kept := knows(t, g); kept.Size != signed.Size || kept.Root != signed.Root {
-					t.Errorf("the database forgets: %+v", kept)
-				}
-			}
-			if err := g.Store.ReplaceLogCheckpoint(t.Context(), was); err != nil {
+			return knows(t, g)
+		}
+		if atStart := knows(t, g); atStart.Size == 0 {
+			t.Fatal("the start tells nothing")
+		}
+		if a := sign(true); a.Status != 200 {
+			t.Fatal(a.Status, string(a.Body))
+		}
+		was := end()
+		keys, err := tree.ParseKeys(logKeys(t, g))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := tree.DirOf(g.AuditPath)
+		if last, err := dir.Checkpoint(keys...); err != nil || was.Size != int64(g.Audit.Head().Seq) || last.Tree != (tlog.Tree{N: was.Size, Hash: was.Root}) {
+			t.Fatalf("%+v\n%+v\n%v", was, last, err)
+		}
+		if err := os.RemoveAll(string(dir)); err != nil {
+			t.Fatal(err)
+		}
+		g.Service.KeepTree(t.Context())
+		if a := sign(true); a.Status != 200 {
+			t.Fatal("the folder is not made anew:", a.Status, string(a.Body))
+		}
+		was = end()
+		for text, signed := range map[string]store.LogCheckpoint{
+			"the log is older than what was signed: it ends with record": {Size: was.Size + 1000, Root: was.Root},
+			"records do not give the root":                               {Size: was.Size, Root: [32]byte{1}},
+		} {
+			signed.Origin, signed.PublishedAt = logName, time.Now()
+			if err := g.Store.ReplaceLogCheckpoint(t.Context(), signed); err != nil {
 				t.Fatal(err)
 			}
 			g.Service.KeepTree(t.Context())
-			if a := sign(true); a.Status != 200 {
-				t.Fatal(a.Status, string(a.Body))
+			refusesToSign(t, g, text)
+			if a := sign(false); a.Status != 200 {
+				t.Error("a call without a receipt:", a.Status, string(a.Body))
 			}
-		})
-	}
+			if a := sign(true); a.Status != 503 || !strings.Contains(string(a.Body), "nothing was signed") {
+				t.Error("a call with one:", a.Status, string(a.Body))
+			}
+			if err := g.Service.EndTree(t.Context()); err == nil {
+				t.Error("the end says that all is covered")
+			}
+			if kept := knows(t, g); kept.Size != signed.Size || kept.Root != signed.Root {
+				t.Errorf("the database forgets: %+v", kept)
+			}
+		}
+		if err := g.Store.ReplaceLogCheckpoint(t.Context(), was); err != nil {
+			t.Fatal(err)
+		}
+		g.Service.KeepTree(t.Context())
+		if a := sign(true); a.Status != 200 {
+			t.Fatal(a.Status, string(a.Body))
+		}
+	})
 }
 
 // knows is what the database knows of the log.

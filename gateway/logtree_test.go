@@ -16,6 +16,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/policy"
+	"github.com/hsmgate/hsmgate/gateway/store/storetest"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -25,6 +26,24 @@ func withTree(t *testing.T, o gatewaytest.Options) *gatewaytest.Gateway {
 	t.Helper()
 	o.Tree = &gateway.Tree{Origin: logName, Interval: 50 * time.Millisecond}
 	return gatewaytest.NewWith(t, o)
+}
+
+// onBothDatabases tries something with a gateway on each, and a key of it that signs, with a receipt or without.
+func onBothDatabases(t *testing.T, try func(t *testing.T, g *gatewaytest.Gateway, sign func(receipt bool) gatewaytest.Answer)) {
+	t.Helper()
+	for name, o := range map[string]func(testing.TB) gatewaytest.Options{
+		"sqlite":   func(testing.TB) gatewaytest.Options { return gatewaytest.Options{} },
+		"postgres": func(t testing.TB) gatewaytest.Options { return gatewaytest.Options{StoreDSN: storetest.DSN(t)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := withTree(t, o(t))
+			key := g.CreateKey(api.P256, api.SignVerify).KeyId
+			try(t, g, func(receipt bool) gatewaytest.Answer {
+				return g.Send(g.Admin.Token, "POST", "/v1/keys/"+key+"/sign", map[string]any{"Message": []byte("a"), "SigningAlgorithm": "ECDSA_SHA_256", "Receipt": receipt})
+			})
+		})
+	}
 }
 
 func logKeys(t *testing.T, g *gatewaytest.Gateway) string {

@@ -45,15 +45,15 @@ and what it goes on from, into the log, and the next start signs from there. Who
 }
 
 func acceptHistory(ctx context.Context, c *Config) (err error) {
-	origin, err := c.logOrigin()
-	if err != nil {
-		return err
-	}
 	s, err := openStore(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	origin, err := c.logOrigin(s)
+	if err != nil {
+		return err
+	}
 	was, err := s.LogCheckpoint(ctx, origin)
 	if err != nil {
 		return err

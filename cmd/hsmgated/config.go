@@ -74,7 +74,9 @@ type Config struct {
 	// Instance is the name of this daemon, which no other one on the same database
 	// has, and which stays the same when it starts again: what a daemon has begun
 	// to make or destroy when it ends, only itself takes up at once, and others
-	// after an hour. Default the name of the machine with the path of the audit log.
+	// after an hour. On PostgreSQL a daemon signs no checkpoints of a log that one of
+	// another name has signed: set it where the machine's name may change, as that of
+	// a container does. Default the name of the machine with the path of the audit log.
 	Instance string `yaml:"instance"`
 	// SealKeyFile holds the key under which the secrets of access keys are
 	// sealed in the database: 64 hex digits, mode 0600. It is made when it is

@@ -110,6 +110,9 @@ func openDaemon(ctx context.Context, c *Config, log *zap.Logger) (_ *daemon, err
 	if err != nil {
 		return nil, err
 	}
+	if c.StoreDSNFile != "" && c.Instance == "" {
+		log.Warn("'instance' is not set: this daemon is known by the names of its machine and log, and signs no checkpoints under another one", zap.String("do", "set instance: "+name))
+	}
 	if d.tracing, err = tracing.Open(ctx, c.Tracing, version, name, log); err != nil {
 		return nil, err
 	}

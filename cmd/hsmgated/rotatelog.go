@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hsmgate/hsmgate/gateway/audit/tree"
+	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
@@ -29,36 +28,33 @@ new public key ('hsmgate audit key') where the old one was.`,
 			if err != nil {
 				return err
 			}
-			origin, err := c.logOrigin()
-			if err != nil {
-				return err
-			}
-			return rotateLogKey(cmd.Context(), c, origin)
+			return rotateLogKey(cmd.Context(), c)
 		},
 	}
 	configFlags(c, &path, &state)
 	return c
 }
 
-// logOrigin is the name of the log: that of the tree that is there, as the daemon has it.
-func (c *Config) logOrigin() (string, error) {
-	keys, err := tree.DirOf(c.Audit.Path).Keys()
-	if err == nil {
-		return keys[0].Name(), nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+// logOrigin is the name of the log, as the daemon has it.
+func (c *Config) logOrigin(s *store.Store) (string, error) {
+	instance, err := c.instance()
+	if err != nil {
 		return "", err
 	}
-	instance, err := c.instance()
-	return c.origin(instance), err
+	origin, _, err := gateway.LogOrigin(c.tree(instance), s)
+	return origin, err
 }
 
-func rotateLogKey(ctx context.Context, c *Config, origin string) (err error) {
+func rotateLogKey(ctx context.Context, c *Config) (err error) {
 	s, err := openStore(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	origin, err := c.logOrigin(s)
+	if err != nil {
+		return err
+	}
 	k, err := s.RetireLogKey(ctx, origin, time.Now())
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("the log %s has no key that signs: the next start makes one", origin)

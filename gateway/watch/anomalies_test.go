@@ -146,32 +146,38 @@ type score struct{ Found, Done, Right, Wrong int }
 func (s score) precision() float64 { return float64(s.Right) / float64(max(s.Right+s.Wrong, 1)) }
 func (s score) recall() float64    { return float64(s.Found) / float64(max(s.Done, 1)) }
 
+// alerts are those of so many weeks, after those of learning.
+func (c *company) alerts(judged int, settings Settings) (all []Alert) {
+	d, start := New(settings), monday.Add(learning*168*time.Hour)
+	c.run(learning+judged, func(r *audit.Record) {
+		for _, a := range d.Observe(r) {
+			if !a.Time.Before(start) {
+				all = append(all, a)
+			}
+		}
+	})
+	return all
+}
+
 // judge runs a company through the week after those of learning, and adds to the scores.
 func judge(t testing.TB, seed uint64, each int, settings Settings, scores map[Rule]*score) {
 	c := newCompany(seed, learning+1)
 	all := c.done(each)
-	d := New(settings)
-	start := monday.Add(learning * 168 * time.Hour)
-	c.run(learning+1, func(r *audit.Record) {
-		for _, a := range d.Observe(r) {
-			if a.Time.Before(start) {
-				continue
-			}
-			right := false
-			for _, n := range all {
-				if n.related(&a) {
-					right = true
-					n.found = n.found || n.rule == a.Rule
-				}
-			}
-			if right {
-				scores[a.Rule].Right++
-			} else {
-				scores[a.Rule].Wrong++
-				t.Logf("seed %d: nothing was done: %s %s %s %s", seed, a.Time.Format(time.RFC3339), a.Rule, a.Subject, a.Reason)
+	for _, a := range c.alerts(1, settings) {
+		right := false
+		for _, n := range all {
+			if n.related(&a) {
+				right = true
+				n.found = n.found || n.rule == a.Rule
 			}
 		}
-	})
+		if right {
+			scores[a.Rule].Right++
+		} else {
+			scores[a.Rule].Wrong++
+			t.Logf("seed %d: nothing was done: %s %s %s %s", seed, a.Time.Format(time.RFC3339), a.Rule, a.Subject, a.Reason)
+		}
+	}
 	for _, n := range all {
 		scores[n.rule].Done++
 		if n.found {

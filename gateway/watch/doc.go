@@ -21,6 +21,6 @@
 // longest, and what was not seen for Forget counts as not known: both are learned anew, and the rules are silent about
 // them for as long. That a forgotten pair of a known key comes back is a first use again.
 //
-// What alarms is learned, too, since it may be right: a first use is none the second time. Only the counts of an
-// hour that alarmed enter the baseline as no more than what was allowed to be.
+// What alarms is learned, too, since it may be right: a first use is none the second time, and an unusual hour is none
+// the third.
 package watch

@@ -139,8 +139,15 @@ func (c *company) people() {
 
 // working is how much is worked in an hour, 1 at most.
 func (c *company) working(t time.Time) float64 {
-	day := int(t.Sub(monday).Hours()) / 24
-	if t.Weekday() == time.Saturday || t.Weekday() == time.Sunday || day == c.holiday {
+	if int(t.Sub(monday).Hours())/24 == c.holiday {
+		return 0
+	}
+	return office(t)
+}
+
+// office is how much is worked in an hour of a week without a holiday.
+func office(t time.Time) float64 {
+	if t.Weekday() == time.Saturday || t.Weekday() == time.Sunday {
 		return 0
 	}
 	return []float64{7: .1, 8: .5, 9: .9, 10: 1, 11: 1, 12: .5, 13: .7, 14: 1, 15: 1, 16: .8, 17: .5, 18: .2, 23: 0}[t.Hour()]

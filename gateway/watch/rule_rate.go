@@ -15,18 +15,23 @@ import (
 //     Deviations (8) deviations more. The deviation is 1.4826 times the median absolute deviation (MAD), which is the
 //     standard deviation of a normal distribution, or the root of the median if that is more, which is that of calls
 //     that come by chance;
-//   - Peak (3) times the second-busiest hour of these weeks at about this time of day (6 hours before to 6 after it), so
-//     that a release that comes on another day each week is known.
+//   - Peak (3) times the busiest hour of the second-busiest of these days, or half as many times that of the busiest, at
+//     about this time of day (6 hours before to 6 after it), so that a release that comes on another day each week is
+//     known, and a batch of once a month.
 //
-// Median, MAD and second-busiest hour do not move with one hour that was far off. It is told as soon as the hour's
-// count is over, not at its end. A key is silent until it is known for Learn; then each of its classes is compared with
-// what the class did, if only for the first time.
+// Median, MAD and second-busiest day do not move with one hour that was far off, nor with a night of them. But of few
+// releases the largest says little about the next: where the key was used on fewer than Days (8) of these days, or was
+// above Floor within Forget, but on fewer than Days of these, the floor is Peak times Peak as high (450).
+//
+// It is told as soon as the hour's count is over, not at its end. A key is silent until it is known for Learn; then each
+// of its classes is compared with what the class did, if only for the first time.
 
 // series are the uses of a key in one class, by the hour.
 type series struct {
 	First  int64    // hour
 	Now    int64    // hour that is counted
 	Counts []uint32 // by hour, modulo their number
+	Loud   int64    // last hour with more than Floor uses
 	Limit  float64  // what is allowed in the hour Now; 0: not worked out yet
 	Over   bool     // it was told
 }
@@ -60,8 +65,9 @@ func (d *Detector) rate(r *audit.Record, u use) {
 		return
 	}
 	if s.Limit == 0 {
-		s.Limit = d.allowed(s, d.keySince(u.Key, r.Time))
+		s.Limit = d.allowed(s, d.key(u.Key, r.Time).First)
 	}
+	s.Loud = hour
 	if float64(*n) <= s.Limit {
 		return
 	}
@@ -88,30 +94,60 @@ func (d *Detector) allowed(s *series, first int64) float64 {
 	if s.Now-first < hours(d.settings.Learn) {
 		return math.Inf(1)
 	}
+	first = max(first, s.Now-int64(len(s.Counts))+1)
+	limit := s.days(first, d.settings.Rate.Floor).allow(&d.settings.Rate, s.Now-s.Loud <= hours(d.settings.Forget))
 	same := d.scratch[:0]
-	kept := s.Now - int64(len(s.Counts)) + 1
-	for h := s.Now - hoursOfWeek; h >= max(first, kept); h -= hoursOfWeek {
+	for h := s.Now - hoursOfWeek; h >= first; h -= hoursOfWeek {
 		for _, at := range []int64{h - 1, h, h + 1} {
-			if at >= max(first, kept) {
+			if at >= first {
 				same = append(same, float64(*s.at(at)))
 			}
 		}
 	}
-	var busiest, second uint32
-	for day := s.Now - 24; day >= max(first, kept); day -= 24 {
-		for h := max(day-6, first, kept); h <= day+6; h++ {
-			n := *s.at(h)
-			second = max(second, min(n, busiest))
-			busiest = max(busiest, n)
-		}
-	}
-	limit := max(float64(d.settings.Rate.Floor), d.settings.Rate.Peak*float64(second))
 	if len(same) > 0 {
 		middle, deviation := medianAndMAD(same)
 		limit = max(limit, middle+d.settings.Rate.Deviations*max(1.4826*deviation, math.Sqrt(middle), 1))
 	}
 	d.scratch = same
 	return limit
+}
+
+// days are those before, of which each is the 24 hours around the time of day that it is now.
+type days struct {
+	used            int     // on so many was there any use
+	busy            int     // on so many was an hour above Floor
+	busiest, second float64 // the busiest hours, at about this time, of two of them
+}
+
+func (s *series) days(first int64, floor int) (k days) {
+	for day := s.Now - 24; day >= first; day -= 24 {
+		var any, most uint32
+		for h := max(day-12, first); h < day+12; h++ {
+			n := *s.at(h)
+			any = max(any, n)
+			if h >= day-6 && h <= day+6 {
+				most = max(most, n)
+			}
+		}
+		if any > 0 {
+			k.used++
+		}
+		if int(any) > floor {
+			k.busy++
+		}
+		k.second = max(k.second, min(float64(most), k.busiest))
+		k.busiest = max(k.busiest, float64(most))
+	}
+	return k
+}
+
+// allow is how many uses an hour may have by what the days had. A loud key was above Floor within Forget.
+func (k days) allow(r *RateSettings, loud bool) float64 {
+	floor := float64(r.Floor)
+	if k.used < r.Days || (loud || k.busy > 0) && k.busy < r.Days {
+		floor *= r.Peak * r.Peak
+	}
+	return max(floor, r.Peak*k.second, r.Peak/2*k.busiest)
 }
 
 // medianAndMAD works on the values themselves.

@@ -147,6 +147,86 @@ func TestRules(t *testing.T) {
 	s.want(t, "at a weekend", UnusualHour)
 }
 
+// TestRateKnows: bursts that came before at about that time of day are usual, by how many they are.
+func TestRateKnows(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name          string
+		steady        int // uses in each hour of work
+		every, before int // days between bursts, and their size
+		allowed       int
+	}{
+		{"a quiet key", 2, 0, 0, 50},
+		{"a busy one", 40, 0, 0, 120},
+		{"a few bursts", 2, 15, 100, 450},
+		{"a few larger ones", 2, 15, 200, 600},
+		{"many bursts", 2, 3, 100, 300},
+		{"a busy key with one burst", 60, 30, 400, 600},
+		{"a key that is not used otherwise", 0, 14, 60, 450},
+	} {
+		s := tell(Settings{Hour: HourSettings{Off: true}})
+		for day := range 35 {
+			if s.days(1, c.steady); c.every > 0 && day%c.every == c.every-1 {
+				s.now = s.now.Add(-12 * time.Hour)
+				for range c.before - c.steady {
+					s.call(nil)
+				}
+				s.now = s.now.Add(12 * time.Hour)
+			}
+		}
+		s.said = nil
+		s.now = s.now.Add(13 * time.Hour)
+		for range c.allowed {
+			s.call(nil)
+		}
+		s.want(t, c.name+": as much as is allowed")
+		s.call(nil)
+		s.want(t, c.name+": one more", Rate)
+	}
+}
+
+// TestNights: what alarmed is usual from the third time on, and a night is one time.
+func TestNights(t *testing.T) {
+	t.Parallel()
+	s := tell(Settings{})
+	s.days(21, 1)
+	s.now = s.now.Add(time.Hour)
+	night := func() {
+		for range 4 {
+			s.call(nil)
+			s.now = s.now.Add(time.Hour)
+		}
+		s.now = s.now.Add(20 * time.Hour)
+	}
+	for _, want := range [][]Rule{{UnusualHour}, {UnusualHour}, nil} {
+		night()
+		s.want(t, s.now.Weekday().String(), want...)
+	}
+	s.now = s.now.Add(2 * 24 * time.Hour) // Saturday
+	night()
+	s.want(t, "a weekend is apart", UnusualHour)
+}
+
+// TestLittleKnown: nothing is unusual about who has seldom called, or comes back after Forget.
+func TestLittleKnown(t *testing.T) {
+	t.Parallel()
+	elsewhere := func(r *audit.Record) { r.SourceAddress = "198.51.100.1" }
+	for hours, want := range map[int][]Rule{9: nil, 10: {NewAddress}} {
+		s := tell(Settings{})
+		for range hours {
+			s.call(nil)
+			s.now = s.now.Add(48 * time.Hour)
+		}
+		s.call(elsewhere)
+		s.want(t, fmt.Sprint(hours, " hours"), want...)
+	}
+	s := tell(Settings{FirstUse: FirstUseSettings{Off: true}})
+	s.days(21, 1)
+	s.now = s.now.Add(91*24*time.Hour + 3*time.Hour)
+	s.call(elsewhere)
+	s.want(t, "after 91 days")
+}
+
 // TestBursts: the rules that learn nothing speak from the first day, of so many in so long.
 func TestBursts(t *testing.T) {
 	t.Parallel()

@@ -51,8 +51,12 @@ type RateSettings struct {
 	Floor int `yaml:"floor"`
 	// Deviations is how many (normal) deviations above the median of its hour of the week are allowed. Default 8.
 	Deviations float64 `yaml:"deviations"`
-	// Peak is how many times the second-busiest hour at about that time of day are allowed. Default 3.
+	// Peak is how many times the busiest hour, at about that time of day, of the second-busiest day are allowed, and half
+	// as many times that of the busiest. Default 3.
 	Peak float64 `yaml:"peak"`
+	// Days is on how many days of six weeks the key has to be used, and above floor if it ever is. For a key with fewer,
+	// floor is peak times peak as high. Default 8.
+	Days int `yaml:"days"`
 }
 
 // FirstUseSettings are those of first_use.
@@ -72,6 +76,9 @@ type AddressSettings struct {
 	// Most is how many networks a principal may be known from for a new one to say anything: one with as many is
 	// taken for one that moves, such as the runners of a CI service. At most 64. Default 8.
 	Most int `yaml:"most"`
+	// Hours is in how many hours a principal must have called for a new network to say anything, and in twice as
+	// many others for one to be forgotten. Default 10.
+	Hours int `yaml:"hours"`
 }
 
 // HourSettings are those of hour.
@@ -125,9 +132,11 @@ func (s Settings) WithDefaults() Settings {
 	setDefault(&s.Rate.Floor, 50)
 	setDefault(&s.Rate.Deviations, 8)
 	setDefault(&s.Rate.Peak, 3)
+	setDefault(&s.Rate.Days, 8)
 	setDefault(&s.Address.IPv4Prefix, 24)
 	setDefault(&s.Address.IPv6Prefix, 48)
 	setDefault(&s.Address.Most, 8)
+	setDefault(&s.Address.Hours, 10)
 	setDefault(&s.Hour.Around, 3)
 	setDefault(&s.Hour.Hours, 40)
 	setDefault(&s.Denials.Count, 20)
@@ -171,9 +180,11 @@ func (s Settings) Check() string {
 	bound("rate.floor", float64(s.Rate.Floor), 1, 1e9)
 	bound("rate.deviations", s.Rate.Deviations, 1, 1e6)
 	bound("rate.peak", s.Rate.Peak, 1, 1e6)
+	bound("rate.days", float64(s.Rate.Days), 1, 7*weeks-1)
 	bound("address.ipv4_prefix", float64(s.Address.IPv4Prefix), 1, 32)
 	bound("address.ipv6_prefix", float64(s.Address.IPv6Prefix), 1, 128)
 	bound("address.most", float64(s.Address.Most), 1, 64)
+	bound("address.hours", float64(s.Address.Hours), 1, 1e6)
 	bound("hour.around", float64(s.Hour.Around), 1, 11)
 	bound("hour.hours", float64(s.Hour.Hours), 1, 1e6)
 	bound("denials.count", float64(s.Denials.Count), 1, 1000)

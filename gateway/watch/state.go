@@ -8,7 +8,7 @@ import (
 )
 
 // stateVersion is that of a snapshot. One of another version is not read: the log has everything in it.
-const stateVersion = 1
+const stateVersion = 2
 
 // ErrState says that a snapshot cannot be used, and the log has to be read again.
 var ErrState = errors.New("the state cannot be used")
@@ -24,7 +24,7 @@ type state struct {
 	Seen     Seen
 	Zone     string // the hours of callers are in it
 	Series   []entry[use, series]
-	Keys     []entry[string, int64]
+	Keys     []entry[string, life]
 	Pairs    []entry[pairKey, int64]
 	Callers  []entry[string, caller]
 	Failures []entry[pairKey, failure]

@@ -25,7 +25,7 @@ type Detector struct {
 	zone     *time.Location
 
 	series   *table[use, series]
-	keys     *table[string, int64]  // hour of the first use
+	keys     *table[string, life]
 	pairs    *table[pairKey, int64] // hour of the last use
 	callers  *table[string, caller]
 	failures *table[pairKey, failure]
@@ -48,6 +48,7 @@ type pairKey struct{ Principal, Key string }
 type caller struct {
 	First, Last int64      // hours
 	Cells       [48]uint16 // the last day (since 1970) with a call at this hour of a weekday, then of a weekend
+	Odd         [48]uint32 // the last hour (since 1970) of those that alarmed
 	Hours       [2]uint32  // how many hours of weekdays and of weekends had a call
 
 	Networks []network
@@ -59,14 +60,15 @@ type caller struct {
 // network is one that a principal has called from.
 type network struct {
 	Prefix netip.Prefix
-	Last   int64 // hour
+	Last   int64  // hour
+	Called uint32 // how many hours had a call then
 }
 
 // New makes a Detector that knows nothing. The settings have to be checked.
 func New(s Settings) *Detector {
 	s = s.WithDefaults()
 	d := &Detector{settings: s, zone: time.UTC,
-		series: newTable[use, series](maxSeries), keys: newTable[string, int64](maxKeys), pairs: newTable[pairKey, int64](maxPairs),
+		series: newTable[use, series](maxSeries), keys: newTable[string, life](maxKeys), pairs: newTable[pairKey, int64](maxPairs),
 		callers: newTable[string, caller](maxCallers), failures: newTable[pairKey, failure](maxCallers), told: newTable[subject, told](maxTold)}
 	if zone, err := time.LoadLocation(s.Zone); err == nil {
 		d.zone = zone
@@ -129,7 +131,8 @@ func (d *Detector) use(r *audit.Record, who, key string, c class) {
 
 func (d *Detector) caller(who string, r *audit.Record) *caller {
 	c := d.callers.get(who)
-	if c == nil {
+	if c == nil || !d.fresh(c.Last, r.Time) { // who comes back is learned anew
+		d.callers.remove(who)
 		c = &caller{First: hourOf(r.Time)}
 		d.callers.put(who, c)
 	}

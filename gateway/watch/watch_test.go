@@ -17,20 +17,6 @@ func newScores() map[Rule]*score {
 	return scores
 }
 
-// TestPlainWeek: after weeks of learning, a week of plain traffic gives rise to no alert.
-func TestPlainWeek(t *testing.T) {
-	t.Parallel()
-	for _, seed := range []uint64{1, 2, 3} {
-		scores := newScores()
-		judge(t, seed, 0, Settings{}, scores)
-		for rule, s := range scores {
-			if s.Wrong != 0 {
-				t.Errorf("seed %d: %d alerts of %s", seed, s.Wrong, rule)
-			}
-		}
-	}
-}
-
 // TestAnomalies: one thing of each kind that is done in that week is found.
 func TestAnomalies(t *testing.T) {
 	t.Parallel()
@@ -59,7 +45,7 @@ func TestRestore(t *testing.T) {
 			c.does(c.habits[90], at, 20, time.Second, func(_ int, r *audit.Record) {
 				r.Operation, r.Outcome, r.ErrorCode = "Decrypt", "invalid", "IncorrectKeyException"
 			})
-			c.does(c.habits[5], at, i, time.Second, nil)
+			c.does(c.habits[5], at, 3*i, time.Second, nil)
 		}
 		slices.SortStableFunc(c.extra, func(a, b *audit.Record) int { return a.Time.Compare(b.Time) })
 		d, u := New(Settings{}), NewUsage()
