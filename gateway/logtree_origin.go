@@ -55,7 +55,7 @@ func writtenOrigin(path string, keys []*store.LogKey) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer r.Close() // read only
+	defer func() { _ = r.Close() }() // read only
 	for {
 		line, err := r.Next()
 		if errors.Is(err, io.EOF) {

@@ -121,18 +121,18 @@ type days struct {
 
 func (s *series) days(first int64, floor int) (k days) {
 	for day := s.Now - 24; day >= first; day -= 24 {
-		var any, most uint32
+		var peak, most uint32
 		for h := max(day-12, first); h < day+12; h++ {
 			n := *s.at(h)
-			any = max(any, n)
+			peak = max(peak, n)
 			if h >= day-6 && h <= day+6 {
 				most = max(most, n)
 			}
 		}
-		if any > 0 {
+		if peak > 0 {
 			k.used++
 		}
-		if int(any) > floor {
+		if int(peak) > floor {
 			k.busy++
 		}
 		k.second = max(k.second, min(float64(most), k.busiest))
