@@ -1,8 +1,6 @@
 package audit
 
-import (
-	"context"
-)
+import "context"
 
 // AppendAll is Append for the records of one answer, with one wait for all of them. They get their numbers in their
 // order, and records of others may stand between them. With an error none of them counts, although some may be in

@@ -102,7 +102,7 @@ func (f *follower) close() {
 	}
 }
 
-// batch gives the next records, up to the record last.
+// batch gives the next records; from the files up to the record last, which is durable.
 func (f *follower) batch(last uint64) (lines []Line, err error) {
 	f.log.mu.Lock()
 	lines = f.log.recent.after(f.after)

@@ -2,7 +2,9 @@ package audit
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
+	"strings"
 )
 
 // minRecent is how many bytes of lines are kept in memory at least; there are twice as many at most.
@@ -57,5 +59,50 @@ func asWritten(r *Record, body []byte) *Record {
 	}
 	kept := *r
 	kept.Time = kept.Time.Round(0).UTC() // without the monotonic clock
+	own(&kept)
 	return &kept
+}
+
+// texts are the places of the members that are texts.
+var texts = func() (at []int) {
+	for i := range reflect.TypeFor[Record]().NumField() {
+		if reflect.TypeFor[Record]().Field(i).Type.Kind() == reflect.String {
+			at = append(at, i)
+		}
+	}
+	return at
+}()
+
+// own gives what a record refers to memory of its own: the texts of a caller may be parts of a whole request.
+func own(r *Record) {
+	members, size := reflect.ValueOf(r).Elem(), 0
+	for _, i := range texts {
+		size += members.Field(i).Len()
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, i := range texts {
+		all.WriteString(members.Field(i).String())
+	}
+	rest := all.String()
+	for _, i := range texts {
+		m := members.Field(i)
+		n := m.Len()
+		m.SetString(rest[:n])
+		rest = rest[n:]
+	}
+	for _, m := range []*map[string]string{&r.EncryptionContext, &r.SourceContext, &r.SigningContext} {
+		*m = ownPairs(*m)
+	}
+}
+
+func ownPairs(pairs map[string]string) map[string]string {
+	if len(pairs) == 0 {
+		return nil
+	}
+	kept := make(map[string]string, len(pairs))
+	for k, v := range pairs {
+		kept[strings.Clone(k)] = strings.Clone(v)
+	}
+	return kept
 }

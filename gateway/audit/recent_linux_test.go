@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // TestMemoryGivesWhatTheFileHolds: who follows closely must not see another record than who reads the log later.
@@ -124,5 +125,36 @@ func TestMemoryForgetsAnotherChain(t *testing.T) {
 	r.add([]placed{{line: Line{Seq: 3, Prev: hash{7}, Text: []byte("c")}}})
 	if r.after(0) != nil || r.after(1) != nil || len(r.after(2)) != 1 || r.after(3) != nil || r.bytes != 1 {
 		t.Fatalf("%+v", r)
+	}
+}
+
+// TestMemoryHoldsNoRequest: texts of a record are often parts of a request, which may be long.
+func TestMemoryHoldsNoRequest(t *testing.T) {
+	of := fill("text", 3)
+	kept := asWritten(&of, nil)
+	was, is := reflect.ValueOf(of), reflect.ValueOf(*kept)
+	if !reflect.DeepEqual(of, *kept) {
+		t.Errorf("%+v", kept)
+	}
+	seen := 0
+	for i := range was.NumField() {
+		name := was.Type().Field(i).Name
+		switch was.Field(i).Kind() {
+		case reflect.String:
+			seen++
+			if unsafe.StringData(was.Field(i).String()) == unsafe.StringData(is.Field(i).String()) {
+				t.Errorf("%s is shared", name)
+			}
+		case reflect.Map:
+			seen++
+			for k := range is.Field(i).Seq2() {
+				if unsafe.StringData(k.String()) == unsafe.StringData("text") || is.Field(i).Pointer() == was.Field(i).Pointer() {
+					t.Errorf("%s is shared", name)
+				}
+			}
+		}
+	}
+	if seen < 40 {
+		t.Errorf("%d members were compared", seen)
 	}
 }
