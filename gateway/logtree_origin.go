@@ -24,8 +24,15 @@ func LogOrigin(t Tree, s *store.Store) (origin string, begun bool, err error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", false, err
 	default:
-		if origin, err = writtenOrigin(t.Path, s.AllLogKeys()); err != nil {
+		var written bool
+		keys := s.AllLogKeys()
+		if origin, written, err = writtenOrigin(t.Path, keys); err != nil {
 			return "", false, fmt.Errorf("the log tells nothing of its name: %w", err)
+		}
+		// Where nobody else is on the database, its logs are this daemon's.
+		if origin == "" && written && !t.OriginIsSet && !s.Shared() {
+			return "", false, fmt.Errorf("%s was written by daemons that have no key of a log, and the log of the database is %q: put the folder %s back from a copy, or set audit.origin to the log's name, or to a new one for a new history",
+				t.Path, keys[len(keys)-1].Origin, tree.DirOf(t.Path))
 		}
 	}
 	switch {
@@ -37,39 +44,55 @@ func LogOrigin(t Tree, s *store.Store) (origin string, begun bool, err error) {
 	return origin, true, nil
 }
 
-// writtenOrigin is the name for which the first one of the log's writers with a key has made its last one, "" if there is none.
-// Records say who wrote them, and whoever puts an older log in place leaves that as it was.
-func writtenOrigin(path string, keys []*store.LogKey) (string, error) {
+// writtenOrigin is the name of the log of its last writer, or else of the first of its writers that has one: the name for which it has made
+// its last key; "" if there is none. The last one comes first, since another daemon may have the name of an earlier writer by
+// now. Records say who wrote them, and whoever puts an older log in place leaves that as it was. written says that there are records.
+func writtenOrigin(path string, keys []*store.LogKey) (origin string, written bool, err error) {
 	slices.SortFunc(keys, func(a, b *store.LogKey) int { return cmp.Compare(a.CreatedAt.UnixMicro(), b.CreatedAt.UnixMicro()) })
 	made := make(map[string]string)
 	for _, k := range keys {
 		made[k.Instance] = k.Origin
 	}
 	if len(made) == 0 {
-		return "", nil
+		return "", false, nil
 	}
-	r, err := audit.OpenReader(path, 0)
+	of := func(r *audit.Record) bool {
+		origin, written = made[r.Origin], true
+		return origin != ""
+	}
+	if head, err := audit.ReadHead(path); err == nil && head.Seq > 0 {
+		if err := eachRecord(path, head.Seq, func(r *audit.Record) bool { of(r); return true }); err == nil && origin != "" {
+			return origin, true, nil
+		}
+	}
+	err = eachRecord(path, 0, of)
+	return origin, written, err
+}
+
+// eachRecord gives the records from the one with the number on, until enough says so. A log that is not there has none.
+func eachRecord(path string, from uint64, enough func(*audit.Record) bool) error {
+	r, err := audit.OpenReader(path, from)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return nil
 	}
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() { _ = r.Close() }() // read only
 	for {
 		line, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return "", nil
+			return nil
 		}
 		if err != nil {
-			return "", err
+			return err
 		}
 		record, err := line.Record()
 		if err != nil {
-			return "", err
+			return err
 		}
-		if origin := made[record.Origin]; origin != "" {
-			return origin, nil
+		if enough(&record) {
+			return nil
 		}
 	}
 }

@@ -1,12 +1,15 @@
 package gateway_test
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 )
@@ -88,6 +91,32 @@ func TestALogKeepsItsName(t *testing.T) {
 			}
 		}
 		if origin, begun, err := gateway.LogOrigin(gateway.Tree{Path: path + ".other", Origin: "new"}, g.Store); origin != "new" || begun || err != nil {
+			t.Error(origin, begun, err)
+		}
+	})
+}
+
+// TestNoNewHistoryBesideAKey: alone on its database, a daemon does not take a log that none of its names has written for a new one.
+func TestNoNewHistoryBesideAKey(t *testing.T) {
+	t.Parallel()
+	onBothDatabases(t, func(t *testing.T, g *gatewaytest.Gateway, _ func(bool) gatewaytest.Answer) {
+		path := filepath.Join(t.TempDir(), "audit.log")
+		l, err := audit.Open(path, audit.Options{})
+		if err == nil {
+			_, err = l.Append(t.Context(), &audit.Record{Origin: "two", Operation: "Sign"}) // those of before were removed by retention
+		}
+		if err = errors.Join(err, l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		origin, begun, err := gateway.LogOrigin(gateway.Tree{Path: path, Origin: "log-of-two"}, g.Store)
+		if g.StoreDSN != "" { // the logs of others are in it, too
+			if origin != "log-of-two" || begun || err != nil {
+				t.Error(origin, begun, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), `the log of the database is "`+logName+`"`) {
+			t.Error(origin, begun, err)
+		}
+		if origin, begun, err := gateway.LogOrigin(gateway.Tree{Path: path, Origin: "log-of-two", OriginIsSet: true}, g.Store); origin != "log-of-two" || begun || err != nil {
 			t.Error(origin, begun, err)
 		}
 	})

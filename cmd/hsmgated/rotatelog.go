@@ -62,6 +62,6 @@ func rotateLogKey(ctx context.Context, c *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("key %d of the log %s is retired; the next start makes key %d\n", k.Number, origin, k.Number+1)
+	fmt.Printf("key %d of the log %s, which the daemon %q has made, is retired; the next start makes key %d\n", k.Number, origin, k.Instance, k.Number+1)
 	return nil
 }
