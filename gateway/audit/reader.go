@@ -96,7 +96,7 @@ func (r *Reader) Next() (Line, error) {
 func (r *Reader) take(line []byte) (Line, error) {
 	p, ok := parseStart(line)
 	if !ok || p.seq != r.next || r.known && p.prev != r.sum {
-		return Line{}, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s: the line at byte %d is not record %d, or does not continue the chain", r.src.f.Name(), r.src.at, r.next), Advice: "run hsmgate audit verify"}
+		return Line{}, &Error{Kind: ErrDamaged, Detail: fmt.Sprintf("%s: the line that should be record %d is not, or does not continue the chain", r.src.f.Name(), r.next), Advice: "run hsmgate audit verify"}
 	}
 	r.src.at += int64(len(line)) + 1
 	r.next, r.sum, r.known = p.seq+1, hashOf(line), true
