@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
@@ -19,7 +21,11 @@ import (
 
 // answerOf is what a sealed signature is bound to.
 func answerOf(a *store.Answer) []string {
-	return []string{a.Principal, a.KeyARN, a.IdempotencyKey, hex.EncodeToString(a.Request), strconv.Itoa(a.Version)}
+	of := []string{a.Principal, a.KeyARN, a.IdempotencyKey, hex.EncodeToString(a.Request), strconv.Itoa(a.Version)}
+	if len(a.Call) > 0 {
+		of = append(of, string(a.Call))
+	}
+	return of
 }
 
 // sealAnswers gives the answers as the database has them.
@@ -49,11 +55,14 @@ func (s *Service) answers(ctx context.Context, of store.AnswerName, keys []strin
 const mostLeft = 1000
 
 // recordLeft records the answers of this process that have no record: it ended, or the
-// log was away, between the two, and nobody has asked for them since.
+// log was away, between the two, and nobody has asked for them since; and old ones of others.
 func (s *Service) recordLeft(ctx context.Context) {
 	if err := s.once.flush(); err != nil { // those are recorded
 		s.log.Error("records of answers are not noted", zap.Error(err))
 		return
+	}
+	if err := s.store.TakeAnswers(ctx, s.name, s.audit.Head().Seq, s.now().Add(-store.ClaimFor)); err != nil {
+		s.log.Error("answers of other processes are not taken up", zap.Error(err))
 	}
 	left, err := s.store.UnrecordedAnswers(ctx, s.name, mostLeft)
 	if err != nil {
@@ -100,13 +109,19 @@ func (s *Service) recordGroup(ctx context.Context, all []*repeatable) {
 	}
 }
 
-// madeUp is the call that an answer is recorded as: of what was asked for, only its hash is known.
+// madeUp is the call that an answer is recorded as: that which asked for it, but for its time, which is now. Of one that was
+// kept by a version before this, only the hash of what was asked for is known.
 func (s *Service) madeUp(r *repeatable) *Call {
 	sign, _ := OpNamed("Sign")
 	c := &Call{RequestID: uuid.NewString(), Face: internalFace, op: sign, once: r, Principal: policy.Principal{ARN: r.name.Principal}}
-	c.record.Resource, c.record.KeyARN, c.record.KeyVersion = r.name.KeyARN, r.name.KeyARN, r.kept.Version
-	_, c.record.KeyID, _ = strings.Cut(r.name.KeyARN, ":key/")
-	c.record.IdempotencyKey, c.record.SignatureHash = r.name.IdempotencyKey, hashOfSignature(r.kept.Signature)
+	if of := &c.record; json.Unmarshal(r.kept.Call, of) == nil {
+		c.RequestID, c.Face, c.SourceAddress, c.UserAgent = of.RequestID, of.Face, of.SourceAddress, of.UserAgent
+		c.Principal.CredentialID, c.Principal.IdentityProvider, c.Principal.IdentitySubject = of.CredentialID, of.Provider, of.Subject
+	} else {
+		c.record = audit.Record{Resource: r.name.KeyARN, IdempotencyKey: r.name.IdempotencyKey, KeyARN: r.name.KeyARN}
+		_, c.record.KeyID, _ = strings.Cut(r.name.KeyARN, ":key/")
+	}
+	c.record.KeyVersion, c.record.SignatureHash = r.kept.Version, hashOfSignature(r.kept.Signature)
 	return c
 }
 

@@ -278,13 +278,19 @@ func (s *Service) tell(c *Call, err *api.Error, took time.Duration) {
 	}
 }
 
+// identify fills in the record what is known of a call before its end.
+func (c *Call) identify(s *Service) {
+	r := &c.record
+	r.Origin, r.RequestID, r.Face, r.Operation = s.name, c.RequestID, c.Face, c.op.Name
+	r.CredentialID, r.Provider, r.Subject = c.Principal.CredentialID, c.Principal.IdentityProvider, c.Principal.IdentitySubject
+	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
+}
+
 // complete fills in the record of a call that has come to its end.
 func (c *Call) complete(s *Service, start time.Time, err *api.Error) {
 	r := &c.record
-	r.Time, r.Origin, r.RequestID, r.Face = start.UTC(), s.name, c.RequestID, c.Face
-	r.CredentialID, r.Provider, r.Subject = c.Principal.CredentialID, c.Principal.IdentityProvider, c.Principal.IdentitySubject
-	r.Principal, r.SourceAddress, r.UserAgent = c.Principal.ARN, c.SourceAddress, c.UserAgent
-	r.Operation, r.Outcome = c.op.Name, string(api.Allowed)
+	c.identify(s)
+	r.Time, r.Outcome = start.UTC(), string(api.Allowed)
 	if err != nil {
 		r.Outcome, r.ErrorCode, r.SignatureHash = string(err.Code.Outcome()), string(err.Code), ""
 	}

@@ -129,7 +129,9 @@ func (r *repeatable) open() bool { return r.kept == nil && r.err == nil }
 
 // made is for a signature that has just been made.
 func (r *repeatable) made(s *Service, out *api.SignResponse) {
-	r.kept = &store.Answer{AnswerName: r.name, Request: r.request[:], Signature: out.Signature, Version: out.KeyVersion,
+	r.call.identify(s)
+	call, _ := json.Marshal(&r.call.record) // of texts and numbers: this cannot fail
+	r.kept = &store.Answer{AnswerName: r.name, Request: r.request[:], Signature: out.Signature, Version: out.KeyVersion, Call: call,
 		Instance: s.name, After: s.audit.Head().Seq, CreatedAt: s.now()}
 }
 
@@ -269,7 +271,7 @@ func (s *Service) awaitRecords(ctx context.Context, all []*repeatable) {
 			for _, r := range all {
 				if r.record == "" {
 					r.err = &api.Error{Code: api.ServiceUnavailable, RetryAfter: time.Second, Cause: err, Message: "The signature was made by the gateway's process " + r.kept.Instance +
-						", which has not recorded it yet. Try again; if it lasts, that process has to be started."}
+						", which has not recorded it yet. Try again; if it lasts, that process has to be started, or another one records it an hour after it was made."}
 				}
 			}
 			return

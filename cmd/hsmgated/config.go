@@ -73,8 +73,8 @@ type Config struct {
 	StoreStaleLimit *time.Duration `yaml:"store_stale_limit"`
 	// Instance is the name of this daemon, which no other one on the same database
 	// has, and which stays the same when it starts again: what a daemon has begun
-	// to make or destroy when it ends, only itself takes up at once, and others
-	// after an hour. On PostgreSQL a daemon signs no checkpoints of a log that one of
+	// to make or destroy when it ends, or has signed and not recorded, only itself
+	// takes up at once, and others after an hour. On PostgreSQL a daemon signs no checkpoints of a log that one of
 	// another name has signed: set it where the machine's name may change, as that of
 	// a container does. Default the name of the machine with the path of the audit log.
 	Instance string `yaml:"instance"`

@@ -19,6 +19,7 @@ type Answer struct {
 	Request   []byte // SHA-256 of what was asked for
 	Signature []byte // sealed by who keeps it
 	Version   int    // of the key
+	Call      []byte // its record, as JSON without place, time and outcome; none of an answer of before there was one
 	Instance  string // the process that made it
 	After     uint64 // the last record of its log then
 	Record    string // receipt of the record that vouches for it; "" until it is known to be durable
@@ -35,7 +36,7 @@ func (s *Store) Answers(ctx context.Context, principal, keyARN string, keys []st
 	for _, k := range keys {
 		args = append(args, k)
 	}
-	rows, err := s.database.reader().QueryContext(ctx, `SELECT idempotency_key, request, signature, version, instance, after, record, created_at FROM answers
+	rows, err := s.database.reader().QueryContext(ctx, `SELECT idempotency_key, request, signature, version, call, instance, after, record, created_at FROM answers
 		WHERE principal = ? AND key_arn = ? AND created_at >= ? AND idempotency_key IN (?`+strings.Repeat(", ?", len(keys)-1)+")", args...)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", s.database.typed(err))
@@ -44,7 +45,7 @@ func (s *Store) Answers(ctx context.Context, principal, keyARN string, keys []st
 	found := make(map[string]*Answer)
 	for rows.Next() {
 		a := &Answer{AnswerName: AnswerName{Principal: principal, KeyARN: keyARN}}
-		if err := rows.Scan(&a.IdempotencyKey, &a.Request, &a.Signature, &a.Version, &a.Instance, &a.After, &a.Record, (*micros)(&a.CreatedAt)); err != nil {
+		if err := rows.Scan(&a.IdempotencyKey, &a.Request, &a.Signature, &a.Version, &a.Call, &a.Instance, &a.After, &a.Record, (*micros)(&a.CreatedAt)); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 		found[a.IdempotencyKey] = a
@@ -62,10 +63,10 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 	lost = make(map[AnswerName]bool)
 	err = s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		for _, a := range answers {
-			result, err := tx.ExecContext(ctx, `INSERT INTO answers (principal, key_arn, idempotency_key, request, signature, version, instance, after, record, created_at)
-				VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT (principal, key_arn, idempotency_key) DO UPDATE SET request = excluded.request, signature = excluded.signature,
-				version = excluded.version, instance = excluded.instance, after = excluded.after, record = '', created_at = excluded.created_at WHERE answers.created_at < ? AND answers.record <> ''`,
-				a.Principal, a.KeyARN, a.IdempotencyKey, a.Request, a.Signature, a.Version, a.Instance, int64(a.After), a.CreatedAt.UnixMicro(), since.UnixMicro())
+			result, err := tx.ExecContext(ctx, `INSERT INTO answers (principal, key_arn, idempotency_key, request, signature, version, call, instance, after, record, created_at)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT (principal, key_arn, idempotency_key) DO UPDATE SET request = excluded.request, signature = excluded.signature,
+				version = excluded.version, call = excluded.call, instance = excluded.instance, after = excluded.after, record = '', created_at = excluded.created_at WHERE answers.created_at < ? AND answers.record <> ''`,
+				a.Principal, a.KeyARN, a.IdempotencyKey, a.Request, a.Signature, a.Version, string(a.Call), a.Instance, int64(a.After), a.CreatedAt.UnixMicro(), since.UnixMicro())
 			if err != nil {
 				return nil, err
 			}
@@ -84,6 +85,21 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 		return func(*memory) {}, nil
 	})
 	return lost, err
+}
+
+// TakeAnswers makes unrecorded answers of other processes those of this one: they are as old as before, and have ended, or
+// have another name now. head is the last record of its log.
+func (s *Store) TakeAnswers(ctx context.Context, instance string, head uint64, before time.Time) error {
+	var there bool
+	if err := s.database.reader().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM answers WHERE record = '' AND instance <> ? AND created_at < ?)",
+		instance, before.UnixMicro()).Scan(&there); err != nil || !there { // as nearly always: nobody is kept from writing
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
+		_, err := tx.ExecContext(ctx, `UPDATE answers SET instance = ?, after = CASE WHEN after > ? THEN ? ELSE after END
+			WHERE record = '' AND instance <> ? AND created_at < ?`, instance, int64(head), int64(head), instance, before.UnixMicro())
+		return func(*memory) {}, err
+	})
 }
 
 // UnrecordedAnswers are the oldest answers of a process that no record is noted of: their names and requests.

@@ -15,7 +15,7 @@ func keptOf(t *testing.T, s *Store, principal string, n int, at time.Time, recor
 	records := map[AnswerName]string{}
 	for i := range n {
 		name := AnswerName{Principal: principal, KeyARN: "arn", IdempotencyKey: fmt.Sprint(record, i)}
-		all = append(all, &Answer{AnswerName: name, Request: request[:], Signature: []byte("s"), Instance: "one", CreatedAt: at.Add(time.Duration(i) * time.Microsecond)})
+		all = append(all, &Answer{AnswerName: name, Request: request[:], Signature: []byte("s"), Instance: "one", After: 7, CreatedAt: at.Add(time.Duration(i) * time.Microsecond)})
 		if record != "" {
 			records[name] = record
 		}
@@ -61,5 +61,18 @@ func TestForgetAnswersOfOneCaller(t *testing.T) {
 		if err != nil || len(left) != 3 || left[0].Principal != "caller 1" || left[0].IdempotencyKey != "0" {
 			t.Errorf("%+v, %v", left, err)
 		}
+		// Under another name they are found when they are old enough, after a record that is there.
+		ok(t, s.TakeAnswers(t.Context(), "two", 5, now.Add(-2*time.Hour)))
+		left, err = s.UnrecordedAnswers(t.Context(), "two", 3)
+		equal(t, len(left), 0)
+		ok(t, err)
+		ok(t, s.TakeAnswers(t.Context(), "two", 5, now.Add(-time.Hour)))
+		left, err = s.UnrecordedAnswers(t.Context(), "two", 3)
+		equal(t, len(left), 3)
+		ok(t, err)
+		kept, err := s.Answers(t.Context(), "caller 1", left[0].KeyARN, []string{"0"}, time.UnixMicro(0))
+		ok(t, err)
+		equal(t, kept["0"].Instance, "two")
+		equal(t, kept["0"].After, 5)
 	})
 }

@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- The record of the call, for who has to record it after a crash; explained in the migration of SQLite.
+ALTER TABLE answers ADD COLUMN call TEXT COLLATE "C" NOT NULL DEFAULT '';
