@@ -40,7 +40,7 @@ func NewSubject(file io.Reader, signature []byte) (*Subject, error) {
 // Errors of Check and Find.
 var (
 	ErrOtherSignature = errors.New("the record is not of this signature")
-	ErrOtherFile      = errors.New("the record is of this signature, but over another file")
+	ErrOtherFile      = errors.New("the record is of this signature, but does not show that it is over this file")
 	ErrNoRecord       = errors.New("no record of the log is of this signature")
 )
 
@@ -57,6 +57,9 @@ func (s *Subject) Check(r audit.Record) error {
 		return nil
 	case r.Algorithm != "ED25519_PH_SHA_512" && s.digest(r.Digest):
 		return nil
+	}
+	if r.Digest == "" {
+		return fmt.Errorf("%w: record %d names no digest; whether the signature is over the file, its public key tells", ErrOtherFile, r.Seq)
 	}
 	return fmt.Errorf("%w: it says %s", ErrOtherFile, r.Digest)
 }
