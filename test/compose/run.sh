@@ -106,7 +106,7 @@ play() {
   sign "$work/second" "$work/second.sig"
   verify "$work/second" "$work/second.sig"
   verify "$work/first" "$work/first.sig"
-  verified=$(inside hsmgate audit verify "$state/audit/audit.log") # whose exit code ends this, as it would not within say's argument
+  verified=$(inside hsmgate audit verify "$state/audit/audit.log") || fail "the audit log does not verify: $verified"
   say "$verified"
   say "the same key signs after down and up"
 

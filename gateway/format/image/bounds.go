@@ -46,7 +46,7 @@ func (b *bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // because is why a context has ended, if that is what an error is of: HTTP/2 does not tell.
 func because(ctx context.Context, err error) error {
-	if err != nil && err != io.EOF && ctx.Err() != nil {
+	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
