@@ -8,14 +8,21 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cache=$(go env GOCACHE)/fuzz # where go test keeps the inputs that it found, too
 
+# Each list is made before it is read, so that one that fails ends this.
 count=0
+folders=$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u)
 while read -r folder; do
   go test -c -vet=off -fuzz=. -o "$work/test" "$folder"
   package=$(go list "$folder")
+  targets=$("$work/test" -test.list '^Fuzz')
+  [ -n "$targets" ] || {
+    echo "fuzz: error: the tests of $folder list no fuzz target" >&2
+    exit 1
+  }
   while read -r target; do
     echo "fuzz $folder $target ($time)"
     (cd "$folder" && "$work/test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$time" -test.fuzzcachedir "$cache/$package" -test.timeout 0 -test.paniconexit0)
     count=$((count + 1))
-  done < <("$work/test" -test.list '^Fuzz')
-done < <(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n1 dirname | sort -u)
+  done <<<"$targets"
+done <<<"$folders"
 echo "$count fuzz targets run for $time each"

@@ -50,11 +50,11 @@ there() {
     [ "$(go version "$bin/$1" | awk '{ print $NF }')" = "$(go env GOVERSION)" ]
 }
 # build NAME PATH VERSION builds a program in a module that requires its own: some proxies have versions that they do not list,
-# which `go install` needs.
+# which `go install` needs. It is called in a condition, where no failure ends it but one that is asked for.
 build() (
-  folder=$(mktemp -d)
+  folder=$(mktemp -d) || exit 1
   trap 'rm -rf "$folder"' EXIT
-  cd "$folder"
+  cd "$folder" || exit 1
   printf 'module build\ngo 1.26.0\nrequire %s %s\n' "${2%/cmd*}" "$3" >go.mod
   go build -ldflags "$ldflags" -o "$bin/$1" "$2"
 )

@@ -10,7 +10,8 @@ if [ -n "$unformatted" ]; then
   exit 1
 fi
 
-foreign=$(go list -f '{{if .CgoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '/hsm(/|$)' || true)
+cgo=$(go list -f '{{if .CgoFiles}}{{.ImportPath}}{{end}}' ./...)
+foreign=$(grep -vE '/hsm(/|$)' <<<"$cgo" || true)
 if [ -n "$foreign" ]; then
   printf 'lint: error: cgo lives in hsm alone, but is also in:\n%s\n' "$foreign" >&2
   exit 1

@@ -173,6 +173,8 @@ func judgeRegistry(e *image.RegistryError) (int, string) {
 	switch {
 	case errors.Is(e, image.ErrAltered):
 		return exitOther, "the registry, or whoever is on the way, has changed the image"
+	case errors.Is(e, image.ErrUnread):
+		return exitOther, "who may push there can remove it, or sign the image with the key that is expected"
 	case errors.Is(e, image.ErrPlain), errors.Is(e, http.ErrSchemeMismatch):
 		return exitUnavailable, "a registry without TLS, on another machine, is spoken to with --insecure-registry alone, and gets no credentials"
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:

@@ -122,7 +122,7 @@ func (a *app) verifyImage(ctx context.Context, flags *imageVerifyFlags, referenc
 		return err
 	}
 	out := &verifiedImage{Image: found.Digest.String(), Status: statusNotSigned}
-	var why error
+	var why, unread error
 	var names []string
 	for _, c := range checks {
 		made, err := c.verify(found, v.trust)
@@ -134,10 +134,13 @@ func (a *app) verifyImage(ctx context.Context, flags *imageVerifyFlags, referenc
 			out.Format, out.Status, why = c.name, statusNotGood, fmt.Errorf("%w; expected is %s", err, expected(v.trust))
 		case errors.Is(err, format.ErrNotSigned) && why == nil && errors.Unwrap(err) != nil: // it says what there is
 			why = err
-		case !errors.Is(err, format.ErrNotGood) && !errors.Is(err, format.ErrNotSigned):
-			return err
+		case !errors.Is(err, format.ErrNotGood) && !errors.Is(err, format.ErrNotSigned) && unread == nil:
+			unread = err
 		}
 		names = append(names, c.name)
+	}
+	if unread != nil {
+		return unread
 	}
 	if why == nil {
 		why = fmt.Errorf("%w: %s", format.ErrNotSigned, strings.Join(names, ", "))

@@ -58,7 +58,7 @@ func (s *signer) keyFor(key *format.Key, in *os.File, r *signedFile) (*format.Ke
 		if err != nil {
 			return nil, err
 		}
-		return key.Trial(&trialKey{thrown, by})
+		return key.Trial(&trialKey{thrown, by}, thrown)
 	}
 	of := *key
 	of.Signer = by

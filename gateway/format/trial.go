@@ -25,9 +25,9 @@ func Throwaway(like crypto.PublicKey) (crypto.Signer, error) {
 	return nil, fmt.Errorf("%w: %T", ErrKey, like)
 }
 
-// Trial is k with the key of by in place of its own, and in its certificate, which by signs; nobody is asked for a timestamp. What a
-// format refuses of one it refuses of the other.
-func (k *Key) Trial(by crypto.Signer) (*Key, error) {
+// Trial is k with by in place of its own key. thrown is the key of by: it has taken the place of k's in the certificate and has signed
+// that, so that by signs for the file alone. Nobody is asked for a timestamp. What a format refuses of one key it refuses of the other.
+func (k *Key) Trial(by, thrown crypto.Signer) (*Key, error) {
 	trial := *k
 	trial.Signer, trial.Timestamp = by, nil
 	if len(k.Certificates) == 0 {
@@ -36,7 +36,7 @@ func (k *Key) Trial(by crypto.Signer) (*Key, error) {
 	says := *k.Certificates[0]
 	says.SignatureAlgorithm = x509.UnknownSignatureAlgorithm // that goes with the key
 	issuer := &x509.Certificate{RawSubject: says.RawIssuer}
-	der, err := x509.CreateCertificate(rand.Reader, &says, issuer, by.Public(), by)
+	der, err := x509.CreateCertificate(rand.Reader, &says, issuer, thrown.Public(), thrown)
 	if err != nil {
 		return nil, fmt.Errorf("a certificate for the trial: %w", err)
 	}

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
@@ -135,6 +137,19 @@ func TestImageVerify(t *testing.T) {
 	} {
 		says(b.judge(args...), 2, "", words)
 	}
+
+	// A signature that cannot be read hides no other.
+	tag, err := name.NewTag(strings.Replace(host+"/team/cosign:"+pushImage(b, ref, "cosign").String(), "sha256:", "sha256-", 1) + ".sig")
+	b.ok(err)
+	held, err := remote.Image(tag)
+	b.ok(err)
+	m, err := held.Manifest()
+	b.ok(err)
+	lies = m.Layers[0].Digest.String()
+	says(b.judge("--public-key", "own.pem", ref), 6, "", "hint: who may push there can remove it")
+	b.hsmgate("image", "sign", "--key", b.key, "--format", "sigstore", ref)
+	says(b.judge("--public-key", "own.pem", ref), 0, "good", "")
+
 	server.Close()
 	says(b.judge("--public-key", "own.pem", ref), 5, "", "can the registry be reached")
 }

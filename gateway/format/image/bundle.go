@@ -24,7 +24,7 @@ func (i *Image) SignBundle(k *format.Key) (*Signed, error) {
 // AttestBundle attests k.Predicate in a Sigstore bundle that refers to the image.
 func (i *Image) AttestBundle(k *format.Key) (*Signed, error) {
 	trust := trustIn(k)
-	found, err := i.referrer(bundleType, func(blob []byte) bool { return i.bundled(trust, blob) == nil })
+	found, err := i.referrer(bundleType, new(reason), func(blob []byte) error { return i.bundled(trust, blob) })
 	if found != nil || err != nil {
 		return found, err
 	}

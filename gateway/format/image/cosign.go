@@ -58,11 +58,20 @@ func (i *Image) SignTag(k *format.Key) (*Signed, error) {
 	if err != nil {
 		return nil, err
 	}
-	good := func(d v1.Descriptor, blob []byte) bool {
+	judge := func(d v1.Descriptor, blob []byte) error {
+		if err := i.simplySigned(trust, d, blob); err != nil {
+			return err
+		}
 		var has simple
-		return i.simplySigned(trust, d, blob) == nil && json.Unmarshal(blob, &has) == nil && has.Critical == s.Critical
+		if err := json.Unmarshal(blob, &has); err != nil {
+			return err
+		}
+		if has.Critical != s.Critical {
+			return notGood("it calls the image %q", has.Critical.Identity.Reference)
+		}
+		return nil
 	}
-	return i.tagged("sig", good, func() (*mutate.Addendum, error) {
+	return i.tagged("sig", judge, func() (*mutate.Addendum, error) {
 		signature, err := format.SignMessage(k, payload)
 		if err != nil {
 			return nil, err
@@ -75,8 +84,8 @@ func (i *Image) SignTag(k *format.Key) (*Signed, error) {
 // AttestTag attests k.Predicate as `cosign attest` does without bundles: under the tag sha256-….att.
 func (i *Image) AttestTag(k *format.Key) (*Signed, error) {
 	trust := trustIn(k)
-	good := func(d v1.Descriptor, blob []byte) bool { return i.attested(trust, d, blob) == nil }
-	return i.tagged("att", good, func() (*mutate.Addendum, error) {
+	judge := func(d v1.Descriptor, blob []byte) error { return i.attested(trust, d, blob) }
+	return i.tagged("att", judge, func() (*mutate.Addendum, error) {
 		envelope, err := format.Attest(k, i.Digest.Context().Name(), i.about.Digest.Hex)
 		if err != nil {
 			return nil, err
@@ -90,9 +99,9 @@ func trustIn(k *format.Key) *format.Trust {
 	return &format.Trust{Keys: []crypto.PublicKey{k.Public()}, Predicate: k.Predicate}
 }
 
-// tagged adds a layer to the image under the tag of that ending, unless a good one is there.
-func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, sign func() (*mutate.Addendum, error)) (*Signed, error) {
-	there, found, err := i.underTag(ending, good)
+// tagged adds a layer to the image under the tag of that ending, unless a good one is there. The layers that are there stay, unread.
+func (i *Image) tagged(ending string, judge func(v1.Descriptor, []byte) error, sign func() (*mutate.Addendum, error)) (*Signed, error) {
+	there, found, err := i.underTag(ending, new(reason), judge)
 	if found != nil || err != nil {
 		return found, err
 	}
@@ -105,8 +114,12 @@ func (i *Image) tagged(ending string, good func(v1.Descriptor, []byte) bool, sig
 		return nil, err
 	}
 	tag := i.tag(ending)
-	if err := remote.Write(tag, whole, i.options...); err != nil {
+	config, err := whole.RawConfigFile()
+	if err != nil {
 		return nil, fromRegistry(tag.Context(), err)
+	}
+	if err := i.push(tag, whole, static.NewLayer(config, types.OCIConfigJSON), more.Layer); err != nil {
+		return nil, err
 	}
 	return at(tag, whole, false)
 }
@@ -116,8 +129,9 @@ func (i *Image) tag(ending string) name.Tag {
 	return i.Digest.Context().Tag(strings.Replace(i.Digest.DigestStr(), ":", "-", 1) + "." + ending)
 }
 
-// underTag gives what is under the tag of that ending, an empty image where there is nothing, and in it the first layer that is good.
-func (i *Image) underTag(ending string, good func(v1.Descriptor, []byte) bool) (there v1.Image, found *Signed, err error) {
+// underTag gives what is under the tag of that ending, an empty image where there is nothing, and in it the first layer that is
+// judged to have no error. why learns of the others.
+func (i *Image) underTag(ending string, why *reason, judge func(v1.Descriptor, []byte) error) (there v1.Image, found *Signed, err error) {
 	tag := i.tag(ending)
 	there, err = remote.Image(tag, i.options...)
 	var refused *transport.Error
@@ -131,15 +145,17 @@ func (i *Image) underTag(ending string, good func(v1.Descriptor, []byte) bool) (
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(m.Layers) > maxBeside {
-		return nil, nil, fmt.Errorf("%s holds more than %d signatures", tag, maxBeside)
-	}
-	for _, d := range m.Layers {
-		blob, err := read(there, d)
-		if err != nil {
+	for n, d := range m.Layers {
+		if n == maxBeside {
+			return nil, nil, fmt.Errorf("%s holds more than %d signatures", tag, maxBeside)
+		}
+		blob, err := i.read(d)
+		if ends(err) {
 			return nil, nil, fromRegistry(tag.Context(), err)
 		}
-		if good(d, blob) {
+		if err != nil {
+			why.unread(tag.Context(), err)
+		} else if why.good(judge(d, blob)) {
 			found, err = at(tag, there, true)
 			return there, found, err
 		}

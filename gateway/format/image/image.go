@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -20,12 +19,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
-
-// maxBlob is the longest signature or attestation that is read, in bytes.
-const maxBlob = 16 << 20
-
-// maxBeside is how many signatures of an image are looked at.
-const maxBeside = 1000
 
 // RegistryError is what a registry refused, or that it did not answer.
 type RegistryError struct {
@@ -76,7 +69,7 @@ type Signed struct {
 // Access is how a registry is spoken to.
 type Access struct {
 	UserAgent string
-	Patience  time.Duration // how long each answer may take
+	Patience  time.Duration // how long each answer may take, all of it; 0: any time
 	// Insecure: a registry on another machine, too, may be spoken to without TLS. It gets no credentials then.
 	Insecure bool
 }
@@ -85,13 +78,16 @@ type Access struct {
 // address is spoken to without TLS, unless it is to be Insecure; else the error is a RegistryError with ErrPlain, or with
 // http.ErrSchemeMismatch.
 func Find(ctx context.Context, reference string, to Access) (*Image, error) {
-	dial := remote.DefaultTransport.(*http.Transport).Clone()
-	dial.ResponseHeaderTimeout = to.Patience
-	ref, options, err := reach(reference, dial, to.Insecure)
+	ref, options, err := reach(reference, &bounded{RoundTripper: remote.DefaultTransport, patience: to.Patience}, to.Insecure)
 	if err != nil {
 		return nil, err
 	}
-	i := &Image{options: append(options, remote.WithContext(ctx), remote.WithUserAgent(to.UserAgent))}
+	options = append(options, remote.WithContext(ctx), remote.WithUserAgent(to.UserAgent))
+	puller, err := remote.NewPuller(options...)
+	if err != nil {
+		return nil, err
+	}
+	i := &Image{options: append(options, remote.Reuse(puller))} // which logs in once
 	about, err := remote.Get(ref, i.options...)
 	if _, byDigest := ref.(name.Digest); byDigest && err != nil && strings.Contains(err.Error(), "does not match requested digest") { // there is no type for it
 		err = fmt.Errorf("%w: %w", ErrAltered, err)
@@ -120,11 +116,9 @@ var emptyJSON = []byte("{}")
 // refer pushes a blob with a manifest that refers to the image (OCI distribution-spec 1.1, "Listing Referrers").
 // Registries without the referrers API get the tag in its place.
 func (i *Image) refer(kind, config, blobType types.MediaType, blob []byte, annotations map[string]string) (*Signed, error) {
+	parts := []v1.Layer{static.NewLayer(emptyJSON, config), static.NewLayer(blob, blobType)}
 	m := &manifest{v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: string(kind), Subject: &i.about, Annotations: annotations}}
-	for _, part := range []v1.Layer{static.NewLayer(emptyJSON, config), static.NewLayer(blob, blobType)} {
-		if err := remote.WriteLayer(i.Digest.Context(), part, i.options...); err != nil {
-			return nil, fromRegistry(i.Digest.Context(), err)
-		}
+	for _, part := range parts {
 		d, err := describe(part)
 		if err != nil {
 			return nil, err
@@ -141,10 +135,20 @@ func (i *Image) refer(kind, config, blobType types.MediaType, blob []byte, annot
 		return nil, err
 	}
 	to := i.Digest.Context().Digest(sum.String())
-	if err := remote.Put(to, m, i.options...); err != nil {
-		return nil, fromRegistry(to.Context(), err)
+	if err := i.push(to, m, parts...); err != nil {
+		return nil, err
 	}
 	return &Signed{Reference: to.String()}, nil
+}
+
+// push pushes blobs and then the manifest that names them.
+func (i *Image) push(to name.Reference, m remote.Taggable, parts ...v1.Layer) error {
+	for _, part := range parts {
+		if err := remote.WriteLayer(to.Context(), part, i.options...); err != nil {
+			return fromRegistry(to.Context(), err)
+		}
+	}
+	return fromRegistry(to.Context(), remote.Put(to, m, i.options...))
 }
 
 func describe(l v1.Layer) (v1.Descriptor, error) {
@@ -154,9 +158,9 @@ func describe(l v1.Layer) (v1.Descriptor, error) {
 	return v1.Descriptor{MediaType: kind, Digest: digest, Size: size}, errors.Join(err1, err2, err3)
 }
 
-// referrer finds, among what refers to the image, the first whose only blob is of that type and good. Registries differ in
-// what they call the artifactType in their lists, so it is not asked for.
-func (i *Image) referrer(blobType types.MediaType, good func(blob []byte) bool) (*Signed, error) {
+// referrer finds, among what refers to the image, the first whose only blob is of that type and good: judged to have no error. why
+// learns of the others. Registries differ in what they call the artifactType in their lists, so it is not asked for.
+func (i *Image) referrer(blobType types.MediaType, why *reason, judge func(blob []byte) error) (*Signed, error) {
 	index, err := remote.Referrers(i.Digest, i.options...)
 	if err != nil {
 		return nil, fromRegistry(i.Digest.Context(), err)
@@ -173,34 +177,38 @@ func (i *Image) referrer(blobType types.MediaType, good func(blob []byte) bool) 
 			continue
 		}
 		at := i.Digest.Context().Digest(d.Digest.String())
-		found, err := remote.Image(at, i.options...)
-		if err != nil {
+		blob, err := i.only(at, blobType)
+		if ends(err) {
 			return nil, fromRegistry(at.Context(), err)
 		}
-		m, err := found.Manifest()
 		if err != nil {
-			return nil, err
-		}
-		if len(m.Layers) != 1 || m.Layers[0].MediaType != blobType {
-			continue
-		}
-		blob, err := read(found, m.Layers[0])
-		if err != nil {
-			return nil, fromRegistry(at.Context(), err)
-		}
-		if good(blob) {
+			why.unread(at.Context(), err)
+		} else if blob != nil && why.good(judge(blob)) {
 			return &Signed{Reference: at.String(), Already: true}, nil
 		}
 	}
 	return nil, nil //nolint:nilnil // there is none
 }
 
-// read reads a blob of a manifest.
-func read(from v1.Image, d v1.Descriptor) ([]byte, error) {
+// only reads the only blob of a manifest; nil: there are more, or it is of another type.
+func (i *Image) only(at name.Digest, blobType types.MediaType) ([]byte, error) {
+	found, err := remote.Image(at, i.options...)
+	if err != nil {
+		return nil, err
+	}
+	m, err := found.Manifest()
+	if err != nil || len(m.Layers) != 1 || m.Layers[0].MediaType != blobType {
+		return nil, err
+	}
+	return i.read(m.Layers[0])
+}
+
+// read reads a blob of the repository. Whoever pushes a manifest chooses what URLs it names for its blobs: nobody follows them.
+func (i *Image) read(d v1.Descriptor) ([]byte, error) {
 	if d.Size > maxBlob {
 		return nil, fmt.Errorf("a signature in the registry, %s, has %d bytes, more than %d", d.Digest, d.Size, maxBlob)
 	}
-	layer, err := from.LayerByDigest(d.Digest)
+	layer, err := remote.Layer(i.Digest.Context().Digest(d.Digest.String()), i.options...)
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +216,12 @@ func read(from v1.Image, d v1.Descriptor) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	blob, err := io.ReadAll(io.LimitReader(r, maxBlob))
-	return blob, errors.Join(err, r.Close())
+	blob, err := io.ReadAll(io.LimitReader(r, d.Size+1)) // to the end, where its digest is compared
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(blob)) != d.Size {
+		return nil, fmt.Errorf("a signature in the registry, %s, has not the %d bytes that its manifest says", d.Digest, d.Size)
+	}
+	return blob, nil
 }

@@ -41,7 +41,7 @@ func (i *Image) SignNotation(k *format.Key) (*Signed, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := i.referrer(jws.MediaTypeEnvelope, func(blob []byte) bool { return i.notatedBy(k, blob) })
+	found, err := i.referrer(jws.MediaTypeEnvelope, new(reason), func(blob []byte) error { return i.notatedBy(k, blob) })
 	if found != nil || err != nil {
 		return found, err
 	}
@@ -92,17 +92,20 @@ func notationKey(k *format.Key) (signature.KeySpec, error) {
 	return spec, nil
 }
 
-// notatedBy says whether an envelope is the signature of the image by this key with this certificate.
-func (i *Image) notatedBy(k *format.Key, blob []byte) bool {
-	if i.notated(trustIn(k), blob) != nil {
-		return false
+// notatedBy is nil for an envelope that is the signature of the image by this key with this certificate.
+func (i *Image) notatedBy(k *format.Key, blob []byte) error {
+	if err := i.notated(trustIn(k), blob); err != nil {
+		return err
 	}
 	e, err := jws.ParseEnvelope(blob)
 	if err != nil {
-		return false
+		return err
 	}
 	signed, err := e.Content()
-	return err == nil && signed.SignerInfo.CertificateChain[0].Equal(k.Certificates[0])
+	if err == nil && !signed.SignerInfo.CertificateChain[0].Equal(k.Certificates[0]) {
+		return notGood("it has another certificate of the key")
+	}
+	return err
 }
 
 // notationSigner signs what an envelope has it sign, with the algorithm that goes with the key: RSASSA-PSS for RSA.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/notaryproject/notation-core-go/signature"
 	"github.com/notaryproject/notation-core-go/signature/jws"
@@ -16,7 +17,8 @@ import (
 
 // An image may have signatures of many, so it is enough that one is good: made by a trusted key over the digest of the image. What
 // name of the image is in it is not compared, as in cosign, since images are copied from one registry to another. The errors are
-// format.ErrNotSigned where there is none of this kind, format.ErrNotGood where none is good, and RegistryError.
+// format.ErrNotSigned where there is none of this kind, format.ErrNotGood where none is good, RegistryError with ErrUnread where none
+// that could be read is, and RegistryError.
 
 // signs is what a bundle says that is a mere signature.
 var signs = &format.Predicate{Type: signPredicate, Body: json.RawMessage("{}")}
@@ -24,7 +26,7 @@ var signs = &format.Predicate{Type: signPredicate, Body: json.RawMessage("{}")}
 // VerifyTag checks what SignTag makes.
 func (i *Image) VerifyTag(t *format.Trust) (*Signed, error) {
 	var why reason
-	_, found, err := i.underTag("sig", func(d v1.Descriptor, blob []byte) bool { return why.good(i.simplySigned(t, d, blob)) })
+	_, found, err := i.underTag("sig", &why, func(d v1.Descriptor, blob []byte) error { return i.simplySigned(t, d, blob) })
 	return why.answer(found, err)
 }
 
@@ -38,14 +40,14 @@ func (i *Image) VerifyBundle(t *format.Trust) (*Signed, error) {
 // VerifyTagAttestation checks what AttestTag makes: whether t.Predicate is attested.
 func (i *Image) VerifyTagAttestation(t *format.Trust) (*Signed, error) {
 	var why reason
-	_, found, err := i.underTag("att", func(d v1.Descriptor, blob []byte) bool { return why.good(i.attested(t, d, blob)) })
+	_, found, err := i.underTag("att", &why, func(d v1.Descriptor, blob []byte) error { return i.attested(t, d, blob) })
 	return why.answer(found, err)
 }
 
 // VerifyBundleAttestation checks what AttestBundle makes: whether t.Predicate is attested.
 func (i *Image) VerifyBundleAttestation(t *format.Trust) (*Signed, error) {
 	var why reason
-	found, err := i.referrer(bundleType, func(blob []byte) bool { return why.good(i.bundled(t, blob)) })
+	found, err := i.referrer(bundleType, &why, func(blob []byte) error { return i.bundled(t, blob) })
 	return why.answer(found, err)
 }
 
@@ -53,12 +55,22 @@ func (i *Image) VerifyBundleAttestation(t *format.Trust) (*Signed, error) {
 // for code signing by a trusted issuer. Nobody is asked whether it was revoked.
 func (i *Image) VerifyNotation(t *format.Trust) (*Signed, error) {
 	var why reason
-	found, err := i.referrer(jws.MediaTypeEnvelope, func(blob []byte) bool { return why.good(i.notated(t, blob)) })
+	found, err := i.referrer(jws.MediaTypeEnvelope, &why, func(blob []byte) error { return i.notated(t, blob) })
 	return why.answer(found, err)
 }
 
-// reason is why what was found is not good: of several reasons that which comes nearest.
-type reason struct{ err error }
+// ErrUnread: something beside an image, which anybody may have put there, cannot be read, and no signature but that may be good.
+var ErrUnread = errors.New("what is beside the image cannot all be read, and the rest is no good signature")
+
+// reason is why nothing that was found is good: of several reasons that which comes nearest, but of what could not be read, which may
+// have been good, the first.
+type reason struct{ err, lost error }
+
+func (r *reason) unread(at name.Repository, err error) {
+	if r.lost == nil {
+		r.lost = fromRegistry(at, fmt.Errorf("%w: %w", ErrUnread, err))
+	}
+}
 
 func (r *reason) good(err error) bool {
 	for _, near := range []error{format.ErrOther, format.ErrNotGood, err} {
@@ -77,6 +89,8 @@ func (r *reason) answer(found *Signed, err error) (*Signed, error) {
 	switch {
 	case found != nil || err != nil:
 		return found, err
+	case r.lost != nil:
+		return nil, r.lost
 	case r.err != nil:
 		return nil, r.err
 	}

@@ -227,7 +227,7 @@ func (r *room) copyTo(w way, made *Signed, one, two *Image) {
 	}
 	m, err := held.Manifest()
 	must(r.t, err)
-	blob, err := read(held, m.Layers[0])
+	blob, err := one.read(m.Layers[0])
 	must(r.t, err)
 	_, err = two.refer(m.Config.MediaType, m.Config.MediaType, m.Layers[0].MediaType, blob, nil)
 	must(r.t, err)
@@ -242,11 +242,11 @@ func TestVerifyChangedBytes(t *testing.T) {
 	trust := trusts(signer, ways["cosign"])
 	_, err := i.SignTag(k)
 	must(t, err)
-	there, _, err := i.underTag("sig", func(v1.Descriptor, []byte) bool { return false })
+	there, _, err := i.underTag("sig", new(reason), func(v1.Descriptor, []byte) error { return format.ErrNotGood })
 	must(t, err)
 	m, err := there.Manifest()
 	must(t, err)
-	payload, err := read(there, m.Layers[0])
+	payload, err := i.read(m.Layers[0])
 	must(t, err)
 	d := m.Layers[0]
 	must(t, i.simplySigned(trust, d, payload))
