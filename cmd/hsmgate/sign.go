@@ -166,7 +166,7 @@ func (a *app) signRaw(cmd *cobra.Command, args []string, stated *api.SignRequest
 func (a *app) signStream(ctx context.Context, c *client.Client, stated *api.SignRequest, in io.Reader, out *bytesOut, receipt string, r *signedFile) error {
 	file := bufio.NewReader(in)
 	if _, err := file.Peek(1); errors.Is(err, io.EOF) {
-		return usagef("%s is empty: name the file to sign", r.File)
+		return usagef("%s is empty: name the file to sign", shown(r.File))
 	}
 	made, err := c.SignFileAs(ctx, stated, file)
 	if err != nil {

@@ -170,7 +170,7 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 	}
 	found, err := certificate.FromPEM(text)
 	if err != nil {
-		return nil, usagef("%s: %w", name, err)
+		return nil, usagef("%s: %w", shown(name), err)
 	}
 	return found, nil
 }

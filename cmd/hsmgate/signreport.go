@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/mattn/go-isatty"
 )
@@ -42,14 +41,14 @@ func (r *signReport) add(f signedFile) {
 		fmt.Fprintf(os.Stdout, "%s\n", text)
 	case f.err != nil:
 		if r.total > 1 {
-			fmt.Fprintf(os.Stderr, "hsmgate: %s\n", ofFile(f.File, f.err))
+			fmt.Fprintln(os.Stderr, "hsmgate:", oneLine(ofFile(f.File, f.err)))
 		}
 	case f.Status == statusOther:
-		fmt.Fprintf(os.Stdout, "%s: %s: %s\n", f.File, f.Status, f.Note)
+		fmt.Fprintf(os.Stdout, "%s: %s: %s\n", shown(f.File), f.Status, f.Note)
 	case !slices.Equal(f.Outputs, []string{"-"}):
-		fmt.Fprintf(os.Stdout, "%s: %s (%s) %s\n", f.File, f.Status, f.Format, strings.Join(f.Outputs, " "))
+		fmt.Fprintf(os.Stdout, "%s: %s (%s) %s\n", shown(f.File), f.Status, f.Format, allShown(f.Outputs))
 		if f.Note != "" {
-			warn("%s: %s", f.File, f.Note)
+			warn("%s: %s", shown(f.File), f.Note)
 		}
 	}
 	r.draw()
@@ -89,8 +88,8 @@ func (r *signReport) err() error {
 // ofFile says which file an error is about, unless it does.
 func ofFile(name string, err error) error {
 	var of *fs.PathError
-	if errors.As(err, &of) && of.Path == name {
+	if errors.As(err, &of) && of.Path == name && shown(name) == name {
 		return err
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	return fmt.Errorf("%s: %w", shown(name), err)
 }
