@@ -18,6 +18,7 @@ type signReport struct {
 	total  int
 	bar    io.Writer // nil: none
 	counts map[string]int
+	cutOff int // of the failed ones: what was left when the program was told to end
 	first  error
 }
 
@@ -31,7 +32,10 @@ func newSignReport(a *app, total int) *signReport {
 
 func (r *signReport) add(f signedFile) {
 	r.counts[f.Status]++
-	if f.err != nil && r.first == nil {
+	cutOff := r.total > 1 && errors.Is(f.err, errInterrupted) // which says nothing of a file by itself
+	if cutOff {
+		r.cutOff++
+	} else if f.err != nil && r.first == nil {
 		r.first = ofFile(f.File, f.err)
 	}
 	r.clear()
@@ -40,7 +44,7 @@ func (r *signReport) add(f signedFile) {
 		text, _ := json.Marshal(f) // texts alone
 		fmt.Fprintf(os.Stdout, "%s\n", text)
 	case f.err != nil:
-		if r.total > 1 {
+		if r.total > 1 && !cutOff {
 			fmt.Fprintln(os.Stderr, "hsmgate:", oneLine(ofFile(f.File, f.err)))
 		}
 	case f.Status == statusOther:
@@ -79,10 +83,15 @@ const bars = "=============================="
 // err is the first failure, with how many there were.
 func (r *signReport) err() error {
 	n := r.counts[statusFailed]
-	if n > 1 {
-		return fmt.Errorf("%d of %d files were not signed; the first: %w", n, r.total, r.first)
+	switch {
+	case n == 0 || n == 1 && r.first != nil:
+		return r.first
+	case r.first == nil:
+		return fmt.Errorf("%d of %d files were not signed: %w", n, r.total, errInterrupted)
+	case r.cutOff > 0:
+		return fmt.Errorf("%d of %d files were not signed, %d of them because of an interrupt; the first: %w", n, r.total, r.cutOff, r.first)
 	}
-	return r.first
+	return fmt.Errorf("%d of %d files were not signed; the first: %w", n, r.total, r.first)
 }
 
 // ofFile says which file an error is about, unless it does.
