@@ -105,13 +105,12 @@ func shown(name string) string {
 	return name
 }
 
-// allShown are names of files for a person.
-func allShown(names []string) string {
-	list := make([]string, len(names))
-	for i, name := range names {
-		list[i] = shown(name)
+// listShown are names of files for a person, with a space in front of each.
+func listShown(names []string) (list string) {
+	for _, name := range names {
+		list += " " + shown(name)
 	}
-	return strings.Join(list, " ")
+	return list
 }
 
 func warn(format string, args ...any) {

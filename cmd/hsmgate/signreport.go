@@ -50,7 +50,7 @@ func (r *signReport) add(f signedFile) {
 	case f.Status == statusOther:
 		fmt.Fprintf(os.Stdout, "%s: %s: %s\n", shown(f.File), f.Status, f.Note)
 	case !slices.Equal(f.Outputs, []string{"-"}):
-		fmt.Fprintf(os.Stdout, "%s: %s (%s) %s\n", shown(f.File), f.Status, f.Format, allShown(f.Outputs))
+		fmt.Fprintf(os.Stdout, "%s: %s (%s)%s\n", shown(f.File), f.Status, f.Format, listShown(f.Outputs))
 		if f.Note != "" {
 			warn("%s: %s", shown(f.File), f.Note)
 		}
@@ -79,6 +79,18 @@ func (r *signReport) clear() {
 }
 
 const bars = "=============================="
+
+// none tells why no file can be signed: a person once, by the error, and a program with each file.
+func (r *signReport) none(names []string, err error) error {
+	if r.lines {
+		for _, name := range names {
+			f := signedFile{File: name}
+			f.failed(err)
+			r.add(f)
+		}
+	}
+	return err
+}
 
 // err is the first failure, with how many there were.
 func (r *signReport) err() error {

@@ -64,7 +64,7 @@ func TestInterruptHidesNoCause(t *testing.T) {
 			r.add(f)
 		}
 	})
-	if want := "f0: signed () \nhsmgate: f2: permission denied\n"; got != want {
+	if want := "f0: signed ()\nhsmgate: f2: permission denied\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := r.err(); !errors.Is(err, fs.ErrPermission) || err.Error() != "3 of 4 files were not signed, 2 of them because of an interrupt; the first: f2: permission denied" {
