@@ -125,7 +125,7 @@ func printReport(w io.Writer, path string, r audit.Report, sealed bool) {
 	if !r.Intact() {
 		return
 	}
-	fmt.Fprintf(w, "%s is intact: %d records", path, r.Records)
+	fmt.Fprintf(w, "%s is intact: %d records", shown(path), r.Records)
 	if r.Records > 0 {
 		fmt.Fprintf(w, " from %s to %s", moment(r.First), moment(r.Last))
 	}

@@ -64,7 +64,7 @@ that callers gave; --principal an ARN, or its last part, such as user/ci or role
 			if err := writeFileBy(f.file, 0o600, false, func(w io.Writer) error { return e.run(cmd.Context(), w) }); err != nil {
 				return err
 			}
-			return a.print(exportAnswer{f.file, e.written, e.last}, line(fmt.Sprintf("%s: %d records", f.file, e.written)))
+			return a.print(exportAnswer{f.file, e.written, e.last}, line(fmt.Sprintf("%s: %d records", shown(f.file), e.written)))
 		},
 	}
 	c.Flags().StringVar(&f.format, "format", "jsonl", strings.Join(export.Formats, ", "))

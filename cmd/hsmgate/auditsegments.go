@@ -39,7 +39,7 @@ func printSegments(w io.Writer, all []audit.Segment) {
 		if s.Last > 0 {
 			last = strconv.FormatUint(s.Last, 10)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%s\n", s.First, last, s.Size, moment(s.From), moment(s.To), s.File)
+		fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%s\n", s.First, last, s.Size, moment(s.From), moment(s.To), shown(s.File))
 	}
 }
 

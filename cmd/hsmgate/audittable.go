@@ -213,12 +213,3 @@ func cut(text string, width int) string {
 	end := (width - 1) / 2
 	return string(r[:width-1-end]) + "…" + string(r[len(r)-end:])
 }
-
-// printable shows control characters, which callers may have put into what they named, as what they are.
-func printable(text string) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		return text
-	}
-	quoted := strconv.Quote(text)
-	return quoted[1 : len(quoted)-1]
-}

@@ -97,7 +97,7 @@ func linkTo(link string) error {
 		return err
 	}
 	if info, err := os.Lstat(link); err == nil && info.Mode()&os.ModeSymlink == 0 {
-		return fmt.Errorf("%s is in the way: it is no link", link)
+		return fmt.Errorf("%s is in the way: it is no link", shown(link))
 	}
 	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -109,7 +109,7 @@ func linkTo(link string) error {
 func (a *app) saySetUp(s *gitSettings, key string) error {
 	err := a.print(s, func(w io.Writer) {
 		for _, set := range s.Settings {
-			fmt.Fprintf(w, "%s\t%s\n", set.Name, set.Value)
+			fmt.Fprintf(w, "%s\t%s\n", set.Name, shown(set.Value))
 		}
 	})
 	if s.Format == "ssh" {

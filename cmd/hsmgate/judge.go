@@ -17,6 +17,7 @@ import (
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/client"
 	"github.com/hsmgate/hsmgate/gateway/format/image"
+	"github.com/hsmgate/hsmgate/gateway/timestamp"
 )
 
 // judge gives an error of a verb its exit code and a hint, "" where there is none.
@@ -26,6 +27,7 @@ func judge(err error, verb string) (code int, hint string) {
 	var refused *api.Error
 	var environment *client.ConfigError
 	var registry *image.RegistryError
+	var authority *timestamp.AuthorityError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage, "see '" + verb + " --help'"
@@ -41,6 +43,8 @@ func judge(err error, verb string) (code int, hint string) {
 		return judgeRegistry(registry)
 	case isLocal(err):
 		return exitOther, ""
+	case errors.As(err, &authority) && !below(os.Getenv("HSMGATE_URL"), authority.URL):
+		return judgeAuthority(authority)
 	}
 	return judgeTransport(err)
 }
@@ -116,6 +120,15 @@ func stateHint(command, message string) string {
 		return command + m[1]
 	}
 	return command + "KEY"
+}
+
+// judgeAuthority is judgeTransport for a timestamp authority that is not the gateway's: what is away or not trusted is it.
+func judgeAuthority(e *timestamp.AuthorityError) (int, string) {
+	code, hint := judgeTransport(e)
+	if hint != "" {
+		hint = "can the timestamp authority be reached from here, is its certificate trusted, and --timestamp-url right"
+	}
+	return code, hint
 }
 
 // judgeTransport tells a gateway that is away from one that cannot be trusted.

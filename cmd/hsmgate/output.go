@@ -21,8 +21,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/mattn/go-isatty"
 
@@ -70,7 +72,7 @@ func (e *hintedError) Unwrap() error { return e.error }
 
 // report prints the error of a verb with its hints and returns the exit code.
 func report(w io.Writer, verb string, err error) int {
-	fmt.Fprintln(w, "hsmgate: error:", strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n", "; "), "."))
+	fmt.Fprintln(w, "hsmgate: error:", strings.TrimSuffix(oneLine(err), "."))
 	code, hint := judge(err, verb)
 	var hinted *hintedError
 	if errors.As(err, &hinted) {
@@ -80,6 +82,35 @@ func report(w io.Writer, verb string, err error) int {
 		fmt.Fprintln(w, "hsmgate: hint:", hint)
 	}
 	return code
+}
+
+// oneLine is an error for a person. What it tells may be of others: a file's name, an answer.
+func oneLine(err error) string { return printable(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
+// printable shows control characters, which others may have put into what they named, as what they are: they would drive a
+// terminal.
+func printable(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
+}
+
+// shown is the name of a file for a person: in quotes, as Go has them, where it is not printable.
+func shown(name string) string {
+	if p := printable(name); p != name {
+		return `"` + p + `"`
+	}
+	return name
+}
+
+// listShown are names of files for a person, with a space in front of each.
+func listShown(names []string) (list string) {
+	for _, name := range names {
+		list += " " + shown(name)
+	}
+	return list
 }
 
 func warn(format string, args ...any) {
@@ -208,7 +239,7 @@ func mayWrite(path string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-func errFolder(path string) error { return usagef("%s is a folder: name a file", path) }
+func errFolder(path string) error { return usagef("%s is a folder: name a file", shown(path)) }
 
 // openInput opens a file, or standard input where the name is "-". A name that
 // leads to no file is a mistake of the command line.
@@ -224,7 +255,7 @@ func openInput(name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.Join(usagef("%s is a folder", name), f.Close())
+		return nil, errors.Join(usagef("%s is a folder", shown(name)), f.Close())
 	}
 	return f, nil
 }
@@ -238,7 +269,7 @@ func readInput(name string, limit int) ([]byte, error) {
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
 	if err == nil && len(data) > limit {
-		err = usagef("%s holds more than %d bytes", name, limit)
+		err = usagef("%s holds more than %d bytes", shown(name), limit)
 	}
 	return data, err
 }

@@ -99,14 +99,14 @@ func checkPolicy(name, text, kind string) (checked, error) {
 func printChecked(w io.Writer, all []checked) {
 	for _, c := range all {
 		if c.Error != nil {
-			fmt.Fprintf(w, "%s: line %d, column %d: %s\n", c.File, c.Error.Line, c.Error.Column, c.Error.Text)
+			fmt.Fprintf(w, "%s: line %d, column %d: %s\n", shown(c.File), c.Error.Line, c.Error.Column, c.Error.Text)
 			continue
 		}
 		for _, f := range c.Warnings {
-			fmt.Fprintf(w, "%s: line %d, column %d: warning: statement %s: %s (%s)\n", c.File, f.Line, f.Column, f.Statement, f.Text, f.Code)
+			fmt.Fprintf(w, "%s: line %d, column %d: warning: statement %s: %s (%s)\n", shown(c.File), f.Line, f.Column, f.Statement, f.Text, f.Code)
 		}
 		if len(c.Warnings) == 0 {
-			fmt.Fprintf(w, "%s: a good policy of the kind %s\n", c.File, c.Kind)
+			fmt.Fprintf(w, "%s: a good policy of the kind %s\n", shown(c.File), c.Kind)
 		}
 	}
 }

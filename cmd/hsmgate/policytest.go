@@ -64,13 +64,13 @@ func (a *app) policyTest(files []string) error {
 func printTested(w io.Writer, all []tested) {
 	for _, t := range all {
 		for _, f := range t.Failures {
-			fmt.Fprintf(w, "%s: line %d: %s: %s %s %s\n", t.File, f.Line, f.Case, f.Principal, f.Action, f.Key)
+			fmt.Fprintf(w, "%s: line %d: %s: %s %s %s\n", shown(t.File), f.Line, f.Case, f.Principal, f.Action, f.Key)
 			fmt.Fprintf(w, "  want %s%s\n", f.Want, by(f.WantBy))
 			fmt.Fprintf(w, "  got  %s%s%s\n", f.Got, by(f.By), reason(f.Reason))
 			printSteps(w, f.Steps)
 		}
 		if len(t.Failures) == 0 {
-			fmt.Fprintf(w, "%s: %d cases hold\n", t.File, t.Cases)
+			fmt.Fprintf(w, "%s: %d cases hold\n", shown(t.File), t.Cases)
 		}
 	}
 }

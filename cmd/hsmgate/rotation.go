@@ -83,11 +83,16 @@ func (a *app) showRotation(ctx context.Context, c *client.Client, id string) err
 	if out.KeyRotationEnabled {
 		text = fmt.Sprintf("every %d days, next %s", out.RotationPeriodInDays, day(out.NextRotationDate))
 	}
+	if out.OnDemandRotationStartDate != nil {
+		text += "; a new version, made at " + day(out.OnDemandRotationStartDate) + ", is not used yet"
+	}
 	switch p := out.Published; {
 	case p != nil && lacksCertificate(p):
 		hint("version %d is used and has no OpenPGP certificate: %s", p.CurrentVersion, publishAnew(p))
 	case p != nil && out.KeyRotationEnabled:
 		hint("publish the OpenPGP certificate of each new version once it is used: %s", publishAnew(p))
+	case p != nil && out.OnDemandRotationStartDate != nil:
+		hint("publish the OpenPGP certificate of the new version once it is used: %s", publishAnew(p))
 	}
 	return a.print(out, line(text))
 }

@@ -118,11 +118,10 @@ func newSign(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := out.check(a); err != nil {
-				return err
-			}
-			stated.SigningAlgorithm, stated.Receipt = chosen, receipt != ""
-			return a.signRaw(cmd, args, stated, &out, receipt)
+			stated.SigningAlgorithm, stated.Receipt, stated.DryRun = chosen, receipt != "", formats.dryRun
+			return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
+				return a.signRaw(ctx, c, args[0], stated, &out, receipt)
+			})(cmd, args)
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "key id, ARN or alias")
@@ -140,37 +139,41 @@ func newSign(a *app) *cobra.Command {
 	return c
 }
 
-// signRaw makes the signature of one file.
-func (a *app) signRaw(cmd *cobra.Command, args []string, stated *api.SignRequest, out *bytesOut, receipt string) error {
-	for _, made := range []string{out.file, receipt} {
-		if err := notItself(args[0], made); err != nil {
-			return err
-		}
+// signRaw makes the signature of one file, or asks whether it may be made.
+func (a *app) signRaw(ctx context.Context, c *client.Client, name string, stated *api.SignRequest, out *bytesOut, receipt string) error {
+	r := signedFile{File: name, Format: format.Raw.Name, Status: statusSigned}
+	r.failed(a.signStream(ctx, c, stated, out, receipt, &r))
+	if a.json() || stated.DryRun {
+		newSignReport(a, 1).add(r)
 	}
-	in, err := openInput(args[0])
+	return r.err
+}
+
+// signStream makes the signature of a file, which is read once, and writes it and the receipt to their files.
+func (a *app) signStream(ctx context.Context, c *client.Client, stated *api.SignRequest, out *bytesOut, receipt string, r *signedFile) error {
+	if err := errors.Join(out.check(a), notItself(r.File, out.file), mayWrite(receipt), notItself(r.File, receipt)); err != nil {
+		return err
+	}
+	in, err := openInput(r.File)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	return a.calls(func(ctx context.Context, c *client.Client, args []string) error {
-		r := signedFile{File: args[0], Format: format.Raw.Name, Status: statusSigned}
-		r.failed(a.signStream(ctx, c, stated, in, out, receipt, &r))
-		if a.json() {
-			newSignReport(a, 1).add(r)
-		}
-		return r.err
-	})(cmd, args)
-}
-
-// signStream makes the signature of what in holds, and writes it and the receipt to their files.
-func (a *app) signStream(ctx context.Context, c *client.Client, stated *api.SignRequest, in io.Reader, out *bytesOut, receipt string, r *signedFile) error {
 	file := bufio.NewReader(in)
 	if _, err := file.Peek(1); errors.Is(err, io.EOF) {
-		return usagef("%s is empty: name the file to sign", r.File)
+		return usagef("%s is empty: name the file to sign", shown(r.File))
 	}
 	made, err := c.SignFileAs(ctx, stated, file)
-	if err != nil {
+	would := stated.DryRun && client.Code(err) == api.DryRunOperation
+	if err != nil && !would {
 		return err
+	}
+	if out.file != "" {
+		r.Outputs = []string{out.file}
+	}
+	if would {
+		r.Status = statusWould
+		return nil
 	}
 	r.made(made)
 	if receipt != "" {
@@ -180,9 +183,6 @@ func (a *app) signStream(ctx context.Context, c *client.Client, stated *api.Sign
 	}
 	if a.json() && out.file == "" {
 		return nil // it is in the answer
-	}
-	if out.file != "" {
-		r.Outputs = []string{out.file}
 	}
 	return out.bytes(made.Signature)
 }

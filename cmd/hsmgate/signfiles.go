@@ -215,10 +215,10 @@ func openArtifact(name string) (*os.File, error) {
 	}
 	info, err := in.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = usagef("%s is not a regular file", name)
+		err = usagef("%s is not a regular file", shown(name))
 	}
 	if err == nil && info.Size() == 0 {
-		err = usagef("%s is empty", name)
+		err = usagef("%s is empty", shown(name))
 	}
 	if err != nil {
 		return nil, errors.Join(err, in.Close())

@@ -64,7 +64,7 @@ func (f *formatFlags) chosen() (*format.Format, error) {
 // plain says that this is the signature of one file and nothing else, which needs no file of its own: raw says that it
 // is asked for with what only such a signature has.
 func (f *formatFlags) plain(names []string, raw bool) bool {
-	if len(names) != 1 || f.dryRun || f.name != "" && f.name != format.Raw.Name {
+	if len(names) != 1 || f.name != "" && f.name != format.Raw.Name {
 		return false
 	}
 	if f.name != "" || raw || names[0] == "-" {
@@ -81,57 +81,66 @@ func (f *formatFlags) plain(names []string, raw bool) bool {
 
 // signFiles signs files in their formats.
 func (a *app) signFiles(ctx context.Context, c *client.Client, flags *formatFlags, stated *api.SignRequest, output string, names []string) error {
+	report := newSignReport(a, len(names))
+	s, err := flags.signer(ctx, c, stated, output, names)
+	if err != nil {
+		return report.none(names, err)
+	}
+	s.files(ctx, names, report.add)
+	return report.err()
+}
+
+// signer is what signs the files, once nothing speaks against all of them.
+func (f *formatFlags) signer(ctx context.Context, c *client.Client, stated *api.SignRequest, output string, names []string) (*signer, error) {
 	if output != "" && len(names) > 1 {
-		return usagef("-o names the file of one signature, and there are %d files", len(names))
+		return nil, usagef("-o names the file of one signature, and there are %d files", len(names))
 	}
-	if flags.jobs < 1 {
-		return usagef("--jobs is at least 1")
+	if f.jobs < 1 {
+		return nil, usagef("--jobs is at least 1")
 	}
-	if flags.retryFor < 0 {
-		return usagef("--retry-for is a time, such as 2m, or 0, not %s", flags.retryFor)
+	if f.retryFor < 0 {
+		return nil, usagef("--retry-for is a time, such as 2m, or 0, not %s", f.retryFor)
 	}
-	c.Together, c.RetryFor = true, flags.retryFor
+	c.Together, c.RetryFor = true, f.retryFor
 	if c.RetryFor == 0 {
 		c.RetryFor = -1
 	}
-	chosen, err := flags.chosen()
+	chosen, err := f.chosen()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := distinctOutputs(chosen, output, names); err != nil {
-		return err
+		return nil, err
 	}
-	certificates, err := readCertificates(flags.certificate)
+	certificates, err := readCertificates(f.certificate)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	stamp, err := flags.stamps.function(c)
+	stamp, err := f.stamps.function(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if chosen != nil && stamp != nil && !chosen.Stamped {
-		return noTimestamp(chosen)
+		return nil, noTimestamp(chosen)
 	}
 	made, err := client.NewSigner(ctx, c, stated.KeyId)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	made.GrantTokens, made.SigningContext, made.Artifact = stated.GrantTokens, stated.SigningContext, stated.Artifact
 	created := sync.OnceValues(func() (time.Time, error) { return since(ctx, c, made) })
-	s := &signer{format: chosen, output: output, jobs: flags.jobs, key: func(f *format.Format) (*format.Key, error) {
-		k := &format.Key{Signer: made, Certificates: certificates, Namespace: flags.namespace, Comment: flags.comment, Timestamp: stamp, Predicate: flags.predicate}
+	s := &signer{format: chosen, output: output, jobs: f.jobs, key: func(with *format.Format) (*format.Key, error) {
+		k := &format.Key{Signer: made, Certificates: certificates, Namespace: f.namespace, Comment: f.comment, Timestamp: stamp, Predicate: f.predicate}
 		var err error
-		if f.Dated {
+		if with.Dated {
 			k.Created, err = created()
 		}
 		return k, err
 	}}
-	if flags.dryRun {
+	if f.dryRun {
 		s.trial = sync.OnceValues(func() (crypto.Signer, error) { return format.Throwaway(made.Public()) })
 	}
-	report := newSignReport(a, len(names))
-	s.files(ctx, names, report.add)
-	return report.err()
+	return s, nil
 }
 
 // noTimestamp refuses a timestamp that a format cannot hold.
@@ -170,7 +179,7 @@ func readCertificates(name string) ([]*x509.Certificate, error) {
 	}
 	found, err := certificate.FromPEM(text)
 	if err != nil {
-		return nil, usagef("%s: %w", name, err)
+		return nil, usagef("%s: %w", shown(name), err)
 	}
 	return found, nil
 }

@@ -30,9 +30,9 @@ func distinctOutputs(chosen *format.Format, output string, names []string) error
 			}
 			switch other, taken := from[place(to)]; {
 			case taken && place(other) == place(name):
-				return usagef("%s and %s are the same file: name it once", other, name)
+				return usagef("%s and %s are the same file: name it once", shown(other), shown(name))
 			case taken:
-				return usagef("the signatures of %s and %s would both go to %s: sign one of them in another folder", other, name, to)
+				return usagef("the signatures of %s and %s would both go to %s: sign one of them in another folder", shown(other), shown(name), shown(to))
 			}
 			from[place(to)] = name
 		}
@@ -77,5 +77,5 @@ func notItself(input, output string) error {
 	if err1 != nil || err2 != nil || !in.Mode().IsRegular() || !os.SameFile(in, out) {
 		return nil //nolint:nilerr // one that is not there is not the other
 	}
-	return usagef("%s is what is to be signed, and would be replaced: name another file for the output", output)
+	return usagef("%s is what is to be signed, and would be replaced: name another file for the output", shown(output))
 }

@@ -168,7 +168,7 @@ An authority at HSMGATE_URL is asked with the credentials of the environment, ot
 			if err != nil {
 				return err
 			}
-			return a.print(made, line(fmt.Sprintf("%s: %s by %s (%s)", made.File, made.Time.Format(time.RFC3339), made.Authority, made.Output)))
+			return a.print(made, line(fmt.Sprintf("%s: %s by %s (%s)", shown(made.File), made.Time.Format(time.RFC3339), printable(made.Authority), shown(made.Output))))
 		},
 	}
 	f.flags(c)

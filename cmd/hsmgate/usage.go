@@ -176,7 +176,7 @@ func groupUsage(all []api.UsageSeries, by []string, hours int) []*usageLine {
 	for _, s := range all {
 		names := make([]string, len(by))
 		for i, b := range by {
-			names[i] = shown(map[string]string{"key": cmp.Or(s.KeyId, "-"), "principal": s.PrincipalArn, "operation": s.OperationName, "outcome": string(s.Outcome)}[b])
+			names[i] = printable(map[string]string{"key": cmp.Or(s.KeyId, "-"), "principal": s.PrincipalArn, "operation": s.OperationName, "outcome": string(s.Outcome)}[b])
 		}
 		key := strings.Join(names, "\x00")
 		l := at[key]
@@ -191,16 +191,6 @@ func groupUsage(all []api.UsageSeries, by []string, hours int) []*usageLine {
 	}
 	slices.SortStableFunc(lines, func(a, b *usageLine) int { return cmp.Compare(b.calls, a.calls) })
 	return lines
-}
-
-// shown is a text of a log, which must not drive a terminal.
-func shown(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 func lastHour(since *api.Time, hourly []int) string {

@@ -129,7 +129,7 @@ func printReplayed(w io.Writer, out *replayed) {
 		if a.Recorded {
 			told = "yes"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", a.Time.UTC().Format("2006-01-02T15:04:05Z"), a.Seq, a.Rule, told, shown(a.Reason+keyOf(a)))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", a.Time.UTC().Format("2006-01-02T15:04:05Z"), a.Seq, a.Rule, told, printable(a.Reason+keyOf(a)))
 	}
 	fmt.Fprintf(w, "%d alert(s) in %d records from %s to %s\n", len(out.Alerts), out.Records, out.From.UTC().Format("2006-01-02T15:04:05Z"), out.To.UTC().Format("2006-01-02T15:04:05Z"))
 }

@@ -137,7 +137,7 @@ func readRawOrBase64(file string, limit int) ([]byte, error) {
 		data = decoded
 	}
 	if len(data) > limit {
-		return nil, fmt.Errorf("%s holds more than %d bytes", file, limit)
+		return nil, fmt.Errorf("%s holds more than %d bytes", shown(file), limit)
 	}
 	return data, nil
 }
@@ -146,7 +146,7 @@ func readRawOrBase64(file string, limit int) ([]byte, error) {
 func readSignature(file string) ([]byte, error) {
 	data, err := readRawOrBase64(file, maxSignature)
 	if err == nil && len(data) == 0 {
-		err = errors.New(file + " is empty")
+		err = errors.New(shown(file) + " is empty")
 	}
 	return data, err
 }

@@ -234,11 +234,11 @@ func (r *verifyReport) add(f *verifiedFile) {
 		text, _ := json.Marshal(f) // texts alone
 		fmt.Fprintf(os.Stdout, "%s\n", text)
 	case f.Status == statusOther:
-		fmt.Fprintf(os.Stdout, "%s: %s: %s\n", f.File, f.Status, f.Note)
+		fmt.Fprintf(os.Stdout, "%s: %s: %s\n", shown(f.File), f.Status, f.Note)
 	case f.err == nil:
-		fmt.Fprintf(os.Stdout, "%s: good (%s)\n", f.File, f.Format)
+		fmt.Fprintf(os.Stdout, "%s: good (%s)\n", shown(f.File), f.Format)
 	case !r.single:
-		fmt.Fprintf(os.Stderr, "hsmgate: %s: %s: %s\n", f.File, f.Status, f.Error)
+		fmt.Fprintf(os.Stderr, "hsmgate: %s: %s: %s\n", shown(f.File), f.Status, oneLine(f.err))
 	}
 }
 

@@ -43,7 +43,7 @@ func (v *verifier) signaturesOf(in *os.File) ([]foundSignature, error) {
 	}
 	found := present(chosen, in.Name())
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%w: it should be in %s", format.ErrNotSigned, chosen.Output(in.Name()))
+		return nil, fmt.Errorf("%w: it should be in %s", format.ErrNotSigned, shown(chosen.Output(in.Name())))
 	}
 	return found, nil
 }
@@ -91,17 +91,17 @@ func besides(in *os.File) ([]foundSignature, error) {
 		if f.Output == nil || f.Fits != nil { // a kind that this file is not of
 			continue
 		}
-		looked = append(looked, filepath.Base(f.Output(in.Name())))
+		looked = append(looked, shown(filepath.Base(f.Output(in.Name()))))
 		for _, s := range present(f, in.Name()) {
 			found = append(found, s)
-			names = append(names, s.file+" ("+f.Name+")")
+			names = append(names, shown(s.file)+" ("+f.Name+")")
 		}
 	}
 	switch {
 	case len(found) == 0:
 		return nil, fmt.Errorf("%w in it or beside it: looked for %s; --signature names another file", format.ErrNotSigned, strings.Join(slices.Compact(looked), ", "))
 	case len(found) > 1:
-		return nil, usagef("%s has several signatures beside it, %s: choose with --format or --signature", in.Name(), strings.Join(names, ", "))
+		return nil, usagef("%s has several signatures beside it, %s: choose with --format or --signature", shown(in.Name()), strings.Join(names, ", "))
 	}
 	return found, nil
 }

@@ -32,6 +32,15 @@ type Client struct {
 	Wait time.Duration
 }
 
+// AuthorityError is why one authority gave no token. Those of all that were asked are in the error of Token.
+type AuthorityError struct {
+	URL string
+	Err error
+}
+
+func (e *AuthorityError) Error() string { return e.URL + ": " + e.Err.Error() }
+func (e *AuthorityError) Unwrap() error { return e.Err }
+
 const defaultWait = 10 * time.Second
 
 // nonceBits is the length of a nonce: authorities are known that take no more than 64 bits.
@@ -48,7 +57,7 @@ func (c *Client) Token(ctx context.Context, h crypto.Hash, digest []byte) ([]byt
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		all = append(all, fmt.Errorf("%s: %w", authority, err))
+		all = append(all, &AuthorityError{authority, err})
 	}
 	return nil, fmt.Errorf("no timestamp authority gives a token: %w", errors.Join(all...))
 }
