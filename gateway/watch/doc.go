@@ -18,8 +18,9 @@
 //
 // Rules that compare with what was before are silent about a subject until it is known for Learn. Of the keys,
 // principals and pairs that are too many to hold (the caps in watch.go) those are forgotten that were not seen for
-// longest, and what was not seen for Forget counts as not known: both are learned anew, and the rules are silent about
-// them for as long. That a forgotten pair of a known key comes back is a first use again.
+// longest; they are learned anew, and the rules are silent about them for as long. What was not done for Forget is new when
+// it is done again: that a principal comes back to a key is a first use. But no rule is silent about a principal that was
+// away for longer: it is compared with the networks and hours from before.
 //
 // What alarms is learned, too, since it may be right: a first use is none the second time, and an unusual hour is none
 // the third.

@@ -12,7 +12,8 @@ import (
 // It is robust since it looks at networks and not at addresses, which change within one, and says nothing of a principal that
 // is known from Most (8) networks: such a one moves, as the runners of a CI service do, and a new network is its
 // habit. It is silent until the principal is known for Learn and has called in Hours (10) hours, since of one that seldom
-// calls little is known. Behind a proxy, trusted_proxies has to name it.
+// calls little is known. Who was away for longer than Forget is compared with the networks from before. Behind a proxy,
+// trusted_proxies has to name it.
 func (d *Detector) address(r *audit.Record, who string, c *caller) {
 	ip, err := netip.ParseAddr(r.SourceAddress)
 	if err != nil {

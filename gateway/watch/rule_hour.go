@@ -13,8 +13,9 @@ import (
 //
 // It is robust since it speaks only where there is a rhythm: the principal is known for Learn, and called in Hours (40)
 // hours of such days, or in as many of weekdays and never at a weekend (or the other way round). Who works around the
-// clock has no hour that is unusual, and one who called in a few hours only is silent. One time is no habit: what
-// alarmed is usual from the third time on, and what is less than 12 hours apart is one time.
+// clock has no hour that is unusual, and one who called in a few hours only is silent. Who was away for longer than Forget is
+// compared with the hours from before. One time is no habit: what alarmed is usual from the third time on, and what is
+// less than 12 hours apart is one time.
 func (d *Detector) hour(r *audit.Record, who string, c *caller) {
 	at := hourOf(r.Time)
 	if at == c.Last {

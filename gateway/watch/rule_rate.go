@@ -20,8 +20,11 @@ import (
 //     known, and a batch of once a month.
 //
 // Median, MAD and second-busiest day do not move with one hour that was far off, nor with a night of them. But of few
-// releases the largest says little about the next: where the key was used on fewer than Days (8) of these days, or was
-// above Floor within Forget, but on fewer than Days of these, the floor is Peak times Peak as high (450).
+// releases the largest says little about the next: the floor is Peak times Peak as high (450) for a key that was used on
+// Days (8) days at most, and for one that was above it at about this time of day on two days or more within Forget, but
+// at any time on fewer than Days in six weeks. A key that is used on fewer than Days in six weeks has such days seldom, and they are
+// not forgotten. Hours that alarmed, and those within Learn after them, do not count: neither an alert nor one hour of
+// a little more makes a quiet key one that has releases.
 //
 // It is told as soon as the hour's count is over, not at its end. A key is silent until it is known for Learn; then each
 // of its classes is compared with what the class did, if only for the first time.
@@ -31,9 +34,9 @@ type series struct {
 	First  int64    // hour
 	Now    int64    // hour that is counted
 	Counts []uint32 // by hour, modulo their number
-	Loud   int64    // last hour with more than Floor uses
+	Loud   []int64  // the last hours of bursts, each of another day
 	Limit  float64  // what is allowed in the hour Now; 0: not worked out yet
-	Over   bool     // it was told
+	Told   int64    // last hour that alarmed
 }
 
 func newSeries(hour int64) *series {
@@ -43,13 +46,13 @@ func newSeries(hour int64) *series {
 const hoursOfWeek = 7 * 24
 
 // rate counts a use and tells when there are too many.
-func (d *Detector) rate(r *audit.Record, u use) {
+func (d *Detector) rate(r *audit.Record, u use, k *life) {
 	hour := hourOf(r.Time)
 	s := d.series.get(u)
 	if s == nil || hour < s.Now-hoursOfWeek { // or the clock was wrong: what is ahead would never be compared again
 		if s != nil {
 			d.series.remove(u)
-			d.keys.remove(u.Key) // all of it is learned anew
+			*k = newLife(hour) // all of it is learned anew
 		}
 		s = newSeries(hour)
 		d.series.put(u, s)
@@ -58,20 +61,19 @@ func (d *Detector) rate(r *audit.Record, u use) {
 		*s.at(hour)++
 		return
 	}
-	s.advance(hour)
+	s.advance(hour, &d.settings)
 	n := s.at(hour)
 	*n++
-	if d.settings.Rate.Off || s.Over || int(*n) <= d.settings.Rate.Floor {
+	if d.settings.Rate.Off || s.Told == hour || int(*n) <= d.settings.Rate.Floor {
 		return
 	}
 	if s.Limit == 0 {
-		s.Limit = d.allowed(s, d.key(u.Key, r.Time).First)
+		s.Limit = d.allowed(s, k)
 	}
-	s.Loud = hour
 	if float64(*n) <= s.Limit {
 		return
 	}
-	s.Over = true
+	s.Told = hour
 	d.say(r, Rate, string(u.Class)+" "+u.Key, int(*n), "the key was used to %s more than %.0f times this hour, the most that its last weeks make usual at this time", u.Class, math.Floor(s.Limit))
 }
 
@@ -79,23 +81,27 @@ func (d *Detector) rate(r *audit.Record, u use) {
 func (s *series) at(hour int64) *uint32 { return &s.Counts[hour%int64(len(s.Counts))] }
 
 // advance begins an hour.
-func (s *series) advance(hour int64) {
+func (s *series) advance(hour int64, set *Settings) {
 	if hour == s.Now {
 		return
+	}
+	if int(*s.at(s.Now)) > set.Rate.Floor && s.Now-s.Told >= hours(set.Learn) {
+		s.burst(max(set.Rate.Days, 2))
 	}
 	for h := max(s.Now+1, hour-int64(len(s.Counts))+1); h <= hour; h++ {
 		*s.at(h) = 0
 	}
-	s.Now, s.Limit, s.Over = hour, 0, false
+	s.Now, s.Limit = hour, 0
 }
 
-// allowed is how many uses the hour may have, of a key that was first used in an hour.
-func (d *Detector) allowed(s *series, first int64) float64 {
-	if s.Now-first < hours(d.settings.Learn) {
+// allowed is how many uses the hour may have.
+func (d *Detector) allowed(s *series, k *life) float64 {
+	if s.Now-k.First < hours(d.settings.Learn) {
 		return math.Inf(1)
 	}
-	first = max(first, s.Now-int64(len(s.Counts))+1)
-	limit := s.days(first, d.settings.Rate.Floor).allow(&d.settings.Rate, s.Now-s.Loud <= hours(d.settings.Forget))
+	first := max(k.First, s.Now-int64(len(s.Counts))+1)
+	days, peak := s.days(first), d.settings.Rate.Peak
+	limit := max(d.floor(s, k, days.used), peak*days.second, peak/2*days.busiest)
 	same := d.scratch[:0]
 	for h := s.Now - hoursOfWeek; h >= first; h -= hoursOfWeek {
 		for _, at := range []int64{h - 1, h, h + 1} {
@@ -115,11 +121,10 @@ func (d *Detector) allowed(s *series, first int64) float64 {
 // days are those before, of which each is the 24 hours around the time of day that it is now.
 type days struct {
 	used            int     // on so many was there any use
-	busy            int     // on so many was an hour above Floor
 	busiest, second float64 // the busiest hours, at about this time, of two of them
 }
 
-func (s *series) days(first int64, floor int) (k days) {
+func (s *series) days(first int64) (k days) {
 	for day := s.Now - 24; day >= first; day -= 24 {
 		var peak, most uint32
 		for h := max(day-12, first); h < day+12; h++ {
@@ -132,22 +137,42 @@ func (s *series) days(first int64, floor int) (k days) {
 		if peak > 0 {
 			k.used++
 		}
-		if int(peak) > floor {
-			k.busy++
-		}
 		k.second = max(k.second, min(float64(most), k.busiest))
 		k.busiest = max(k.busiest, float64(most))
 	}
 	return k
 }
 
-// allow is how many uses an hour may have by what the days had. A loud key was above Floor within Forget.
-func (k days) allow(r *RateSettings, loud bool) float64 {
+// floor is how many uses never alarm, of a key that was used on so many of these days.
+func (d *Detector) floor(s *series, k *life, used int) float64 {
+	r, forget := &d.settings.Rate, hours(d.settings.Forget)
+	if used < r.Days { // who is seldom used has its bursts seldom
+		forget = math.MaxInt64
+	}
 	floor := float64(r.Floor)
-	if k.used < r.Days || (loud || k.busy > 0) && k.busy < r.Days {
+	if k.Days <= r.Days || s.bursts(forget, 6) >= 2 && s.bursts(weeks*hoursOfWeek, 12) < r.Days {
 		floor *= r.Peak * r.Peak
 	}
-	return max(floor, r.Peak*k.second, r.Peak/2*k.busiest)
+	return floor
+}
+
+// burst notes the hour that ends, and keeps so many; what goes on over midnight is of one day.
+func (s *series) burst(keep int) {
+	n := len(s.Loud)
+	if n > 0 && (s.Now/24 == s.Loud[n-1]/24 || s.Now-s.Loud[n-1] < 12) {
+		return
+	}
+	s.Loud = append(s.Loud[max(n+1-keep, 0):], s.Now)
+}
+
+// bursts counts those that are not older than so many hours, and so many apart from this time of day at most.
+func (s *series) bursts(within, around int64) (n int) {
+	for _, hour := range s.Loud {
+		if apart := (s.Now - hour) % 24; s.Now-hour <= within && (apart <= around || apart >= 24-around) {
+			n++
+		}
+	}
+	return n
 }
 
 // medianAndMAD works on the values themselves.

@@ -154,28 +154,32 @@ func TestRateKnows(t *testing.T) {
 		name          string
 		steady        int // uses in each hour of work
 		every, before int // days between bursts, and their size
-		allowed       int
+		at, allowed   int // the hour that is judged
 	}{
-		{"a quiet key", 2, 0, 0, 50},
-		{"a busy one", 40, 0, 0, 120},
-		{"a few bursts", 2, 15, 100, 450},
-		{"a few larger ones", 2, 15, 200, 600},
-		{"many bursts", 2, 3, 100, 300},
-		{"a busy key with one burst", 60, 30, 400, 600},
-		{"a key that is not used otherwise", 0, 14, 60, 450},
+		{"a quiet key", 2, 0, 0, 13, 50},
+		{"a busy one", 40, 0, 0, 13, 120},
+		{"a few bursts", 2, 10, 100, 13, 450},
+		{"a few bursts, but by night", 2, 10, 100, 3, 50},
+		{"a few larger ones", 2, 10, 200, 13, 600},
+		{"one that alarmed", 2, 30, 100, 13, 150},
+		{"two of which the first alarmed", 2, 16, 100, 13, 300},
+		{"a busy key with one hour of a little more", 40, 30, 51, 13, 120},
+		{"many bursts", 2, 3, 100, 13, 300},
+		{"a busy key with one burst", 60, 30, 400, 13, 600},
+		{"a key that is not used otherwise", 0, 14, 60, 13, 450},
 	} {
 		s := tell(Settings{Hour: HourSettings{Off: true}})
 		for day := range 35 {
 			if s.days(1, c.steady); c.every > 0 && day%c.every == c.every-1 {
-				s.now = s.now.Add(-12 * time.Hour)
-				for range c.before - c.steady {
+				s.now = s.now.Add(-7 * time.Hour)
+				for range c.before {
 					s.call(nil)
 				}
-				s.now = s.now.Add(12 * time.Hour)
+				s.now = s.now.Add(7 * time.Hour)
 			}
 		}
 		s.said = nil
-		s.now = s.now.Add(13 * time.Hour)
+		s.now = s.now.Add(time.Duration(c.at) * time.Hour)
 		for range c.allowed {
 			s.call(nil)
 		}
@@ -207,7 +211,7 @@ func TestNights(t *testing.T) {
 	s.want(t, "a weekend is apart", UnusualHour)
 }
 
-// TestLittleKnown: nothing is unusual about who has seldom called, or comes back after Forget.
+// TestLittleKnown: nothing is unusual about who has seldom called.
 func TestLittleKnown(t *testing.T) {
 	t.Parallel()
 	elsewhere := func(r *audit.Record) { r.SourceAddress = "198.51.100.1" }
@@ -220,11 +224,65 @@ func TestLittleKnown(t *testing.T) {
 		s.call(elsewhere)
 		s.want(t, fmt.Sprint(hours, " hours"), want...)
 	}
-	s := tell(Settings{FirstUse: FirstUseSettings{Off: true}})
-	s.days(21, 1)
-	s.now = s.now.Add(91*24*time.Hour + 3*time.Hour)
-	s.call(elsewhere)
-	s.want(t, "after 91 days")
+}
+
+// TestDormant: who was away for longer than Forget is compared with what it did before.
+func TestDormant(t *testing.T) {
+	t.Parallel()
+	asleep := func(days int, at time.Duration) *story {
+		s := tell(Settings{})
+		s.days(60, 6)
+		s.want(t, "before")
+		s.now = s.now.Add(time.Duration(days)*24*time.Hour + at)
+		return s
+	}
+	elsewhere := func(r *audit.Record) { r.SourceAddress = "203.0.113.9" }
+	s := asleep(102, 10*time.Hour) // a Tuesday
+	s.call(nil)
+	s.want(t, "as before", FirstUse)
+	s.now = s.now.Add(5 * time.Hour)
+	s.call(nil)
+	s.want(t, "and some hours later")
+	for _, days := range []int{89, 91, 100, 700} {
+		s := asleep(days, 2*time.Hour)
+		s.call(func(r *audit.Record) { elsewhere(r); r.Operation = "ListKeys" })
+		s.want(t, fmt.Sprint(days, " days: from elsewhere, at night"), NewAddress, UnusualHour)
+		s.now = s.now.Add(time.Hour)
+		s.call(elsewhere)
+		want := []Rule{FirstUse}
+		if days < 90 {
+			want = nil
+		}
+		s.want(t, fmt.Sprint(days, " days: a use of its key"), want...)
+		for range 50 {
+			s.call(elsewhere)
+		}
+		s.want(t, fmt.Sprint(days, " days: many uses"), Rate)
+	}
+}
+
+// TestLoud: what alarmed makes no key one that has bursts, and is forgotten as all else.
+func TestLoud(t *testing.T) {
+	t.Parallel()
+	s := tell(Settings{Hour: HourSettings{Off: true}})
+	s.days(70, 6)
+	s.want(t, "weeks")
+	for range 6 * 24 {
+		for range 400 {
+			s.call(nil)
+		}
+		s.now = s.now.Add(time.Hour)
+	}
+	if len(s.said) != 18 { // then half as much again as the day before is allowed
+		t.Errorf("%d alerts in six days, want 18", len(s.said))
+	}
+	s.days(49, 6)
+	s.said = nil
+	s.now = s.now.Add(10 * time.Hour)
+	for range 51 {
+		s.call(nil)
+	}
+	s.want(t, "seven weeks later", Rate)
 }
 
 // TestBursts: the rules that learn nothing speak from the first day, of so many in so long.

@@ -20,7 +20,8 @@ type Settings struct {
 	// Learn is how long a key or a principal has to be known before the rules speak that compare with what was before:
 	// rate, first_use, address and hour. Default 336h.
 	Learn time.Duration `yaml:"learn"`
-	// Forget is how long what was not seen counts as known. Default 2160h.
+	// Forget is how long what a principal or a key did not do again counts as known. A principal that was away for longer
+	// is compared with what it did before. Default 2160h.
 	Forget time.Duration `yaml:"forget"`
 	// Repeat is how long a rule is silent about a subject after an alert. What it would have said is counted. Default 1h.
 	Repeat time.Duration `yaml:"repeat"`
@@ -54,8 +55,8 @@ type RateSettings struct {
 	// Peak is how many times the busiest hour, at about that time of day, of the second-busiest day are allowed, and half
 	// as many times that of the busiest. Default 3.
 	Peak float64 `yaml:"peak"`
-	// Days is on how many days of six weeks the key has to be used, and above floor if it ever is. For a key with fewer,
-	// floor is peak times peak as high. Default 8.
+	// Days is on more than how many days a key has to be used for floor to hold, and on how many of six weeks it has
+	// to be above floor if it was so on two at about that time of day. Else floor is peak times peak as high. Default 8.
 	Days int `yaml:"days"`
 }
 

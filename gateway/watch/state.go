@@ -8,7 +8,7 @@ import (
 )
 
 // stateVersion is that of a snapshot. One of another version is not read: the log has everything in it.
-const stateVersion = 2
+const stateVersion = 3
 
 // ErrState says that a snapshot cannot be used, and the log has to be read again.
 var ErrState = errors.New("the state cannot be used")

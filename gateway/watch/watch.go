@@ -125,18 +125,59 @@ func (d *Detector) Observe(r *audit.Record) []Alert {
 
 // use is one use of a key.
 func (d *Detector) use(r *audit.Record, who, key string, c class) {
-	d.rate(r, use{key, c})
-	d.firstUse(r, who, key)
+	k := d.key(key, r)
+	d.rate(r, use{key, c}, k)
+	d.firstUse(r, who, key, k)
+}
+
+// life is what is known of a key.
+type life struct {
+	First, Last int64 // hours of uses
+	Days        int   // on which it was used
+}
+
+func newLife(hour int64) life { return life{First: hour, Last: hour, Days: 1} }
+
+// key gives the life of a key, which begins now if it is not known.
+func (d *Detector) key(id string, r *audit.Record) *life {
+	k, at := d.keys.get(id), hourOf(r.Time)
+	if k == nil {
+		begun := newLife(at)
+		k = &begun
+		d.keys.put(id, k)
+	}
+	if at/24 != k.Last/24 {
+		k.Days++
+	}
+	k.Last = at
+	return k
 }
 
 func (d *Detector) caller(who string, r *audit.Record) *caller {
 	c := d.callers.get(who)
-	if c == nil || !d.fresh(c.Last, r.Time) { // who comes back is learned anew
-		d.callers.remove(who)
+	if c == nil {
 		c = &caller{First: hourOf(r.Time)}
 		d.callers.put(who, c)
+	} else if !d.fresh(c.Last, r.Time) {
+		c.wake(hourOf(r.Time) - c.Last)
 	}
 	return c
+}
+
+// wake moves the habits of one that was away for longer than Forget to the present: it is compared with them, since a
+// credential that nobody misses is a good one to steal.
+func (c *caller) wake(away int64) {
+	for i := range c.Networks {
+		c.Networks[i].Last += away
+	}
+	for i := range c.Cells {
+		if c.Cells[i] != 0 {
+			c.Cells[i] += uint16(away / 24)
+		}
+		if c.Odd[i] != 0 {
+			c.Odd[i] += uint32(away)
+		}
+	}
 }
 
 // Principal is who a caller is to the rules: the role of a session, and else itself.
