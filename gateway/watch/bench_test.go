@@ -25,7 +25,7 @@ func BenchmarkFound(b *testing.B) {
 			judge(b, unseen+seed, 0, Settings{}, plain)
 		}
 		quiet := 0
-		for _, r := range Rules {
+		for _, r := range marks {
 			s := scores[r]
 			b.Logf("%-17s precision %.3f  recall %.3f  (%d of %d found; %d alerts right, %d wrong; %d in plain weeks)", r, s.precision(), s.recall(), s.Found, s.Done, s.Right, s.Wrong, plain[r].Wrong)
 			all = score{all.Found + s.Found, all.Done + s.Done, all.Right + s.Right, all.Wrong + s.Wrong}

@@ -11,7 +11,7 @@ import (
 
 func newScores() map[Rule]*score {
 	scores := make(map[Rule]*score)
-	for _, r := range Rules {
+	for _, r := range marks {
 		scores[r] = new(score)
 	}
 	return scores
