@@ -86,6 +86,10 @@ func TestRate(t *testing.T) {
 	quiet.want(t, "below the floor")
 	quiet.call(nil)
 	quiet.want(t, "above it", Rate)
+	for range 51 {
+		quiet.call(func(r *audit.Record) { r.Operation = "Decrypt" })
+	}
+	quiet.want(t, "of a class that is new to the key", Rate)
 	young := tell(Settings{})
 	young.days(13, 1)
 	for range 5000 {
