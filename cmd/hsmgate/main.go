@@ -27,10 +27,13 @@ func main() {
 	os.Exit(run(ctx))
 }
 
+// grace is how long a verb may take to end by itself once it is told to.
+const grace = 3 * time.Second
+
 // endSoon ends the program when a verb does not by itself, as where it waits for a pipe, or at a second signal.
 func endSoon(stop func()) {
 	stop()
-	time.Sleep(3 * time.Second)
+	time.Sleep(grace)
 	os.Exit(report(os.Stderr, "hsmgate", context.Canceled))
 }
 

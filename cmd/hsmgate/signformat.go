@@ -102,6 +102,7 @@ func (f *formatFlags) signer(ctx context.Context, c *client.Client, stated *api.
 		return nil, usagef("--retry-for is a time, such as 2m, or 0, not %s", f.retryFor)
 	}
 	c.Together, c.RetryFor = true, f.retryFor
+	c.Linger = grace - time.Second // the rest is for the files
 	if c.RetryFor == 0 {
 		c.RetryFor = -1
 	}

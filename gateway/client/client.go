@@ -69,9 +69,9 @@ type Client struct {
 	// this client go in one request, up to 1,000 of a key, which costs the gateway much
 	// less than a request for each. Each has its own answer, as if it was asked for alone.
 	Together bool
-	// OnReceipt, if set, is told the audit record ("seq:hash") of every call
-	// that left one, from the goroutine of the call.
-	OnReceipt func(receipt string)
+	// Linger is how long the answer to a request for such signatures that is under way is waited for after the context of a caller was
+	// cancelled, so that what was signed arrives. 0 is not at all. No request is begun in that time.
+	Linger time.Duration
 
 	once     sync.Once
 	http     *http.Client
@@ -118,6 +118,7 @@ type request struct {
 	accept       string
 	bearer       string  // in place of the client's; see session
 	repeatable   bool    // a second one does no harm
+	once         bool    // whoever asks tries again
 	record       *string // where to note the audit record of the answer; nil: nowhere
 }
 
@@ -150,6 +151,9 @@ func call[Out any](ctx context.Context, c *Client, r request, in any) (*Out, err
 func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 	for attempt := 1; ; attempt++ {
 		body, err := c.sendOnce(ctx, r)
+		if r.once {
+			return body, err
+		}
 		pause, again := c.pause(err, attempt, r.repeatable)
 		if !again || !fits(ctx, pause) {
 			return body, err
@@ -205,12 +209,8 @@ func (c *Client) sendOnce(ctx context.Context, r request) ([]byte, error) {
 	if err != nil {
 		return nil, &cutError{c.URL, err}
 	}
-	receipt := resp.Header.Get(auditHeader)
 	if r.record != nil {
-		*r.record = receipt
-	}
-	if receipt != "" && c.OnReceipt != nil {
-		c.OnReceipt(receipt)
+		*r.record = resp.Header.Get(auditHeader)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, refusal(resp, body)

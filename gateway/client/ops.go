@@ -89,13 +89,14 @@ func (c *Client) Sign(ctx context.Context, in *api.SignRequest) (*api.SignRespon
 	if c.Together && !in.Receipt {
 		return c.together.sign(ctx, c, in)
 	}
-	return c.signAlone(ctx, in)
+	return c.signAlone(ctx, in, false)
 }
 
-func (c *Client) signAlone(ctx context.Context, in *api.SignRequest) (*api.SignResponse, error) {
+// signAlone asks for one signature in a request of its own, and once if the caller tries again.
+func (c *Client) signAlone(ctx context.Context, in *api.SignRequest, once bool) (*api.SignResponse, error) {
 	r := post(key(in.KeyId, "/sign"), in.IdempotencyKey != "")
 	var record string
-	r.record = &record
+	r.record, r.once = &record, once
 	out, err := call[api.SignResponse](ctx, c, r, in)
 	if err == nil {
 		out.AuditRecord = record

@@ -5,26 +5,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 )
 
-// together collects the signatures that are asked for while a request for others is under way: they are the next request. So nothing
-// waits while the gateway has nothing to do, and requests grow by themselves with the number of callers.
+// together collects the signatures that are asked for while a request for others of the same key is under way: they are the next
+// request. So nothing waits while the gateway has nothing to do, and requests grow by themselves with the number of callers.
 type together struct {
-	mu      sync.Mutex
+	mu    sync.Mutex
+	lanes map[string]*lane // each is there while somebody waits in it
+}
+
+// lane is what may go in one request.
+type lane struct {
+	all     *together
+	name    string
 	waiting []*asked
-	sending bool
 	most    int // items of the next request
 }
 
 // asked is one signature that somebody waits for.
 type asked struct {
-	ctx     context.Context
+	ctx     context.Context // once it ends, nothing is asked for any more
+	stays   context.Context // ends when nobody waits for the answer
 	in      *api.SignRequest
 	item    api.SignBatchItem
 	size    int // of the item, in bytes
@@ -32,134 +39,195 @@ type asked struct {
 	done    chan struct{} // closed with out or err
 	out     *api.SignResponse
 	err     error
+
+	sent bool  // it is in the request that is under way
+	last error // of the attempt before
 }
 
 const (
-	firstTogether = 16
 	// maxTogether leaves room in a request, of at most 4 MiB, for what is not an item.
 	maxTogether = 3 << 20
-	// A request that took longer than this is followed by a smaller one, so that callers hear of what was done.
+	// A request that took longer than this is followed by one that is no larger, so that callers hear of what was done; but not by
+	// one of fewer than fewTogether, since it may be the way that is long.
 	slowTogether = 500 * time.Millisecond
+	fewTogether  = 16
+	// atOnceAlone is how many of those that a request was refused for are asked for at a time, each alone.
+	atOnceAlone = 4
 )
 
 // sign waits for a signature that is asked for with others.
 func (t *together) sign(ctx context.Context, c *Client, in *api.SignRequest) (*api.SignResponse, error) {
-	a := &asked{ctx: ctx, in: in, attempt: 1, done: make(chan struct{}), item: api.SignBatchItem{Message: in.Message, MessageType: in.MessageType,
+	stays, leave := lingering(ctx, c.Linger)
+	defer leave()
+	a := &asked{ctx: ctx, stays: stays, in: in, attempt: 1, done: make(chan struct{}), item: api.SignBatchItem{Message: in.Message, MessageType: in.MessageType,
 		SigningAlgorithm: in.SigningAlgorithm, SigningContext: in.SigningContext, Artifact: in.Artifact, IdempotencyKey: in.IdempotencyKey}}
 	text, err := json.Marshal(a.item)
 	if err != nil {
 		return nil, fmt.Errorf("encode the request: %w", err)
 	}
 	a.size = len(text) + 1
-	t.mu.Lock()
-	t.waiting = append(t.waiting, a)
-	if !t.sending {
-		t.sending = true
-		go t.send(c)
-	}
-	t.mu.Unlock()
+	t.add(c, a)
 	select {
 	case <-a.done:
 		return a.out, a.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
+	sent, last := t.left(a)
+	if sent {
+		select {
+		case <-a.done:
+			return a.out, a.err
+		case <-stays.Done():
+		}
+	}
+	return nil, errors.Join(ctx.Err(), last)
+}
+
+// add has a signature asked for by the next request of its lane, for which there may be none.
+func (t *together) add(c *Client, a *asked) {
+	name := laneOf(a.in)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.lanes[name]
+	if l == nil {
+		if t.lanes == nil {
+			t.lanes = make(map[string]*lane)
+		}
+		l = &lane{all: t, name: name, most: 1}
+		t.lanes[name] = l
+		go l.send(c)
+	}
+	l.waiting = append(l.waiting, a)
+}
+
+// laneOf is the same for what may go in one request.
+func laneOf(in *api.SignRequest) string {
+	return fmt.Sprintf("%q %t %q", in.KeyId, in.DryRun, in.GrantTokens)
+}
+
+// left says of a signature whose caller's context has ended whether it is under way, and why it was not made before.
+func (t *together) left(a *asked) (sent bool, last error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return a.sent, a.last
 }
 
 // send asks for what waits until nothing does.
-func (t *together) send(c *Client) {
-	for batch := t.next(); batch != nil; batch = t.next() {
+func (l *lane) send(c *Client) {
+	for batch := l.next(); batch != nil; batch = l.next() {
 		begun := time.Now()
-		again, pause := c.signTogether(batch)
-		t.adapt(len(batch), len(again), time.Since(begun))
+		again, pause, failed := c.signTogether(batch)
+		l.adapt(c, len(batch), len(again), failed, time.Since(begun))
 		if len(again) > 0 {
-			time.Sleep(pause)
-			t.mu.Lock()
-			t.waiting = append(again, t.waiting...)
-			t.mu.Unlock()
+			l.putBack(again)
+			pauseFor(again, pause)
 		}
 	}
 }
 
-// next takes the first that waits and those that may go with it; nil when nobody waits.
-func (t *together) next() (batch []*asked) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.most == 0 {
-		t.most = firstTogether
-	}
+// next takes the first that waits and those that may go with it; nil when nobody waits, which ends the lane.
+func (l *lane) next() (batch []*asked) {
+	l.all.mu.Lock()
+	defer l.all.mu.Unlock()
 	size := 0
-	t.waiting = slices.DeleteFunc(t.waiting, func(a *asked) bool {
+	l.waiting = slices.DeleteFunc(l.waiting, func(a *asked) bool {
 		if a.ctx.Err() != nil { // who asked has left
 			return true
 		}
-		if len(batch) == t.most || len(batch) > 0 && (size+a.size > maxTogether || !alike(batch[0].in, a.in)) {
+		if len(batch) == l.most || len(batch) > 0 && size+a.size > maxTogether {
 			return false
 		}
-		batch, size = append(batch, a), size+a.size
+		batch, size, a.sent = append(batch, a), size+a.size, true
 		return true
 	})
-	t.sending = len(batch) > 0
+	if batch == nil {
+		delete(l.all.lanes, l.name)
+	}
 	return batch
 }
 
-// alike says whether two may be asked for in one request.
-func alike(a, b *api.SignRequest) bool {
-	return a.KeyId == b.KeyId && a.DryRun == b.DryRun && slices.Equal(a.GrantTokens, b.GrantTokens)
+// putBack has them asked for by the next request.
+func (l *lane) putBack(again []*asked) {
+	l.all.mu.Lock()
+	defer l.all.mu.Unlock()
+	for _, a := range again {
+		a.sent, a.last = false, a.err
+	}
+	l.waiting = append(again, l.waiting...)
 }
 
-// adapt chooses the size of the next request: twice as large as one that went well, and what was done of one that was too large for a
-// limit of rates.
-func (t *together) adapt(asked, again int, took time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// adapt chooses the size of the next request: twice as large as one that went well, what was done of one that was too large for a
+// limit of rates, and smaller than one that failed or that nearly took as long as is waited for an answer.
+func (l *lane) adapt(c *Client, asked, again int, failed bool, took time.Duration) {
+	longest := c.client().Timeout / 4
 	switch {
+	case failed, longest > 0 && took > longest:
+		l.most = max(1, asked/2)
+		return
 	case again > 0:
-		t.most = max(1, asked-again)
-	case took > slowTogether:
-		t.most = max(firstTogether, asked/2)
-	case asked == t.most:
-		t.most = min(2*t.most, api.MaxBatch)
+		l.most = max(1, asked-again)
+		return
+	case asked == l.most:
+		l.most = min(2*l.most, api.MaxBatch)
+	}
+	if took > slowTogether {
+		l.most = min(l.most, max(fewTogether, asked/2))
 	}
 }
 
-// signTogether asks for signatures in one request and tells who waits for them. Those that may be had a little later are returned.
-func (c *Client) signTogether(batch []*asked) (again []*asked, pause time.Duration) {
-	ctx, end := forAll(batch)
-	defer end()
+// signTogether asks for signatures in one request and tells who waits for them. Those that may be had a little later are returned,
+// and whether the request failed.
+func (c *Client) signTogether(batch []*asked) (again []*asked, pause time.Duration, failed bool) {
+	ctx, end := whileAnyStays(batch)
+	err := c.ask(ctx, batch)
+	end()
+	progress := slices.ContainsFunc(batch, func(a *asked) bool { return a.err == nil })
+	var over []*asked
+	for _, a := range batch {
+		if progress {
+			a.attempt = 1
+		}
+		wait, more := c.pause(a.err, a.attempt, a.in.IdempotencyKey != "")
+		if !more || a.ctx.Err() != nil || !fits(a.ctx, wait) {
+			over = append(over, a)
+			continue
+		}
+		a.attempt++
+		again, pause = append(again, a), max(pause, wait)
+	}
+	failed = err != nil && Code(err) != api.DryRunOperation // which is the success of all
+	if failed && len(batch) > 1 && mayAlone(err, batch[0].in.IdempotencyKey != "") {
+		c.signEachAlone(over)
+	}
+	for _, a := range over {
+		close(a.done)
+	}
+	return again, pause, failed
+}
+
+// ask makes one attempt at signatures. The error is that of all of them.
+func (c *Client) ask(ctx context.Context, batch []*asked) error {
 	first := batch[0]
 	if len(batch) == 1 {
-		first.out, first.err = c.signAlone(ctx, first.in)
-		close(first.done)
-		return nil, 0
+		first.out, first.err = c.signAlone(ctx, first.in, true)
+		return first.err
 	}
 	in := &api.SignBatchRequest{KeyTarget: first.in.KeyTarget, GrantTokens: first.in.GrantTokens, DryRun: first.in.DryRun}
 	for _, a := range batch {
 		in.Items = append(in.Items, a.item)
 	}
-	out, err := c.SignBatch(ctx, in)
+	r := post(key(in.KeyId, "/sign-batch"), false)
+	r.once = true
+	out, err := call[api.SignBatchResponse](ctx, c, r, in)
 	if err == nil && len(out.Results) != len(batch) {
 		err = fmt.Errorf("the answer of %s has %d results for %d signatures", c.URL, len(out.Results), len(batch))
 	}
-	progress := err == nil && slices.ContainsFunc(out.Results, func(r api.SignBatchResult) bool { return r.Error == nil })
 	for i, a := range batch {
 		if a.err = err; err == nil {
 			a.take(out.KeyId, &out.Results[i])
 		}
-		if progress {
-			a.attempt = 1
-		}
-		var refused *ResponseError
-		if err == nil && errors.As(a.err, &refused) { // an err of all was tried again by SignBatch
-			if wait, more := c.pause(a.err, a.attempt, true); more {
-				a.attempt++
-				again, pause = append(again, a), max(pause, wait)
-				continue
-			}
-		}
-		close(a.done)
 	}
-	return again, pause
+	return err
 }
 
 // take makes the answer of an item that of Sign.
@@ -172,23 +240,30 @@ func (a *asked) take(key string, r *api.SignBatchResult) {
 	a.out = &api.SignResponse{KeyId: key, Signature: r.Signature, SigningAlgorithm: r.SigningAlgorithm, KeyVersion: r.KeyVersion, AuditRecord: r.AuditRecord}
 }
 
-// forAll is a context that ends once all who ask have left.
-func forAll(batch []*asked) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(batch[0].ctx))
-	var left atomic.Int64
-	left.Store(int64(len(batch)))
-	var stops []func() bool
-	for _, a := range batch {
-		stops = append(stops, context.AfterFunc(a.ctx, func() {
-			if left.Add(-1) == 0 {
-				cancel()
-			}
-		}))
+// mayAlone says whether those of a request that failed are asked for once more, each alone. The gateway refuses a request of which no
+// item may go on with the gravest error and one record: alone, each has its own. And one may be had in the time that many were waited
+// for. What may have been made is asked for again only if it is not made twice.
+func mayAlone(err error, keyed bool) bool {
+	var refused *ResponseError
+	if errors.As(err, &refused) {
+		passing, _ := refused.passing()
+		return !passing && (keyed || refused.Status < http.StatusInternalServerError)
 	}
-	return ctx, func() {
-		for _, stop := range stops {
-			stop()
+	var late interface{ Timeout() bool }
+	return keyed && errors.As(err, &late) && late.Timeout()
+}
+
+// signEachAlone asks for signatures in a request each, a few at a time.
+func (c *Client) signEachAlone(all []*asked) {
+	for some := range slices.Chunk(all, atOnceAlone) {
+		var wait sync.WaitGroup
+		for _, a := range some {
+			wait.Go(func() {
+				if a.err = a.ctx.Err(); a.err == nil {
+					a.out, a.err = c.signAlone(a.stays, a.in, false)
+				}
+			})
 		}
-		cancel()
+		wait.Wait()
 	}
 }

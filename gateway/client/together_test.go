@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,7 @@ type gate struct {
 	http.RoundTripper
 	open chan struct{} // one goes on for each that is sent; closed: all
 	lose int           // the answer of this request for signatures, from 1, does not arrive
+	few  int           // the answers of requests for more than this come too late; 0: none does
 
 	mu    sync.Mutex
 	sizes []int // of the requests, in signatures
@@ -63,9 +66,15 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 	<-g.open
 	resp, err := g.RoundTripper.RoundTrip(r)
 	if err == nil && n == g.lose {
+		err = errors.New("the connection broke")
+	}
+	if err == nil && g.few > 0 && len(in.Items) > g.few {
+		err = os.ErrDeadlineExceeded // as where http.Client.Timeout is over
+	}
+	if err != nil && resp != nil {
 		_, _ = io.Copy(io.Discard, resp.Body)
 		_ = resp.Body.Close()
-		return nil, errors.New("the connection broke")
+		return nil, err
 	}
 	return resp, err
 }
@@ -133,7 +142,7 @@ func TestTogether(t *testing.T) {
 					t.Errorf("signature %d has the record %q: %+v", i, a.AuditRecord, r)
 				}
 			}
-			if most := 6; len(at.sizes) > most { // 1 or 16, 16, 32 and the rest, and one again
+			if most := 9; len(at.sizes) > most { // 1, 2, 4 and so on to 64, and one again, which was half as large
 				t.Errorf("%d requests: %v", len(at.sizes), at.sizes)
 			}
 		})
@@ -211,7 +220,7 @@ func TestTogetherWithinALimit(t *testing.T) {
 
 // TestTogetherIsLeft: who does not wait any more is told so, and the others of the request have their answers.
 func TestTogetherIsLeft(t *testing.T) {
-	const n = 10
+	const n = 2 // as many as the second request has
 	g := gatewaytest.New(t)
 	c, signer, at := togetherOf(t, g, g.Admin, g.CreateKey(api.P256, api.SignVerify).KeyId)
 	sign := func(ctx context.Context, i int) error {
@@ -249,5 +258,35 @@ func TestTogetherIsLeft(t *testing.T) {
 	done()
 	if len(at.sizes) != 2 {
 		t.Errorf("requests of %v", at.sizes)
+	}
+}
+
+// TestTogetherLingers: who is told to end takes what is under way, of which there are records, and asks for nothing more.
+func TestTogetherLingers(t *testing.T) {
+	const n = 10
+	g := gatewaytest.New(t)
+	c, signer, at := togetherOf(t, g, g.Admin, g.CreateKey(api.P256, api.SignVerify).KeyId)
+	c.Linger = time.Hour
+	ctx, end := context.WithCancel(t.Context())
+	before := len(g.Records())
+	var signed, ended atomic.Int64
+	done := asking(t, c, at, n, func(i int) {
+		switch _, err := signer.SignContext(ctx, bytes.Repeat([]byte{byte(i)}, sha256.Size), crypto.SHA256); {
+		case err == nil:
+			signed.Add(1)
+		case errors.Is(err, context.Canceled):
+			ended.Add(1)
+		default:
+			t.Error(err)
+		}
+	})
+	end()
+	for ended.Load() < n-1 { // who waits for the next request does not linger
+		time.Sleep(time.Millisecond)
+	}
+	close(at.open)
+	done()
+	if records := len(g.Records()) - before; signed.Load() != 1 || records != 1 || len(at.sizes) != 1 {
+		t.Errorf("%d have a signature of %d records, by requests of %v", signed.Load(), records, at.sizes)
 	}
 }
