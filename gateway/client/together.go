@@ -176,7 +176,7 @@ func (l *lane) adapt(c *Client, asked, again int, failed bool, took time.Duratio
 }
 
 // signTogether asks for signatures in one request and tells who waits for them. Those that may be had a little later are returned,
-// and whether the request failed.
+// and whether the request failed without a decision.
 func (c *Client) signTogether(batch []*asked) (again []*asked, pause time.Duration, failed bool) {
 	ctx, end := whileAnyStays(batch)
 	err := c.ask(ctx, batch)
@@ -195,14 +195,13 @@ func (c *Client) signTogether(batch []*asked) (again []*asked, pause time.Durati
 		a.attempt++
 		again, pause = append(again, a), max(pause, wait)
 	}
-	failed = err != nil && Code(err) != api.DryRunOperation // which is the success of all
-	if failed && len(batch) > 1 && mayAlone(err, batch[0].in.IdempotencyKey != "") {
+	if len(batch) > 1 && mayAlone(err, batch[0].in.IdempotencyKey != "") {
 		c.signEachAlone(over)
 	}
 	for _, a := range over {
 		close(a.done)
 	}
-	return again, pause, failed
+	return again, pause, err != nil && decided(err) == nil
 }
 
 // ask makes one attempt at signatures. The error is that of all of them.
@@ -240,14 +239,24 @@ func (a *asked) take(key string, r *api.SignBatchResult) {
 	a.out = &api.SignResponse{KeyId: key, Signature: r.Signature, SigningAlgorithm: r.SigningAlgorithm, KeyVersion: r.KeyVersion, AuditRecord: r.AuditRecord}
 }
 
+// decided is a refusal that another attempt would not change; nil for any other error.
+func decided(err error) *ResponseError {
+	var refused *ResponseError
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	if passing, _ := refused.passing(); passing {
+		return nil
+	}
+	return refused
+}
+
 // mayAlone says whether those of a request that failed are asked for once more, each alone. The gateway refuses a request of which no
 // item may go on with the gravest error and one record: alone, each has its own. And one may be had in the time that many were waited
 // for. What may have been made is asked for again only if it is not made twice.
 func mayAlone(err error, keyed bool) bool {
-	var refused *ResponseError
-	if errors.As(err, &refused) {
-		passing, _ := refused.passing()
-		return !passing && (keyed || refused.Status < http.StatusInternalServerError)
+	if refused := decided(err); refused != nil {
+		return refused.Err.Code != api.DryRunOperation && (keyed || refused.Status < http.StatusInternalServerError) // a dry run has succeeded
 	}
 	var late interface{ Timeout() bool }
 	return keyed && errors.As(err, &late) && late.Timeout()

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,7 +68,7 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 		err = errors.New("the connection broke")
 	}
 	if err == nil && g.few > 0 && len(in.Items) > g.few {
-		err = os.ErrDeadlineExceeded // as where http.Client.Timeout is over
+		err = context.DeadlineExceeded // as where http.Client.Timeout is over
 	}
 	if err != nil && resp != nil {
 		_, _ = io.Copy(io.Discard, resp.Body)
