@@ -47,16 +47,15 @@ func TestTogetherByKey(t *testing.T) {
 	c := throttled(t)
 	ctx, leave := context.WithCancel(t.Context())
 	var all sync.WaitGroup
-	for range 3 {
+	const n = 4
+	for range n {
 		all.Go(func() {
 			if err := signWith(ctx, c, "busy"); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		})
 	}
-	first := make(chan error, 1)
-	go func() { first <- signWith(ctx, c, "busy") }()
-	for c.Waiting() < 4 { // until the first of them has its answer, and they wait
+	for c.Waiting() < n { // until the first of them has its answer, and they wait
 		time.Sleep(time.Millisecond)
 	}
 	if err := signWith(t.Context(), c, "free"); err != nil {
@@ -64,7 +63,6 @@ func TestTogetherByKey(t *testing.T) {
 	}
 	leave()
 	all.Wait()
-	<-first
 	for c.Lanes() > 0 {
 		time.Sleep(time.Millisecond)
 	}
