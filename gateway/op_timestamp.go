@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/timestamp"
@@ -36,6 +38,20 @@ type Timestamps struct {
 func (s *Service) ServeTimestamps(t *Timestamps) {
 	t.strangers = newBuckets(t.Limit, "for all who send no credential")
 	s.stamps.Store(t)
+	s.warnOfStamps(t)
+}
+
+// warnOfStamps says in the log what an operator has to know of the authority. It refuses nothing, since keys are made after a start.
+func (s *Service) warnOfStamps(t *Timestamps) {
+	warnings := t.WarnOfKey(s.store, s.names, s.now())
+	if p := s.stampsPart(t); p.Status != StatusReady {
+		warnings = []Warning{{p.State + ": " + p.Detail, p.Do}}
+	} else if problem, do := t.ShutsOut(s.store, s.names); problem != "" {
+		warnings = append(warnings, Warning{problem, do})
+	}
+	for _, w := range warnings {
+		s.log.Warn(w.Problem, zap.String("do", w.Do))
+	}
 }
 
 // Stamps says whether the service is an authority, and whether for those who send no credential, too.
@@ -129,7 +145,7 @@ func (t *Timestamps) time(clock func() time.Time) (time.Time, *api.Error) {
 	return now, nil
 }
 
-// stampsPart is about the authority's certificates and clock.
+// stampsPart is about the authority's certificates, clock and key.
 func (s *Service) stampsPart(t *Timestamps) Part {
 	t.mu.Lock()
 	last := t.last
@@ -144,6 +160,11 @@ func (s *Service) stampsPart(t *Timestamps) Part {
 	case now.Round(0).Truncate(timestamp.Precision).Before(last):
 		p.Status, p.State = StatusDegraded, "the timestamp authority gives no tokens: the clock went back"
 		p.Do = "look at the clock: tokens are given again once it has caught up, or after a start"
+	default:
+		if problem, do := t.CheckKey(s.store, s.names, now); problem != "" {
+			p.Status, p.State = StatusDegraded, "the timestamp authority gives no tokens: its key cannot sign them, or is not that of its certificate"
+			p.Detail, p.Do = problem, do
+		}
 	}
 	return p
 }

@@ -170,8 +170,10 @@ func (s *Service) worn(k *store.Key) bool {
 }
 
 // announced is the version of a key that is published and does not begin before some later time.
-func (s *Service) announced(k *store.Key) *store.Version {
-	if n := len(k.Versions); n > 0 && k.Versions[n-1].CurrentAt.After(s.now()) {
+func (s *Service) announced(k *store.Key) *store.Version { return announced(k, s.now()) }
+
+func announced(k *store.Key, now time.Time) *store.Version {
+	if n := len(k.Versions); n > 0 && k.Versions[n-1].CurrentAt.After(now) {
 		return &k.Versions[n-1]
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/policy"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
 
@@ -43,6 +44,51 @@ func (t *Timestamps) CheckKey(s *store.Store, home Names, now time.Time) (proble
 			"have one issued for the key ('hsmgate certificate csr', 'hsmgate certificate issue --profile timestamping'), and set timestamp.certificate_file"
 	}
 	return "", ""
+}
+
+// Warning is what keeps the authority from what it is to do later, or for some, and what to do about it.
+type Warning struct{ Problem, Do string }
+
+// WarnOfKey says of a key with which CheckKey finds nothing wrong what will end its tokens.
+func (t *Timestamps) WarnOfKey(s *store.Store, home Names, now time.Time) (all []Warning) {
+	k := t.key(s, home)
+	if k == nil {
+		return nil
+	}
+	arn := home.keyARN(k.ID)
+	if v := announced(k, now); v != nil {
+		all = append(all, Warning{fmt.Sprintf("timestamp.key: version %d of %s is in use from %s on, and its certificate is that of another version: no token is given from then on", v.Number, arn, v.CurrentAt.UTC().Format(time.RFC3339)),
+			"let timestamp.key name another key before that, and timestamp.certificate_file its certificate; or have one issued for the version once it is in use"})
+	}
+	if k.RotationDays > 0 {
+		all = append(all, Warning{fmt.Sprintf("timestamp.key: %s rotates by itself, next at %s: its certificate is then that of another version, and no token is given", arn, k.NextRotation.UTC().Format(time.RFC3339)),
+			"switch that off: 'hsmgate key rotation --off " + t.Key + "'"})
+	}
+	return all
+}
+
+// ShutsOut says why nobody without a credential is served, although the authority is public; "" if somebody may be.
+func (t *Timestamps) ShutsOut(s *store.Store, home Names) (problem, do string) {
+	k := t.key(s, home)
+	if !t.Public || k == nil {
+		return "", ""
+	}
+	arn := home.keyARN(k.ID)
+	r := policy.Request{Principal: policy.Anonymous(home.Account), Action: Timestamp.permission, KeyID: k.ID, ResourceARN: arn, Resource: arn}
+	if k.Policy != nil && policy.MayAllow(k.Policy.Compiled, r) {
+		return "", ""
+	}
+	return fmt.Sprintf("timestamp.public: the policy of %s allows %s to nobody without a credential, so that these are refused", arn, r.Action),
+		`add a statement with "Principal": "*" for it to the key's policy ('hsmgate policy put'), as docs/timestamps.md has it, or take timestamp.public off`
+}
+
+// key is the key that the settings name, or nil.
+func (t *Timestamps) key(s *store.Store, home Names) *store.Key {
+	ref, err := home.parse(t.Key)
+	if err != nil {
+		return nil
+	}
+	return ref.in(s)
 }
 
 // stateRemedies are what to do about a key that cannot be used.

@@ -116,6 +116,26 @@ func TestLockedOut(t *testing.T) {
 	}
 }
 
+func TestMayAllow(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"Effect":"Allow","Principal":"*","Action":"hsmgate:Timestamp","Resource":"*"}`:                                                   true,
+		`{"Effect":"Allow","Principal":"*","Action":"hsmgate:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}`: true,
+		`{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}`:                                                               false,
+		`{"Effect":"Allow","Principal":"*","Action":"hsmgate:Timestamp","Resource":"arn:aws:kms:local:` + account + `:key/other"}`:         false,
+		`{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"hsmgate:*","Resource":"*"}`:                                     false,
+		`{"Effect":"Deny","Principal":"*","Action":"hsmgate:Timestamp","Resource":"*"}`:                                                    false,
+	} {
+		r := request(alice, "hsmgate:Timestamp")
+		r.Principal = policy.Anonymous(account)
+		if got := policy.MayAllow(must(t, `{"Statement":`+text+`}`, policy.KeyPolicy), r); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if policy.MayAllow(nil, request(alice, "hsmgate:Timestamp")) {
+		t.Error("a key without a policy lets strangers in")
+	}
+}
+
 func TestExplain(t *testing.T) {
 	r := request(alice, "kms:Sign")
 	r.Principal.Role = policy.RoleUser

@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // evaluation is one request with what is worked out once for all statements.
 type evaluation struct {
@@ -196,4 +199,17 @@ func LockedOut(doc *Document, r Request) bool {
 	r.Action, r.KeyPolicy, r.Grants = "kms:PutKeyPolicy", doc, nil
 	r.Call = Parameters{}
 	return !Evaluate(r).Allowed
+}
+
+// MayAllow reports whether a key policy could allow a request by itself: whether a statement of it does, if its conditions
+// hold, which ask for what only a call has.
+func MayAllow(doc *Document, r Request) bool {
+	if doc == nil {
+		return false
+	}
+	e := begin(&r)
+	return slices.ContainsFunc(doc.allows, func(i int) bool {
+		how, miss, _ := doc.statements[i].match(&e, true)
+		return how == directly && (miss == matched || miss == missCondition)
+	})
 }
