@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/hsmgate/hsmgate/gateway/api"
 	"github.com/hsmgate/hsmgate/gateway/audit"
@@ -63,18 +62,9 @@ func (s *Service) awaitCheckpoint(ctx context.Context) {
 }
 
 func (s *Service) openTree(ctx context.Context, a *anchor) (*tree.Publisher, error) {
-	origin, begun, err := LogOrigin(s.treeConfig, s.store)
+	origin, keys, err := ownLog(s.treeConfig, s.store, s.name)
 	if err != nil {
 		return nil, err
-	}
-	keys := s.store.LogKeys(origin)
-	switch {
-	case begun && len(keys) == 0:
-		return nil, fmt.Errorf("%s is the tree of the log %q, whose key is not in this database: put the right database back, or stop hsmgated and move the folder away to begin a new tree with a new key", tree.DirOf(s.treeConfig.Path), origin)
-	case !begun && len(keys) > 0 && keys[0].Instance != s.name:
-		return nil, fmt.Errorf("the name of the log %q is that of the daemon %q, whose log is not here: set another one as audit.origin, or put the log and the folder of its tree back", origin, keys[0].Instance)
-	case begun && s.store.Shared() && keys[0].RetiredAt.IsZero() && keys[0].Instance != s.name: // on a copy, or renamed
-		return nil, fmt.Errorf("the log %q is signed by the daemon %q, and this one is %q: if its log is a copy, move the copy away; if the daemon was renamed, set 'instance' to the old name, or run 'hsmgated audit rotate-key' and start again", origin, keys[0].Instance, s.name)
 	}
 	if len(keys) == 0 || !keys[0].RetiredAt.IsZero() {
 		if err := s.logKeyTries.do(s.now(), func() error { return s.makeLogKey(ctx, origin) }); err != nil {
@@ -86,7 +76,7 @@ func (s *Service) openTree(ctx context.Context, a *anchor) (*tree.Publisher, err
 		return nil, err
 	}
 	o := tree.Options{Origin: origin, Interval: s.treeConfig.Interval, OnState: s.treeState,
-		Signed: tree.Signed{Tree: tlog.Tree{N: a.kept.Size, Hash: a.kept.Root}, At: a.kept.PublishedAt}}
+		Signed: signedTree(a.kept)}
 	for _, k := range keys {
 		key, vkey, err := logVerifierKey(k)
 		if err != nil {

@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/audit/tree"
@@ -42,6 +45,47 @@ func LogOrigin(t Tree, s *store.Store) (origin string, begun bool, err error) {
 		return "", true, fmt.Errorf("%s is the log %q, and audit.origin is %q: a log keeps its name", t.Path, origin, t.Origin)
 	}
 	return origin, true, nil
+}
+
+// ownLog is the name of the log and its keys, the newest first, where the daemon of that name may sign it.
+func ownLog(t Tree, s *store.Store, instance string) (origin string, keys []*store.LogKey, err error) {
+	origin, begun, err := LogOrigin(t, s)
+	if err != nil {
+		return "", nil, err
+	}
+	keys = s.LogKeys(origin)
+	switch {
+	case begun && len(keys) == 0:
+		return "", nil, fmt.Errorf("%s is the tree of the log %q, whose key is not in this database: put the right database back, or stop hsmgated and move the folder away to begin a new tree with a new key", tree.DirOf(t.Path), origin)
+	case !begun && len(keys) > 0 && keys[0].Instance != instance:
+		return "", nil, fmt.Errorf("the name of the log %q is that of the daemon %q, whose log is not here: set another one as audit.origin, or put the log and the folder of its tree back", origin, keys[0].Instance)
+	case begun && s.Shared() && keys[0].RetiredAt.IsZero() && keys[0].Instance != instance: // on a copy, or renamed
+		return "", nil, fmt.Errorf("the log %q is signed by the daemon %q, and this one is %q: if its log is a copy, move the copy away; if the daemon was renamed, set 'instance' to the old name, or run 'hsmgated audit rotate-key' and start again", origin, keys[0].Instance, instance)
+	}
+	return origin, keys, nil
+}
+
+// CheckTree says, before a start, what keeps the daemon of that name from signing the log that is there, as far as the log and
+// the database tell. The daemon may be running: the log's end is read after what was signed.
+func CheckTree(ctx context.Context, t Tree, s *store.Store, instance string) error {
+	origin, _, err := ownLog(t, s, instance)
+	if err != nil {
+		return err
+	}
+	kept, err := s.LogCheckpoint(ctx, origin)
+	if err != nil {
+		return err
+	}
+	head, err := audit.ReadHead(t.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return signedTree(kept).Check(t.Path, head.Seq)
+}
+
+// signedTree is what the database knows to have been signed.
+func signedTree(kept store.LogCheckpoint) tree.Signed {
+	return tree.Signed{Tree: tlog.Tree{N: kept.Size, Hash: kept.Root}, At: kept.PublishedAt}
 }
 
 // writtenOrigin is the name of the log of its last writer, or else of the first of its writers that has one: the name for which it has made

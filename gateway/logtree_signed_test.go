@@ -59,6 +59,9 @@ func TestTheDatabaseKnowsWhatWasSigned(t *testing.T) {
 			if err := g.Store.ReplaceLogCheckpoint(t.Context(), signed); err != nil {
 				t.Fatal(err)
 			}
+			if err := gateway.CheckTree(t.Context(), gateway.Tree{Path: g.AuditPath}, g.Store, gatewaytest.Name); err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("before a start: %v; want %q", err, text)
+			}
 			g.Service.KeepTree(t.Context())
 			refusesToSign(t, g, text)
 			if a := sign(false); a.Status != 200 {
@@ -76,6 +79,12 @@ func TestTheDatabaseKnowsWhatWasSigned(t *testing.T) {
 		}
 		if err := g.Store.ReplaceLogCheckpoint(t.Context(), was); err != nil {
 			t.Fatal(err)
+		}
+		for _, tell := range []struct{ origin, wrong string }{{"", ""}, {logName, ""}, {"another", "a log keeps its name"}} {
+			err := gateway.CheckTree(t.Context(), gateway.Tree{Path: g.AuditPath, Origin: tell.origin, OriginIsSet: tell.origin != ""}, g.Store, gatewaytest.Name)
+			if (err == nil) != (tell.wrong == "") || err != nil && !strings.Contains(err.Error(), tell.wrong) {
+				t.Errorf("%q: %v; want %q", tell.origin, err, tell.wrong)
+			}
 		}
 		g.Service.KeepTree(t.Context())
 		if a := sign(true); a.Status != 200 {

@@ -37,8 +37,38 @@ func (p *Publisher) loadSigned() error {
 	if shown := p.Stats(); shown.Checkpoint.Tree.N > p.signed.Tree.N {
 		p.signed = Signed{shown.Checkpoint.Tree, shown.Published}
 	}
-	if head, was := p.log.Head().Seq, p.signed; head < uint64(was.Tree.N) {
-		return otherHistory("the log is older than what was signed: it ends with record %d, and a checkpoint of %d records was signed at %s", head, was.Tree.N, was.At.UTC().Format(time.RFC3339))
+	return p.signed.reached(p.log.Head().Seq)
+}
+
+// reached says whether a log that ends with that record is long enough.
+func (s Signed) reached(head uint64) error {
+	if head < uint64(s.Tree.N) {
+		return otherHistory("the log is older than what was signed: it ends with record %d, and a checkpoint of %d records was signed at %s", head, s.Tree.N, s.At.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Check says whether the log at path, which ends with record head, continues what was signed, by its records alone. Where the
+// first ones were removed by retention they do not tell.
+func (s Signed) Check(path string, head uint64) error {
+	if err := s.reached(head); err != nil || s.Tree.N == 0 {
+		return err
+	}
+	err := s.inLog(path, nil)
+	if errors.Is(err, audit.ErrRemoved) {
+		return nil
+	}
+	return err
+}
+
+// inLog makes the tree of what was signed anew from the log; each is that of Build.
+func (s Signed) inLog(path string, each func(tlog.Tile, []byte) error) error {
+	edge, err := Build(path, s.Tree.N, each)
+	if err != nil {
+		return err
+	}
+	if got, err := edge.Tree(); err != nil || got != s.Tree {
+		return s.another()
 	}
 	return nil
 }
@@ -53,23 +83,19 @@ func (p *Publisher) continuesSigned(t tlog.Tree) error {
 	proof, lost := p.disk.dir.ProveTree(t, want)
 	if lost == nil {
 		if CheckTree(proof, t, want) != nil {
-			return p.another()
+			return p.signed.another()
 		}
 		return nil
 	}
-	edge, err := Build(p.path, want.N, p.ended)
-	if err != nil {
+	err := p.signed.inLog(p.path, p.ended)
+	if err != nil && !errors.Is(err, ErrOtherHistory) {
 		return damaged(errors.Join(lost, err), "neither the tiles nor the log show whether the %d records are there whose checkpoint was signed", want.N)
 	}
-	if got, err := edge.Tree(); err != nil || got != want {
-		return p.another()
-	}
-	return nil
+	return err
 }
 
-func (p *Publisher) another() error {
-	was := p.signed
-	return otherHistory("the log is another one than was signed: its first %d records do not give the root %s, whose checkpoint was signed at %s", was.Tree.N, was.Tree.Hash, was.At.UTC().Format(time.RFC3339))
+func (s Signed) another() error {
+	return otherHistory("the log is another one than was signed: its first %d records do not give the root %s, whose checkpoint was signed at %s", s.Tree.N, s.Tree.Hash, s.At.UTC().Format(time.RFC3339))
 }
 
 // Overtake ends the signing of checkpoints for good: detail tells what another daemon has signed for this log.
