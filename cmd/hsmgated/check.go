@@ -13,6 +13,7 @@ import (
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/hsm"
 )
 
@@ -50,12 +51,15 @@ func (f *findings) add(state, what, do, format string, args ...any) {
 func (f *findings) failed(what string, err error) {
 	var e *hsm.Error
 	var hinted *hintedError
+	var log *audit.Error
 	do := ""
 	switch {
 	case errors.As(err, &hinted):
 		do = hinted.hint
 	case errors.As(err, &e) && e.Advice != "":
 		do = e.Advice
+	case errors.As(err, &log) && log.Advice != "":
+		do = log.Advice
 	}
 	text := strings.TrimSuffix(layers.ReplaceAllString(err.Error(), "$1"), "; "+do)
 	if do == "" {
@@ -76,6 +80,7 @@ var remedies = map[string]string{
 	"seal key":    "put it back from a copy",
 	"keys":        "see the lines on token and database, then check again",
 	"audit sink":  "correct 'audit.sinks' in the settings, or the file that is named: docs/siem.md",
+	"checkpoints": "let audit.origin be the name of the log, or leave it out; for other reasons see docs/transparency.md, 'When something is wrong'",
 	"audit log":   "look with 'hsmgate audit verify'; put the log and its head back from a copy, or go on with what is there: 'hsmgated audit adopt'",
 }
 
@@ -146,14 +151,22 @@ func (f *findings) check(ctx context.Context, c *Config) {
 		f.failed("environment", err)
 	}
 	f.certificate(c)
-	f.timestamps(c)
 	f.callers(ctx, c)
 	tokens := f.tokens(ctx, c)
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	f.database(ctx, c, tokens)
-	f.auditLog(c)
+	s := f.openDatabase(ctx, c)
+	if s != nil {
+		f.database(ctx, c, s, tokens)
+	}
+	f.timestamps(c, s)
+	f.auditLog(ctx, c, s)
 	f.sinks(c)
+	if s != nil {
+		if err := s.Close(); err != nil {
+			f.failed("database", err)
+		}
+	}
 	for _, t := range tokens {
 		if err := t.Close(); err != nil {
 			f.failed("token", err)

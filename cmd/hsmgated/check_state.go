@@ -43,17 +43,38 @@ func (f *findings) certificate(c *Config) {
 	f.ends(what, leaf, strings.Join(leaf.DNSNames, ", "), "renew it; a running daemon takes the new one at once")
 }
 
-// timestamps looks at the certificate of the timestamp authority.
-func (f *findings) timestamps(c *Config) {
+// timestamps looks at the certificate of the timestamp authority, and, where there is a database, at its key.
+func (f *findings) timestamps(c *Config, s *store.Store) {
 	const what = "timestamps"
 	stamps, err := c.Timestamp.gateway()
-	switch {
-	case err != nil:
+	if err != nil {
 		f.failed(what, err)
-	case stamps != nil:
-		leaf := stamps.Certificates[0]
+	}
+	if err != nil || stamps == nil {
+		return
+	}
+	good := s == nil || f.stampKey(what, stamps, s, gateway.Names{Account: c.Account, Region: c.Region})
+	if leaf := stamps.Certificates[0]; good || time.Until(leaf.NotAfter) < certificateDays {
 		f.ends(what, leaf, leaf.Subject.String(), "let the key's authority issue another, and start hsmgated again")
 	}
+}
+
+// stampKey reports what keeps the authority's key from signing, now or later, and says whether there is nothing.
+func (f *findings) stampKey(what string, stamps *gateway.Timestamps, s *store.Store, home gateway.Names) bool {
+	now := time.Now()
+	if problem, do := stamps.CheckKey(s, home, now); problem != "" {
+		f.add(stateNeeded, what, do, "%s", problem)
+		return false
+	}
+	warnings := stamps.WarnOfKey(s, home, now)
+	for _, w := range warnings {
+		f.add(stateNote, what, w.Do, "%s", w.Problem)
+	}
+	problem, do := stamps.ShutsOut(s, home)
+	if problem != "" {
+		f.add(stateNeeded, what, do, "%s", problem)
+	}
+	return len(warnings) == 0 && problem == ""
 }
 
 // ends says until when a certificate is good, and what to do before.
@@ -69,26 +90,26 @@ func (f *findings) ends(what string, leaf *x509.Certificate, whose, do string) {
 	}
 }
 
-// database opens the store, if there is one, and compares it with the tokens.
-func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*hsm.Token) {
+// openDatabase opens the store, if there is one that can be looked at; otherwise it is nil.
+func (f *findings) openDatabase(ctx context.Context, c *Config) *store.Store {
 	if _, err := os.Stat(c.Store); c.Store != "" && errors.Is(err, fs.ErrNotExist) {
 		f.add(stateNote, "database", "", "%s is not there yet; the first start makes it", c.Store)
-		return
+		return nil
 	}
 	s, err := lookStore(ctx, c)
 	if errors.Is(err, store.ErrOlder) {
 		f.add(stateNote, "database", "start hsmgated, which brings it up to date; then check again: its keys were not looked at", "%s", layers.ReplaceAllString(err.Error(), "$1"))
-		return
+		return nil
 	}
 	if err != nil {
 		f.failed("database", err)
-		return
+		return nil
 	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			f.failed("database", err)
-		}
-	}()
+	return s
+}
+
+// database looks at what the store holds, and compares it with the tokens.
+func (f *findings) database(ctx context.Context, c *Config, s *store.Store, tokens map[string]*hsm.Token) {
 	f.add(stateOK, "database", "", "%s: %d keys, %d principals", s, s.KeyCount(), len(s.Principals()))
 	if err := elsewhere(s.BelongsTo(ctx, c.Account, c.Region)); err != nil {
 		f.failed("database", err)
@@ -111,18 +132,6 @@ func (f *findings) database(ctx context.Context, c *Config, tokens map[string]*h
 		f.add(stateNeeded, "keys", "name it under key_stores in the settings", "%d key(s) are in a token named %q, which the settings do not have", keys, name)
 	}
 	f.regions(c, s)
-	f.stampKey(c, s)
-}
-
-// stampKey looks at the key of the timestamp authority, whose settings timestamps has looked at.
-func (f *findings) stampKey(c *Config, s *store.Store) {
-	stamps, err := c.Timestamp.gateway()
-	if err != nil || stamps == nil {
-		return
-	}
-	if problem, do := stamps.CheckKey(s, gateway.Names{Account: c.Account, Region: c.Region}, time.Now()); problem != "" {
-		f.add(stateNeeded, "timestamps", do, "%s", problem)
-	}
 }
 
 // regions reports keys that no call can reach.
@@ -234,14 +243,16 @@ func (f *findings) imported(ctx context.Context, s *store.Store, name string, t 
 	}
 }
 
-// auditLog reads the whole log.
-func (f *findings) auditLog(c *Config) {
+// auditLog reads the whole log, and asks the database, where there is one, whether it may be signed.
+func (f *findings) auditLog(ctx context.Context, c *Config, s *store.Store) {
 	const what = "audit log"
 	r, err := audit.VerifyFile(c.Audit.Path, audit.VerifyOptions{})
 	_, missing := os.Stat(c.Audit.Path)
 	switch {
 	case errors.Is(missing, fs.ErrNotExist) && errors.Is(err, fs.ErrNotExist):
-		f.add(stateNote, what, "", "%s is not there yet; the first start makes it", c.Audit.Path)
+		if f.checkpoints(ctx, c, s) {
+			f.add(stateNote, what, "", "%s is not there yet; the first start makes it", c.Audit.Path)
+		}
 	case err != nil:
 		f.failed(what, err)
 	case !r.Intact():
@@ -254,8 +265,24 @@ func (f *findings) auditLog(c *Config) {
 			size += s.Size
 		}
 		f.add(stateOK, what, "", "%d records, intact, in %d file(s), %d bytes; last record %s", r.Records, len(r.Segments), size, r.End)
+		f.checkpoints(ctx, c, s)
 	}
 	if err == nil && r.Cut != nil {
 		f.add(stateNote, what, "", "the records up to %d were removed by retention; the start checks that the log's key has signed for that", r.Cut.Last.Seq)
 	}
+}
+
+// checkpoints says whether there is nothing that keeps the log from being signed.
+func (f *findings) checkpoints(ctx context.Context, c *Config, s *store.Store) bool {
+	if s == nil {
+		return true
+	}
+	instance, err := c.instance()
+	if err == nil {
+		err = gateway.CheckTree(ctx, c.tree(instance), s, instance)
+	}
+	if err != nil {
+		f.failed("checkpoints", err)
+	}
+	return err == nil
 }

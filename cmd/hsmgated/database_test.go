@@ -54,8 +54,7 @@ func TestPrincipalsInPostgreSQL(t *testing.T) {
 			t.Fatal("the daemon does not see it")
 		}
 	}
-	f := &findings{}
-	f.database(t.Context(), c, nil)
+	f := lookAtDatabase(t, c)
 	if f.needed() != 0 || len(f.list) != 2 || !strings.Contains(f.list[0].Detail, "1 principals") {
 		t.Errorf("check says %+v", f.list)
 	}
@@ -93,8 +92,7 @@ func TestAnotherAccount(t *testing.T) {
 		if !errors.Is(err, store.ErrElsewhere) || !errors.As(err, &hinted) || !strings.Contains(err.Error(), test.was) || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("error %v", err)
 		}
-		f := &findings{}
-		f.database(t.Context(), &test.config, nil)
+		f := lookAtDatabase(t, &test.config)
 		if !slices.ContainsFunc(f.list, func(one finding) bool {
 			return one.What == "database" && one.State == stateNeeded && strings.Contains(one.Detail, test.was) && one.Do != ""
 		}) {
@@ -110,8 +108,7 @@ func TestAnotherAccount(t *testing.T) {
 func TestCheckMigratesNothing(t *testing.T) {
 	c := dsnConfig(t, storetest.DSN(t), 0o600)
 	for range 2 { // the second would find what the first had made
-		f := &findings{}
-		f.database(t.Context(), c, nil)
+		f := lookAtDatabase(t, c)
 		if len(f.list) != 1 || f.list[0].State != stateNote || !strings.Contains(f.list[0].Detail, "it is version 0") || !strings.Contains(f.list[0].Do, "start hsmgated") {
 			t.Fatalf("check says %+v", f.list)
 		}
@@ -136,8 +133,7 @@ func TestDSNFile(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), secret) {
 			t.Errorf("error %v, want %q", err, test.want)
 		}
-		f := &findings{}
-		f.database(t.Context(), c, nil)
+		f := lookAtDatabase(t, c)
 		if len(f.list) != 1 || f.list[0].State != stateNeeded || f.list[0].Do == "" || strings.Contains(f.list[0].Detail+f.list[0].Do, secret) {
 			t.Errorf("check says %+v", f.list)
 		}
@@ -148,4 +144,17 @@ func TestDSNFile(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) || !errors.As(err, &hinted) || strings.Contains(err.Error()+hinted.hint, secret) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// lookAtDatabase is what the check says of the database alone.
+func lookAtDatabase(t *testing.T, c *Config) *findings {
+	t.Helper()
+	f := &findings{}
+	if s := f.openDatabase(t.Context(), c); s != nil {
+		f.database(t.Context(), c, s, nil)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return f
 }
