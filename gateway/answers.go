@@ -21,12 +21,11 @@ import (
 
 // answerOf is what a sealed signature is bound to.
 func answerOf(a *store.Answer) []string {
-	of := []string{a.Principal, a.KeyARN, a.IdempotencyKey, hex.EncodeToString(a.Request), strconv.Itoa(a.Version)}
-	if len(a.Call) > 0 {
-		of = append(of, string(a.Call))
-	}
-	return of
+	return []string{a.Principal, a.KeyARN, a.IdempotencyKey, hex.EncodeToString(a.Request), strconv.Itoa(a.Version)}
 }
+
+// callOf is what the sealed record of its call is bound to.
+func callOf(a *store.Answer) []string { return append(answerOf(a), "call") }
 
 // sealAnswers gives the answers as the database has them.
 func (s *Service) sealAnswers(answers []*store.Answer) []*store.Answer {
@@ -34,6 +33,7 @@ func (s *Service) sealAnswers(answers []*store.Answer) []*store.Answer {
 	for i, a := range answers {
 		kept := *a
 		kept.Signature = s.identities.SealAnswer(a.Signature, answerOf(a)...)
+		kept.Call = s.identities.SealAnswer(a.Call, callOf(a)...)
 		sealed[i] = &kept
 	}
 	return sealed
@@ -46,6 +46,9 @@ func (s *Service) answers(ctx context.Context, of store.AnswerName, keys []strin
 		var bad error
 		if a.Signature, bad = s.identities.OpenAnswer(a.Signature, answerOf(a)...); bad != nil {
 			s.log.Error("an answer to a request with an idempotency key does not open", zap.String("principal", a.Principal), zap.String("keyArn", a.KeyARN), zap.Error(bad))
+		}
+		if len(a.Call) > 0 {
+			a.Call, _ = s.identities.OpenAnswer(a.Call, callOf(a)...) // of one that does not open it is not known
 		}
 	}
 	return found, err
@@ -81,10 +84,13 @@ func (s *Service) recordLeft(ctx context.Context) {
 	}
 }
 
+// longSearch is how long the log is searched for records of answers that nobody waits for.
+const longSearch = time.Minute
+
 // recordGroup records the answers of one caller and key that are in no record. Requests
 // under way go first.
 func (s *Service) recordGroup(ctx context.Context, all []*repeatable) {
-	ctx, cancel := context.WithTimeout(ctx, s.auditTimeout)
+	ctx, cancel := context.WithTimeout(ctx, longSearch)
 	defer cancel()
 	defer func() {
 		for _, r := range all {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -218,7 +219,7 @@ func (s *Service) searchLog(ctx context.Context, all []*repeatable) {
 		byKey[r.name.IdempotencyKey] = r
 	}
 	missing := len(all)
-	err := s.audit.Each(from+1, func(l audit.Line) bool {
+	look := func(l audit.Line) bool {
 		if ctx.Err() != nil {
 			return false
 		}
@@ -234,7 +235,11 @@ func (s *Service) searchLog(ctx context.Context, all []*repeatable) {
 		s.once.note(r.name, r.record)
 		missing--
 		return missing > 0
-	})
+	}
+	err := s.audit.Each(from+1, look)
+	if errors.Is(err, audit.ErrRemoved) { // so the answer is old, and another process's that this one has taken over
+		err = s.audit.Each(0, look)
+	}
 	switch cause := ctx.Err(); {
 	case err != nil:
 		failAll(all, notRecorded(err))

@@ -105,6 +105,9 @@ func TestReadinessLooksAtTheStampKey(t *testing.T) {
 	is := func(status gateway.Status, detail, do string) {
 		t.Helper()
 		r := g.Service.Readiness()
+		if !slices.ContainsFunc(r.Parts, func(p gateway.Part) bool { return p.Name == "timestamp authority" }) {
+			t.Fatalf("%+v", r)
+		}
 		for i, p := range r.Parts {
 			if p.Name != "timestamp authority" {
 				continue

@@ -134,7 +134,10 @@ func (a *app) verifyImage(ctx context.Context, flags *imageVerifyFlags, referenc
 			out.Format, out.Status, why = c.name, statusNotGood, fmt.Errorf("%w; expected is %s", err, expected(v.trust))
 		case errors.Is(err, format.ErrNotSigned) && why == nil && errors.Unwrap(err) != nil: // it says what there is
 			why = err
-		case !errors.Is(err, format.ErrNotGood) && !errors.Is(err, format.ErrNotSigned) && unread == nil:
+		case errors.Is(err, format.ErrNotGood), errors.Is(err, format.ErrNotSigned):
+		case !errors.Is(err, image.ErrUnread): // the registry answers nothing more
+			return err
+		case unread == nil:
 			unread = err
 		}
 		names = append(names, c.name)

@@ -6,15 +6,19 @@ import "context"
 // order, and records of others may stand between them. With an error none of them counts, although some may be in
 // the log.
 func (l *Log) AppendAll(ctx context.Context, records []*Record) ([]Receipt, error) {
-	queued := make([]*entry, 0, len(records))
+	queued := make([]*entry, len(records)) // made before the first is queued, so that few syncs serve them all
+	for i, r := range records {
+		queued[i] = newEntry(r)
+	}
 	var failed error
-	for _, r := range records {
-		e := newEntry(r)
+	for i, e := range queued {
 		if failed = l.enqueue(ctx, e); failed != nil {
-			e.free()
+			for _, e := range queued[i:] {
+				e.free()
+			}
+			queued = queued[:i]
 			break
 		}
-		queued = append(queued, e)
 	}
 	receipts := make([]Receipt, len(queued))
 	for i, e := range queued {

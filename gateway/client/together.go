@@ -102,7 +102,7 @@ func (t *together) add(c *Client, a *asked) {
 
 // laneOf is the same for what may go in one request.
 func laneOf(in *api.SignRequest) string {
-	return fmt.Sprintf("%q %t %q", in.KeyId, in.DryRun, in.GrantTokens)
+	return fmt.Sprintf("%q %t %q %t", in.KeyId, in.DryRun, in.GrantTokens, in.IdempotencyKey != "")
 }
 
 // left says of a signature whose caller's context has ended whether it is under way, and why it was not made before.
@@ -258,11 +258,11 @@ func mayAlone(err error, keyed bool) bool {
 	if refused := decided(err); refused != nil {
 		return refused.Err.Code != api.DryRunOperation && (keyed || refused.Status < http.StatusInternalServerError) // a dry run has succeeded
 	}
-	var late interface{ Timeout() bool }
-	return keyed && errors.As(err, &late) && late.Timeout()
+	return keyed && late(err)
 }
 
-// signEachAlone asks for signatures in a request each, a few at a time.
+// signEachAlone asks for signatures in a request each, a few at a time. Where none of a few has an answer in time the others keep the
+// error that they have.
 func (c *Client) signEachAlone(all []*asked) {
 	for some := range slices.Chunk(all, atOnceAlone) {
 		var wait sync.WaitGroup
@@ -274,5 +274,14 @@ func (c *Client) signEachAlone(all []*asked) {
 			})
 		}
 		wait.Wait()
+		if !slices.ContainsFunc(some, func(a *asked) bool { return !late(a.err) }) {
+			return
+		}
 	}
+}
+
+// late says whether no answer came in time.
+func late(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
 }

@@ -79,7 +79,7 @@ func TestTogetherSaysWhy(t *testing.T) {
 	}
 	for {
 		c.together.mu.Lock()
-		tried := c.together.lanes[laneOf(&api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "busy"}})].waiting
+		tried := c.together.lanes[laneOf(&api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "busy"}, IdempotencyKey: "any"})].waiting
 		again := len(tried) == 1 && tried[0].last != nil
 		c.together.mu.Unlock()
 		if again {

@@ -19,7 +19,7 @@ type Answer struct {
 	Request   []byte // SHA-256 of what was asked for
 	Signature []byte // sealed by who keeps it
 	Version   int    // of the key
-	Call      []byte // its record, as JSON without place, time and outcome; none of an answer of before there was one
+	Call      []byte // the record of the call as JSON, without place, time and outcome; sealed, and empty once it is recorded
 	Instance  string // the process that made it
 	After     uint64 // the last record of its log then
 	Record    string // receipt of the record that vouches for it; "" until it is known to be durable
@@ -66,7 +66,7 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 			result, err := tx.ExecContext(ctx, `INSERT INTO answers (principal, key_arn, idempotency_key, request, signature, version, call, instance, after, record, created_at)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT (principal, key_arn, idempotency_key) DO UPDATE SET request = excluded.request, signature = excluded.signature,
 				version = excluded.version, call = excluded.call, instance = excluded.instance, after = excluded.after, record = '', created_at = excluded.created_at WHERE answers.created_at < ? AND answers.record <> ''`,
-				a.Principal, a.KeyARN, a.IdempotencyKey, a.Request, a.Signature, a.Version, string(a.Call), a.Instance, int64(a.After), a.CreatedAt.UnixMicro(), since.UnixMicro())
+				a.Principal, a.KeyARN, a.IdempotencyKey, a.Request, a.Signature, a.Version, blob(a.Call), a.Instance, int64(a.After), a.CreatedAt.UnixMicro(), since.UnixMicro())
 			if err != nil {
 				return nil, err
 			}
@@ -77,8 +77,8 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 			}
 		}
 		for name, record := range records {
-			if _, err := tx.ExecContext(ctx, "UPDATE answers SET record = ? WHERE principal = ? AND key_arn = ? AND idempotency_key = ?",
-				record, name.Principal, name.KeyARN, name.IdempotencyKey); err != nil {
+			if _, err := tx.ExecContext(ctx, "UPDATE answers SET record = ?, call = ? WHERE principal = ? AND key_arn = ? AND idempotency_key = ?",
+				record, blob(nil), name.Principal, name.KeyARN, name.IdempotencyKey); err != nil {
 				return nil, err
 			}
 		}
@@ -87,13 +87,25 @@ func (s *Store) KeepAnswers(ctx context.Context, answers []*Answer, records map[
 	return lost, err
 }
 
+// blob is b as a column that is never null holds it.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
 // TakeAnswers makes unrecorded answers of other processes those of this one: they are as old as before, and have ended, or
 // have another name now. head is the last record of its log.
 func (s *Store) TakeAnswers(ctx context.Context, instance string, head uint64, before time.Time) error {
 	var there bool
-	if err := s.database.reader().QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM answers WHERE record = '' AND instance <> ? AND created_at < ?)",
-		instance, before.UnixMicro()).Scan(&there); err != nil || !there { // as nearly always: nobody is kept from writing
-		return err
+	read, cancel := s.database.bound(ctx, followTimeout)
+	defer cancel()
+	if err := s.database.reader().QueryRowContext(read, "SELECT EXISTS (SELECT 1 FROM answers WHERE record = '' AND instance <> ? AND created_at < ?)",
+		instance, before.UnixMicro()).Scan(&there); err != nil {
+		return fmt.Errorf("store: %w", s.database.typed(err))
+	} else if !there { // as nearly always: nobody is kept from writing
+		return nil
 	}
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) (func(*memory), error) {
 		_, err := tx.ExecContext(ctx, `UPDATE answers SET instance = ?, after = CASE WHEN after > ? THEN ? ELSE after END

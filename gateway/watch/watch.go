@@ -146,10 +146,10 @@ func (d *Detector) key(id string, r *audit.Record) *life {
 		k = &begun
 		d.keys.put(id, k)
 	}
-	if at/24 != k.Last/24 {
+	if at/24 > k.Last/24 { // records are a little out of order
 		k.Days++
 	}
-	k.Last = at
+	k.Last = max(k.Last, at)
 	return k
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Anybody may have pushed what is beside an image, and what a registry answers may have no end: no more than this is read.
@@ -75,5 +77,9 @@ func (b *boundedBody) Close() error {
 // ends says whether an error is of the registry, so that nothing else can be asked, and not of one thing in it.
 func ends(err error) bool {
 	var unanswered *url.Error
+	var refused *transport.Error
+	if errors.As(err, &refused) && (refused.StatusCode == http.StatusTooManyRequests || refused.StatusCode >= http.StatusInternalServerError) {
+		return true
+	}
 	return errors.As(err, &unanswered) || errors.Is(err, errLate) || errors.Is(err, errMuch) || errors.Is(err, context.Canceled)
 }

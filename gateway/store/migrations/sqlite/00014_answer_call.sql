@@ -1,4 +1,5 @@
 -- +goose Up
 
--- The record of the call, as JSON without place, time and outcome, for who has to record it after a crash; '' of an answer of before.
-ALTER TABLE answers ADD COLUMN call TEXT NOT NULL DEFAULT '';
+-- The record of the call, sealed, for who has to record it after a crash; empty once it is recorded, and of an answer of before.
+ALTER TABLE answers ADD COLUMN call BLOB NOT NULL DEFAULT x'';
+CREATE INDEX answers_unrecorded ON answers (created_at) WHERE record = '';
