@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"database/sql"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/hsmgate/hsmgate/gateway"
 	"github.com/hsmgate/hsmgate/gateway/api"
+	"github.com/hsmgate/hsmgate/gateway/audit"
 	"github.com/hsmgate/hsmgate/gateway/gatewaytest"
 	"github.com/hsmgate/hsmgate/gateway/store"
 )
@@ -91,4 +93,36 @@ func TestAnswersAreRecordedBeforeTheyAreForgotten(t *testing.T) {
 		t.Error("it is no new request")
 	}
 	intact(t, g)
+}
+
+// TestAnswersOlderThanTheLog: retention has removed the part of the log in which the record of a taken-over answer would be.
+func TestAnswersOlderThanTheLog(t *testing.T) {
+	t.Parallel()
+	g := gatewaytest.NewWith(t, gatewaytest.Options{AuditLog: audit.Options{SegmentSize: 4000, Retention: time.Nanosecond, Check: time.Millisecond,
+		Seal: func(r audit.Receipt) ([]byte, error) { return []byte(r.String()), nil }}})
+	id := g.CreateKey(api.P256, api.SignVerify).KeyId
+	move(t, g.AuditPath, g.AuditPath+".away")
+	refusal(t, g.Send(g.Admin.Token, "POST", "/v1/keys/"+id+"/sign", once("k", "m")), 503, api.ServiceUnavailable)
+	move(t, g.AuditPath+".away", g.AuditPath)
+	until(t, "the log is back", func() bool { return g.Audit.Ready() == nil })
+	kept := answers(t, g, id, "k")["k"]
+	for first := uint64(0); first <= kept.After+1; {
+		signOnce(t, g, g.Admin, id, once(fmt.Sprint(g.Audit.Head().Seq), "m"))
+		var err error
+		first, err = g.Audit.First()
+		noError(t, err)
+	}
+	db, err := sql.Open("sqlite3", g.StorePath+"?_txlock=immediate")
+	noError(t, err)
+	_, err = db.ExecContext(t.Context(), "UPDATE answers SET instance = 'another' WHERE idempotency_key = 'k'")
+	noError(t, errors.Join(err, db.Close()))
+	g.Advance(2 * time.Hour)
+	g.Service.Round(t.Context())
+	if found := answers(t, g, id, "k")["k"]; found == nil || found.Instance != gatewaytest.Name {
+		t.Fatalf("%+v", found)
+	}
+	until(t, "it is recorded", func() bool { return answers(t, g, id, "k")["k"].Record != "" })
+	if found := answers(t, g, id, "k")["k"]; len(found.Call) != 0 {
+		t.Errorf("the record of the call stays: %d bytes", len(found.Call))
+	}
 }

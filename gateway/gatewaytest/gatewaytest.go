@@ -106,7 +106,8 @@ type Options struct {
 	// Certificates has the gateway serve TLS and ask for client certificates.
 	Certificates identity.ClientCertificates
 
-	Tree *gateway.Tree // over the audit log, whose path it is given; nil: none
+	AuditLog audit.Options
+	Tree     *gateway.Tree // over the audit log, whose path it is given; nil: none
 
 	KeyStores map[string]hsm.Config // further tokens
 	Regions   []string              // further regions
@@ -169,7 +170,7 @@ func NewWith(t testing.TB, o Options) *Gateway {
 	g.Store, err = o.openStore(ctx)
 	must(t, err)
 	t.Cleanup(func() { _ = g.Store.Close() })
-	g.Audit, err = audit.Open(g.AuditPath, audit.Options{})
+	g.Audit, err = audit.Open(g.AuditPath, o.AuditLog)
 	must(t, err)
 	t.Cleanup(func() { _ = g.Audit.Close() })
 	if o.Beside != nil {
