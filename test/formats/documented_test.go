@@ -30,6 +30,7 @@ func TestFormatsDocumented(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	trustIssued(b)
+	b.hsmgate("key", "publish", b.key, "--name", "release")
 	b.ok(os.Mkdir(b.path("dist"), 0o755))
 	b.write("dist/app.tar.gz", "what is released\n")
 	b.write("bom.json", "{}")
@@ -41,8 +42,8 @@ func TestFormatsDocumented(t *testing.T) {
 		text, err := os.ReadFile(file)
 		b.ok(err)
 		for _, found := range documented.FindAllStringSubmatch(string(text), -1) {
-			line := strings.ReplaceAll(found[1], "registry.example.org", host)
-			if strings.Contains(line, "hsmgate") && strings.Contains(line, "slsaprovenance1") {
+			line := strings.NewReplacer("registry.example.org", host, "https://kms.example.org", b.g.URL).Replace(found[1])
+			if strings.Contains(line, "attest --key") && strings.Contains(line, "slsaprovenance1") {
 				line += provenance // in place of a CI system's environment
 			}
 			words := strings.Fields(line)

@@ -174,6 +174,7 @@ func trustIssued(b *bench) {
 		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	}
 	b.write("chain.pem", encode(leafDER)+encode(rootDER))
+	b.write("ca.pem", encode(rootDER))
 	b.ok(os.MkdirAll(b.path(".config/notation/truststore/x509/ca/release"), 0o755))
 	b.write(".config/notation/truststore/x509/ca/release/root.pem", encode(rootDER))
 	b.write(".config/notation/trustpolicy.json", `{"version":"1.0","trustPolicies":[{"name":"release","registryScopes":["*"],"signatureVerification":{"level":"strict"},"trustStores":["ca:release"],"trustedIdentities":["*"]}]}`)

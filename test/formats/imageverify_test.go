@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -51,10 +52,11 @@ func (b *bench) judge(args ...string) (v verdict) {
 // TestImageVerify has the program judge what it signs, in each way, and tell apart why it refuses the rest. No other tool is needed.
 func TestImageVerify(t *testing.T) {
 	g := gatewaytest.New(t)
-	lies := ""
+	var lies atomic.Value // the end of a path that is answered with something else
+	lies.Store("")
 	inner := registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if lies != "" && strings.HasSuffix(r.URL.Path, lies) {
+		if end := lies.Load().(string); end != "" && strings.HasSuffix(r.URL.Path, end) {
 			_, _ = io.WriteString(w, "{}")
 			return
 		}
@@ -117,9 +119,9 @@ func TestImageVerify(t *testing.T) {
 		}
 		check[0] = host + "/team/" + w.name + "@" + digest.String()
 		says(by("--public-key", "own.pem"), 0, "good", "")
-		lies = digest.String()
+		lies.Store(digest.String())
 		says(by("--public-key", "own.pem"), 1, "not good", "has another digest")
-		lies = ""
+		lies.Store("")
 		says(b.judge("--public-key", "own.pem", host+"/team/"+w.name+"@sha256:"+strings.Repeat("0", 64)), 4, "", "the registry has no such image")
 	}
 	ref := host + "/team/cosign:1.0"
@@ -145,7 +147,7 @@ func TestImageVerify(t *testing.T) {
 	b.ok(err)
 	m, err := held.Manifest()
 	b.ok(err)
-	lies = m.Layers[0].Digest.String()
+	lies.Store(m.Layers[0].Digest.String())
 	says(b.judge("--public-key", "own.pem", ref), 6, "", "hint: who may push there can remove it")
 	b.hsmgate("image", "sign", "--key", b.key, "--format", "sigstore", ref)
 	says(b.judge("--public-key", "own.pem", ref), 0, "good", "")
