@@ -86,9 +86,7 @@ func asking(t *testing.T, c *client.Client, at *gate, n int, ask func(i int)) (d
 	for i := range n {
 		wait.Go(func() { ask(i) })
 	}
-	for at.asked()+c.Waiting() < before+n {
-		time.Sleep(time.Millisecond)
-	}
+	client.Until(func() bool { return at.asked()+c.Waiting() >= before+n })
 	return wait.Wait
 }
 
@@ -248,9 +246,7 @@ func TestTogetherIsLeft(t *testing.T) {
 	})
 	at.open <- struct{}{}
 	first()
-	for at.asked() < n+1 { // until all are in one request
-		time.Sleep(time.Millisecond)
-	}
+	client.Until(func() bool { return at.asked() >= n+1 }) // until all are in one request
 	leave()
 	left.Wait() // while it is not answered
 	close(at.open)
@@ -280,9 +276,7 @@ func TestTogetherLingers(t *testing.T) {
 		}
 	})
 	end()
-	for ended.Load() < n-1 { // who waits for the next request does not linger
-		time.Sleep(time.Millisecond)
-	}
+	client.Until(func() bool { return ended.Load() >= n-1 }) // who waits for the next request does not linger
 	close(at.open)
 	done()
 	if records := len(g.Records()) - before; signed.Load() != 1 || records != 1 || len(at.sizes) != 1 {

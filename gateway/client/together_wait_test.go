@@ -55,17 +55,13 @@ func TestTogetherByKey(t *testing.T) {
 			}
 		})
 	}
-	for c.Waiting() < n { // until the first of them has its answer, and they wait
-		time.Sleep(time.Millisecond)
-	}
+	Until(func() bool { return c.Waiting() >= n }) // until the first of them has its answer, and they wait
 	if err := signWith(t.Context(), c, "free"); err != nil {
 		t.Error(err)
 	}
 	leave()
 	all.Wait()
-	for c.Lanes() > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	Until(func() bool { return c.Lanes() == 0 })
 }
 
 // TestTogetherSaysWhy: who leaves while the gateway is waited for is told what it answered.
@@ -74,19 +70,14 @@ func TestTogetherSaysWhy(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	answer := make(chan error, 1)
 	go func() { answer <- signWith(ctx, c, "busy") }()
-	for c.Waiting() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	for {
+	Until(func() bool { return c.Waiting() != 0 })
+	name := laneOf(&api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "busy"}, IdempotencyKey: "any"})
+	Until(func() bool {
 		c.together.mu.Lock()
-		tried := c.together.lanes[laneOf(&api.SignRequest{KeyTarget: api.KeyTarget{KeyId: "busy"}, IdempotencyKey: "any"})].waiting
-		again := len(tried) == 1 && tried[0].last != nil
-		c.together.mu.Unlock()
-		if again {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+		defer c.together.mu.Unlock()
+		l := c.together.lanes[name]
+		return l != nil && len(l.waiting) == 1 && l.waiting[0].last != nil
+	})
 	leave()
 	if err := <-answer; !errors.Is(err, context.Canceled) || Code(err) != api.Throttling {
 		t.Error(err)
