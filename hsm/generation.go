@@ -152,6 +152,7 @@ func (g *generation) newWorker(q *queue) *worker {
 // replaceStuck gives up the workers whose call is past its deadline and puts others in their place; but never more than there were at first,
 // since a module that hangs would take every thread of the process.
 func (g *generation) replaceStuck() {
+	g.sign.nudge()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := now()

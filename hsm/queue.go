@@ -23,13 +23,16 @@ func callerOf(ctx context.Context) string {
 // queue holds jobs for the workers that serve it: the callers that wait take turns, and each has its own in the order of their arrival. The
 // lists run through jobs and lines, so that to queue costs no allocation.
 type queue struct {
-	ready   chan struct{} // one for each job in the lines, whether its caller has given it up or not; has room for as many as may wait
+	ready   chan struct{} // one for each worker that is to come: it finds what there is with take
 	waiting atomic.Int64
 
-	mu    sync.Mutex
-	lines map[string]*line // of the callers with jobs
-	next  *line            // whose turn it is; the last one is before it in the ring
-	spare *line            // one that is empty, for the next caller
+	mu     sync.Mutex
+	limit  int              // how many jobs may wait
+	length int              // how many are in the lines, whether their callers have given them up or not
+	lines  map[string]*line // of the callers with jobs
+	next   *line            // whose turn it is; the last one is before it in the ring
+	spare  *line            // one that is empty, for the next caller
+	series []*turn          // of the workers that are inside with quick jobs
 }
 
 // line holds the jobs of one caller, and is one of a ring.
@@ -41,7 +44,7 @@ type line struct {
 }
 
 func newQueue(limit int) *queue {
-	return &queue{ready: make(chan struct{}, limit), lines: make(map[string]*line)}
+	return &queue{ready: make(chan struct{}, limit), limit: limit, lines: make(map[string]*line)}
 }
 
 // push queues a job; false where there is no room. The last job of the longest line makes room for a caller that has fewer.
@@ -49,18 +52,24 @@ func (q *queue) push(caller string, j *job) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.lines[caller]
-	full := len(q.ready) == cap(q.ready)
-	if full && !q.makeRoom(l) {
+	if q.length == q.limit && !q.makeRoom(l) {
 		return false
 	}
 	if l == nil {
 		l = q.open(caller)
 	}
 	l.add(j)
-	if !full { // else the job takes over what stood for the one that went
-		q.ready <- struct{}{}
-	}
+	q.length++
+	q.callIfRoom()
 	return true
+}
+
+// call has one worker more come.
+func (q *queue) call() {
+	select {
+	case q.ready <- struct{}{}:
+	default: // there are as many to come as may ever be needed
+	}
 }
 
 // makeRoom ends the newest job of the longest line, if that is longer than the line for which room is made would be.
@@ -78,6 +87,7 @@ func (q *queue) makeRoom(newcomer *line) bool {
 	if longest == nil || longest.length <= mine+1 {
 		return false
 	}
+	q.length--
 	if j := longest.dropLast(); j.state.CompareAndSwap(jobQueued, jobRunning) {
 		q.waiting.Add(-1)
 		j.crowded = true
@@ -86,12 +96,11 @@ func (q *queue) makeRoom(newcomer *line) bool {
 	return true
 }
 
-// pop takes the next job. Who has taken one from ready finds one.
+// pop takes the next job, which is there.
 func (q *queue) pop() *job {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	l := q.next
 	j := l.dropFirst()
+	q.length--
 	if q.next = l.then; l.first == nil {
 		q.close(l)
 	}

@@ -15,9 +15,8 @@ func queued() *job { return newJob(jobFunc) }
 // order takes everything out of a queue, by the names that the jobs have in names.
 func order(q *queue, names map[*job]string) string {
 	var all []string
-	for len(q.ready) > 0 {
-		<-q.ready
-		all = append(all, names[q.pop()])
+	for t := new(turn); q.take(t); {
+		all = append(all, names[t.jobs[0]])
 	}
 	return strings.Join(all, " ")
 }
@@ -38,9 +37,9 @@ func TestCallersTakeTurns(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 	push("a1 a2 a3")
-	<-q.ready
-	if got := names[q.pop()]; got != "a1" {
-		t.Errorf("%s is first", got)
+	first := new(turn)
+	if q.take(first); names[first.jobs[0]] != "a1" {
+		t.Errorf("%s is first", names[first.jobs[0]])
 	}
 	push("b1 a4") // who comes anew waits for one of each other caller, and no more
 	if got, want := order(q, names), "a2 b1 a3 a4"; got != want {
@@ -119,13 +118,16 @@ func TestQueueKeepsEveryJob(t *testing.T) {
 	stop := make(chan struct{})
 	for range 3 {
 		out.Go(func() {
-			for {
+			for mine := new(turn); ; {
 				select {
 				case <-q.ready:
-					j := q.pop()
-					mu.Lock()
-					popped[j]++
-					mu.Unlock()
+					for q.take(mine) {
+						mu.Lock()
+						for _, j := range mine.jobs {
+							popped[j]++
+						}
+						mu.Unlock()
+					}
 				case <-stop:
 					return
 				}

@@ -20,6 +20,10 @@ type worker struct {
 	since atomic.Int64 // when the call that is inside began; 0: none is
 	lost  atomic.Bool  // the call is past its deadline and another worker took the place
 	used  bool         // since the last keep-alive
+	bad   bool         // the session is to be replaced
+
+	turn   turn
+	series *series // memory for turns of several jobs
 }
 
 // retryOpen is how long a worker without a session waits before it tries to open one again.
@@ -41,10 +45,7 @@ func (w *worker) run() {
 		}
 		select {
 		case <-w.queue.ready:
-			w.serve(w.queue.pop())
-			// The caller is next on this thread: it goes on here and now, where its data are. A worker that took the next job
-			// at once would leave it to another thread, which has to be woken.
-			runtime.Gosched()
+			w.work()
 		case <-tick.C:
 			w.keepAlive()
 		case <-w.gen.done:
@@ -57,28 +58,100 @@ func (w *worker) run() {
 	}
 }
 
-// serve runs one job, and puts the session right afterwards.
-func (w *worker) serve(j *job) {
-	t := now()
-	j.started.Store(t) // first: whoever sees that it runs reads it
-	if !j.state.CompareAndSwap(jobQueued, jobRunning) {
-		return // its caller has gone
+// work serves turns as long as there are any for it.
+func (w *worker) work() {
+	for w.open && !w.lost.Load() && w.queue.take(&w.turn) {
+		w.serve(w.turn.jobs)
+		// The callers are next on this thread: they go on here and now, where their data are. A worker that took the next turn at
+		// once would leave them to another thread, which has to be woken.
+		runtime.Gosched()
 	}
-	w.queue.waiting.Add(-1)
-	w.used = true
+	w.queue.leave(&w.turn)
+}
+
+// serve runs the jobs of a turn, and puts the session right afterwards.
+func (w *worker) serve(jobs []*job) {
+	t := now()
+	jobs = w.begin(jobs, t)
+	if len(jobs) == 0 {
+		return
+	}
 	life := w.gen.life
 	if !life.enter() {
-		j.over = true
-		j.finish()
+		for _, j := range jobs {
+			j.over = true
+			j.finish()
+		}
 		return
 	}
 	w.since.Store(t)
-	w.gen.tok.stats.calls.Add(1)
+	w.gen.tok.stats.calls.Add(uint64(len(jobs)))
+	if len(jobs) > 1 && w.s.list != nil {
+		jobs = w.together(jobs, t)
+	}
+	for _, j := range jobs {
+		w.alone(j)
+	}
+	w.since.Store(0)
+	life.exit()
+	if w.bad {
+		w.replace()
+	}
+}
+
+// begin moves the jobs into the token, but for those whose callers have gone.
+func (w *worker) begin(jobs []*job, t int64) []*job {
+	running := jobs[:0]
+	for _, j := range jobs {
+		j.started.Store(t) // first: whoever sees that it runs reads it
+		if j.state.CompareAndSwap(jobQueued, jobRunning) {
+			running = append(running, j)
+		}
+	}
+	w.queue.waiting.Add(-int64(len(running)))
+	w.used, w.bad = w.used || len(running) > 0, false
+	return running
+}
+
+// together runs jobs as a series. It answers those that are left when one fails.
+func (w *worker) together(jobs []*job, t int64) (left []*job) {
+	if w.series == nil {
+		w.series = new(series)
+	}
+	for i, j := range jobs {
+		w.series.put(i, j)
+	}
+	tried := w.series.sign(w.s.list, uint(w.s.h), len(jobs))
+	each := (now() - t) / int64(tried)
+	for i, j := range jobs[:tried] {
+		w.series.get(i, j)
+		begun := t + int64(i)*each
+		j.started.Store(begun)
+		w.conclude(j, begun, begun+each)
+	}
+	return jobs[tried:]
+}
+
+// alone runs one job.
+func (w *worker) alone(j *job) {
+	if w.bad {
+		w.anew()
+	}
+	t := now()
 	w.exec(j)
+	w.conclude(j, t, now())
+}
+
+// conclude looks at how a job ended, and hands it to its caller.
+func (w *worker) conclude(j *job, begun, ended int64) {
 	if classify(j.rv) == classSession {
 		w.again(j)
+		ended = now()
 	}
-	j.ended = now()
+	if j.kind == jobSign && j.rv == pkcs11.CKR_OK && j.bound != nil {
+		j.bound.learn(time.Duration(ended - begun))
+	}
+	j.ended = ended
 	bad, undo := w.judge(j), j.undo // before the caller has it: then it is another's
 	if j.err != nil {
 		undo = nil
@@ -86,11 +159,7 @@ func (w *worker) serve(j *job) {
 	if !j.finish() && undo != nil {
 		undo(&w.s)
 	}
-	w.since.Store(0)
-	life.exit()
-	if bad {
-		w.replace()
-	}
+	w.bad = w.bad || bad
 }
 
 // finish hands the job to its caller; false where the caller has gone.
@@ -104,15 +173,23 @@ func (j *job) finish() bool {
 
 // again runs a job once more, with a new session: the old one turned out to be dead.
 func (w *worker) again(j *job) {
-	w.gen.tok.stats.replaced.Add(1)
-	_ = w.s.ctx.CloseSession(w.s.h)
-	if h, err := w.s.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION); err == nil {
-		w.s.h = h
+	if w.gen.tok.stats.replaced.Add(1); w.anew() {
 		j.out = j.out[:cap(j.out)]
 		if w.stillThere(j) {
 			w.exec(j)
 		}
 	}
+}
+
+// anew puts a new session in the place of the old one, while we are in the module.
+func (w *worker) anew() bool {
+	_ = w.s.ctx.CloseSession(w.s.h)
+	h, err := w.s.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
+	if err != nil {
+		return false
+	}
+	w.s.h, w.bad = h, false
+	return true
 }
 
 // stillThere checks a secret key anew: what ended the session may have put another key under its handle, and no result would show that.

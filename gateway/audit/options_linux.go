@@ -14,7 +14,7 @@ type Options struct {
 	Retry time.Duration
 	// Gather is how long after the beginning of one batch the next one begins, if there are many callers at a time:
 	// fewer syncs, each for more records. A disk that takes as long anyway, or fewer than 12 callers, are never
-	// kept waiting, unless callers queue up elsewhere (GatherWhile). Default 2 ms; negative turns it off.
+	// kept waiting, unless callers queue up elsewhere (GatherWhile). Default 3 ms; negative turns it off.
 	Gather time.Duration
 	// OnRecovered, if set, is called by Open when it has cut off the beginning of a line at the end of the log.
 	OnRecovered func(Recovery)
@@ -52,7 +52,7 @@ func (o Options) withDefaults() Options {
 	o.Retry = defaultTo(o.Retry, 250*time.Millisecond)
 	o.Check = defaultTo(o.Check, 10*time.Second)
 	if o.Gather == 0 {
-		o.Gather = 2 * time.Millisecond
+		o.Gather = 3 * time.Millisecond
 	}
 	if o.SegmentSize == 0 {
 		o.SegmentSize = 256 << 20
