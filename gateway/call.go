@@ -245,11 +245,8 @@ func (s *Service) keepRecord(ctx context.Context, c *Call, start time.Time, err 
 	r := &c.record
 	c.complete(s, start, err)
 
-	// The caller may be gone; what was done is recorded all the same.
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.auditTimeout)
-	defer cancel()
 	appended := s.step(ctx, "audit append")
-	lost := s.append(wait, c, start, err)
+	lost := s.append(context.WithoutCancel(ctx), c, start, err) // the caller may be gone; what was done is recorded all the same
 	appended()
 	if lost != nil {
 		if c.undo != nil {

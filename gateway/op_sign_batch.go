@@ -263,7 +263,9 @@ func (s *Service) appendItems(ctx context.Context, c *Call, start time.Time, err
 			records, recorded = append(records, &it.call.record), append(recorded, &it.call)
 		}
 	}
-	receipts, lost := s.audit.AppendAll(ctx, records)
+	wait, cancel := context.WithTimeout(ctx, s.auditTimeout)
+	defer cancel()
+	receipts, lost := s.audit.AppendAll(wait, records)
 	if lost != nil {
 		return lost
 	}

@@ -12,7 +12,7 @@ import (
 const MaxLine = 1<<16 - 1
 
 // maxBody is what a body may have of it; the rest is for number and hash.
-const maxBody = MaxLine - len(seqStart) - 20 - len(prevStart) - 64 - 1
+const maxBody = MaxLine - maxStart
 
 // Of a record that would be longer, each text and each map keeps the beginning.
 const (

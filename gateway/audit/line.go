@@ -23,6 +23,8 @@ const (
 	seqStart  = `{"seq":`
 	prevStart = `,"prev":"`
 	timeStart = `","time":"`
+
+	maxStart = len(seqStart) + 20 + len(prevStart) + 64 + 1 // of a line, up to its body
 )
 
 // appendLine appends the line of the record seq, without the newline.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -86,6 +87,7 @@ type entry struct {
 	probe bool          // no record: asks whether the log is as it should be
 	taken atomic.Bool   // by whoever answers it, or by a caller that gave up
 	done  chan outcome  // holds one
+	limit *time.Timer   // of Append; stopped elsewhere
 }
 
 type outcome struct {
@@ -95,7 +97,11 @@ type outcome struct {
 	reuse bool // the writer has let go of the entry
 }
 
-var entries = sync.Pool{New: func() any { return &entry{done: make(chan outcome, 1), body: make([]byte, 0, 1024)} }}
+var entries = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &entry{done: make(chan outcome, 1), body: make([]byte, 0, 1024), limit: t}
+}}
 
 func newEntry(r *Record) *entry {
 	e := entries.Get().(*entry)
@@ -133,10 +139,13 @@ func newLog(d *disk, o Options) *Log {
 // Append gives r the next number in the log and returns when its line is on the disk, together with all that
 // were queued with it. It does not change r. With an error, always ErrNotDurable, the record does not count and
 // whatever it was to vouch for must be thrown away; if the context ended while the disk was busy, the record
-// may be in the log all the same: the log can hold more than was answered, never less.
+// may be in the log all the same: the log can hold more than was answered, never less. It waits for Options.Timeout
+// at most.
 func (l *Log) Append(ctx context.Context, r *Record) (Receipt, error) {
 	e := newEntry(r)
+	e.limit.Reset(l.opts.Timeout)
 	o := l.submit(ctx, e)
+	e.limit.Stop()
 	if o.reuse {
 		e.free()
 	}
@@ -176,6 +185,8 @@ func (l *Log) enqueue(ctx context.Context, e *entry) error {
 		return nil
 	case <-ctx.Done():
 		return gaveUp(ctx, "while the queue was full")
+	case <-e.limit.C:
+		return gaveUp(ctx, "while the queue was full")
 	case <-l.done:
 		return errClosed()
 	}
@@ -187,19 +198,22 @@ func (l *Log) await(ctx context.Context, e *entry) outcome {
 	case o := <-e.done:
 		return o
 	case <-ctx.Done():
+	case <-e.limit.C:
 	case <-l.done: // queued after the writer's last look
 	}
-	if e.taken.CompareAndSwap(false, true) {
-		if ctx.Err() == nil {
-			return outcome{err: errClosed()}
-		}
+	if !e.taken.CompareAndSwap(false, true) {
+		return <-e.done // answered in the same moment
+	}
+	select {
+	case <-l.done:
+		return outcome{err: errClosed()}
+	default:
 		return outcome{err: gaveUp(ctx, "while the disk was busy")}
 	}
-	return <-e.done // answered in the same moment
 }
 
 func gaveUp(ctx context.Context, when string) error {
-	return &Error{Kind: ErrNotDurable, Detail: "the caller's time was over " + when, Cause: context.Cause(ctx),
+	return &Error{Kind: ErrNotDurable, Detail: "the caller's time was over " + when, Cause: cmp.Or(context.Cause(ctx), context.DeadlineExceeded),
 		Advice: "try again; if it lasts, look at the log's disk"}
 }
 
@@ -251,7 +265,9 @@ func (l *Log) Broken() error {
 func (l *Log) Ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.opts.Timeout)
 	defer cancel()
-	return l.submit(ctx, &entry{probe: true, done: make(chan outcome, 1)}).err
+	e := entries.New().(*entry)
+	e.probe = true
+	return l.submit(ctx, e).err
 }
 
 // Close writes what is queued, makes log and head durable and gives the file free. If the disk is blocked it

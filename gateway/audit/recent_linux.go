@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // minRecent is how many bytes of lines are kept in memory at least; there are twice as many at most.
@@ -63,33 +64,35 @@ func asWritten(r *Record, body []byte) *Record {
 	return &kept
 }
 
-// texts are the places of the members that are texts.
-var texts = func() (at []int) {
+// texts are the places of the members that are texts, in bytes from the beginning of a record.
+var texts = func() (at []uintptr) {
 	for i := range reflect.TypeFor[Record]().NumField() {
-		if reflect.TypeFor[Record]().Field(i).Type.Kind() == reflect.String {
-			at = append(at, i)
+		if f := reflect.TypeFor[Record]().Field(i); f.Type.Kind() == reflect.String {
+			at = append(at, f.Offset)
 		}
 	}
 	return at
 }()
 
+// text is the member at a place. Reflection does the same in six times the time, for every record.
+func (r *Record) text(at uintptr) *string { return (*string)(unsafe.Add(unsafe.Pointer(r), at)) }
+
 // own gives what a record refers to memory of its own: the texts of a caller may be parts of a whole request.
 func own(r *Record) {
-	members, size := reflect.ValueOf(r).Elem(), 0
-	for _, i := range texts {
-		size += members.Field(i).Len()
+	size := 0
+	for _, at := range texts {
+		size += len(*r.text(at))
 	}
 	var all strings.Builder
 	all.Grow(size)
-	for _, i := range texts {
-		all.WriteString(members.Field(i).String())
+	for _, at := range texts {
+		all.WriteString(*r.text(at))
 	}
 	rest := all.String()
-	for _, i := range texts {
-		m := members.Field(i)
-		n := m.Len()
-		m.SetString(rest[:n])
-		rest = rest[n:]
+	for _, at := range texts {
+		t := r.text(at)
+		n := len(*t)
+		*t, rest = rest[:n], rest[n:]
 	}
 	for _, m := range []*map[string]string{&r.EncryptionContext, &r.SourceContext, &r.SigningContext} {
 		*m = ownPairs(*m)

@@ -135,7 +135,11 @@ type placed struct {
 
 // write makes the batch durable and answers it. What a crash leaves behind is said at each step.
 func (l *Log) write() error {
-	l.buf = make([]byte, 0, len(l.buf)+len(l.buf)/4) // who follows has the last one
+	size := 0
+	for _, e := range l.batch {
+		size += maxStart + len(e.body) + 1
+	}
+	l.buf = make([]byte, 0, size) // who follows has the last one
 	places := l.places[:0]
 	seq, sum := l.seq, l.sum
 	for _, e := range l.batch {
