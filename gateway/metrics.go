@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -115,12 +116,18 @@ func (m *metrics) tidy(now time.Time) {
 // observeToken times the calls into a token.
 func (s *Service) observeToken(name string, t *hsm.Token) {
 	calls, waits := s.metrics.calls.MustCurryWith(prometheus.Labels{"token": name}), s.metrics.waits.WithLabelValues(name)
+	var known sync.Map // observers by mechanism: prometheus takes longer to find one
 	t.Observe(func(ctx context.Context, timing hsm.Timing) {
 		s.traceToken(ctx, name, timing)
 		waits.Observe(timing.Wait.Seconds())
-		if timing.Call > 0 {
-			calls.WithLabelValues(timing.Mechanism).Observe(timing.Call.Seconds())
+		if timing.Call == 0 {
+			return
 		}
+		one, ok := known.Load(timing.Mechanism)
+		if !ok {
+			one, _ = known.LoadOrStore(timing.Mechanism, calls.WithLabelValues(timing.Mechanism))
+		}
+		one.(prometheus.Observer).Observe(timing.Call.Seconds())
 	})
 }
 

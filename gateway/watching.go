@@ -31,8 +31,9 @@ type watching struct {
 	// Of the goroutine in Watch.
 	detector *watch.Detector
 	seen     watch.Seen
-	rebuilt  bool   // nothing was known at the start
-	start    uint64 // number of the last record at the start
+	rebuilt  bool         // nothing was known at the start
+	start    uint64       // number of the last record at the start
+	looked   audit.Record // at this time
 	held     []watch.Alert
 	recorded map[string]bool // ids of alerts that the log was seen to have, until start is reached
 	saved    time.Time
@@ -156,15 +157,15 @@ func (w *watching) take(ctx context.Context) func([]audit.Line) error {
 // look is one record. Alerts on records that were there at the start are held until it is known that the log does not
 // have them.
 func (w *watching) look(ctx context.Context, l audit.Line) error {
-	r, err := l.Record()
-	if err != nil {
+	r := &w.looked
+	if err := l.Decode(r); err != nil {
 		return fmt.Errorf("record %d: %w", l.Seq, err)
 	}
 	if r.Operation == watch.Operation && r.Face == internalFace && w.recorded != nil {
 		w.recorded[r.AlertID] = true
 	}
-	w.usage.Load().Observe(&r)
-	for _, a := range w.detector.Observe(&r) {
+	w.usage.Load().Observe(r)
+	for _, a := range w.detector.Observe(r) {
 		if w.rebuilt && time.Since(a.Time) > w.settings.Late {
 			continue
 		}

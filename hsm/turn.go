@@ -12,8 +12,8 @@ import (
 // call, of an HSM that computes itself, has a worker of its own as soon as one is free.
 
 const (
-	maxSeries  = 8                      // jobs
-	seriesTime = time.Millisecond       // that a series is to take at most
+	maxSeries  = 16                     // jobs
+	seriesTime = 2 * time.Millisecond   // that a series is to take at most
 	quickCall  = 250 * time.Microsecond // what a quick job takes at most
 	crowd      = 2 * maxSeries          // so many that wait have one worker more come
 	stall      = 50 * time.Millisecond  // after which a series is no longer thought to end soon

@@ -19,15 +19,20 @@ type Line struct {
 }
 
 // Record decodes the line. Members that are not known here are passed over: a newer version may have written it.
-func (l Line) Record() (Record, error) {
-	var r Record
-	if l.record != nil {
-		r = *l.record
-		r.Seq, r.Prev = l.Seq, hash(l.Prev).String()
-		return r, nil
-	}
-	err := json.Unmarshal(l.Text, &r)
+func (l Line) Record() (r Record, err error) {
+	err = l.Decode(&r)
 	return r, err
+}
+
+// Decode is Record for who uses the same memory for one record after the other.
+func (l Line) Decode(r *Record) error {
+	if l.record != nil {
+		*r = *l.record
+		r.Seq, r.Prev = l.Seq, hash(l.Prev).String()
+		return nil
+	}
+	*r = Record{}
+	return json.Unmarshal(l.Text, r)
 }
 
 // Reader reads the records of a log in their order, each once, along the chain, over its closed segments and the one

@@ -201,13 +201,21 @@ func appendText(b []byte, name, s string) []byte {
 
 const hexDigits = "0123456789abcdef"
 
+// plain are the bytes that stand for themselves in a JSON string.
+var plain = func() (p [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		p[c] = c != '"' && c != '\\'
+	}
+	return p
+}()
+
 // appendEscaped appends s as the inside of a JSON string (RFC 8259, section 7). What is not UTF-8 becomes
 // U+FFFD; U+2028 and U+2029 are escaped, because some readers take them for the end of a line.
 func appendEscaped(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
+		if plain[c] {
 			i++
 			continue
 		}

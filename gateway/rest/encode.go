@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"mime"
@@ -93,14 +94,14 @@ func acceptable(r *http.Request, in any) *api.Error {
 }
 
 func writeJSON(ec echo.Context, status int, mediaType string, v any) error {
-	body, err := json.Marshal(v)
+	body := bytes.NewBuffer(make([]byte, 0, 1024))
+	err := json.NewEncoder(body).Encode(v)
+	defer clear(body.Bytes()) // a plaintext may stand in it
 	if err != nil {
 		return err
 	}
-	body = append(body, '\n')
-	defer clear(body)                                                     // a plaintext may stand in it
-	ec.Response().Header().Set("Content-Length", strconv.Itoa(len(body))) // net/http would send a long one in chunks
-	return ec.Blob(status, mediaType, body)
+	ec.Response().Header().Set("Content-Length", strconv.Itoa(body.Len())) // net/http would send a long one in chunks
+	return ec.Blob(status, mediaType, body.Bytes())
 }
 
 // problem is an error as RFC 9457 has it, with the code of AWS KMS beside it.
