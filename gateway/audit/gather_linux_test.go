@@ -24,10 +24,10 @@ func TestPatience(t *testing.T) {
 		"eleven callers":                  {crowd - 1, time.Second, no, gather, 0},
 		"twelve callers":                  {crowd, time.Second, no, gather, gather},
 		"twelve callers, nobody tells":    {crowd, time.Second, nil, gather, gather},
-		"slow calls that queue up":        {1, 12 * time.Millisecond, yes, gather, 3 * time.Millisecond},
+		"slow calls that queue up":        {1, 12 * time.Millisecond, yes, gather, 6 * time.Millisecond},
 		"very slow calls that queue up":   {1, time.Minute, yes, gather, 5 * gather},
 		"many fast calls that queue up":   {crowd, time.Millisecond, yes, gather, gather},
-		"many slow calls that queue up":   {crowd, 12 * time.Millisecond, yes, gather, 3 * time.Millisecond},
+		"many slow calls that queue up":   {crowd, 12 * time.Millisecond, yes, gather, 6 * time.Millisecond},
 		"turned off":                      {crowd, time.Minute, yes, -1, 0},
 		"the first record, nothing known": {0, 0, yes, gather, 0},
 	} {

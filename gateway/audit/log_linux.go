@@ -227,7 +227,7 @@ func (l *Log) stalledError() error {
 }
 
 // GatherWhile sets what tells the log that callers queue up elsewhere. While they do, their work goes on without a
-// caller that is kept waiting, so the log gathers records from fewer than 12 callers too, and for up to a quarter
+// caller that is kept waiting, so the log gathers records from fewer than 12 callers too, and for up to half
 // of the time that calls take, but no longer than five times Options.Gather. queuing must return at once.
 func (l *Log) GatherWhile(queuing func() bool) { l.queuing.Store(&queuing) }
 

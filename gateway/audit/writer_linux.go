@@ -45,7 +45,7 @@ func (l *Log) patience() time.Duration {
 		d = l.opts.Gather
 	}
 	if l.crowded() {
-		d = max(d, min(l.callTime/4, 5*l.opts.Gather))
+		d = max(d, min(l.callTime/2, 5*l.opts.Gather))
 	}
 	return d
 }

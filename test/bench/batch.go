@@ -55,7 +55,7 @@ func (r *rig) measureBatch(rep *report) error {
 		return nil
 	}
 	a, _ := algorithmNamed("p256")
-	if r.state == nil {
+	if r.checked == nil {
 		if err := r.open([]algorithm{a}); err != nil {
 			return err
 		}
