@@ -4,6 +4,9 @@ import (
 	"crypto"
 	"crypto/rand"
 	"fmt"
+	"slices"
+
+	"github.com/miekg/pkcs11"
 )
 
 // What the tests and benchmarks of this folder may see of the inside.
@@ -118,3 +121,56 @@ func ParsePrivate(der []byte) (crypto.PublicKey, error) {
 
 // ForgetTests has the next token tested anew.
 func ForgetTests() { selfTests.Clear() }
+
+// Outcome is what a job of Series came to: the signature in DER where it has one, and the CK_RV.
+type Outcome struct {
+	Signature []byte
+	RV        uint
+	Left      bool // its caller had gone, and was told nothing
+}
+
+// MaxSeries is maxSeries.
+const MaxSeries = maxSeries
+
+// Series has a worker sign the digests in one turn, with one key each. prepare may spoil the session, the handles of the keys, and who waits.
+func Series(t *Token, keys []*Key, digests [][]byte, prepare func(ctx *pkcs11.Ctx, s pkcs11.SessionHandle, handles []uint, gone []bool)) ([]Outcome, error) {
+	g := t.gen.Load()
+	w, err := g.openWorker(g.sign)
+	if err != nil {
+		return nil, err
+	}
+	defer g.workers.Done()
+	handles, gone := make([]uint, len(keys)), make([]bool, len(keys))
+	for i, k := range keys {
+		e, err := w.s.lookUp(k.id)
+		if err != nil {
+			return nil, err
+		}
+		handles[i] = uint(e.private[0])
+	}
+	prepare(w.s.ctx, w.s.h, handles, gone)
+	jobs := make([]*job, len(keys))
+	for i := range jobs {
+		j := newJob(jobSign)
+		j.bound, j.key, j.mech.typ = &binding{gen: g, handle: handles[i]}, handles[i], pkcs11.CKM_ECDSA
+		j.in = append(j.in, digests[i]...)
+		if jobs[i] = j; gone[i] {
+			j.state.Store(jobGivenUp)
+			continue
+		}
+		w.queue.waiting.Add(1)
+	}
+	w.serve(slices.Clone(jobs))
+	out := make([]Outcome, len(jobs))
+	for i, j := range jobs {
+		if out[i].Left = gone[i] && len(j.done) == 0; gone[i] {
+			continue
+		}
+		if <-j.done; j.rv == pkcs11.CKR_OK {
+			out[i].Signature = derSignature(j.out)
+		}
+		out[i].RV = j.rv
+	}
+	w.closeSession()
+	return out, nil
+}
