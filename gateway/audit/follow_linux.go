@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
-// tell wakes who waits for records. The caller holds l.mu.
+// tell wakes who waits for records.
 func (l *Log) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.news != nil {
 		close(l.news)
 		l.news = nil
@@ -49,6 +52,10 @@ const (
 	followBytes   = 1 << 20
 )
 
+// lull is how long Follow lets records come together. To wake for each of them would cost as much as to sign it, at
+// the time when its caller is to be answered.
+const lull = 5 * time.Millisecond
+
 // Follow gives deliver the durable records after the record with the number after, in order and each once, in batches,
 // and waits for more until the context ends or the log is closed, which is no error. The lines are good until deliver
 // returns, and not to be changed; its error ends Follow. What deliver does is in nobody's way: no caller of Append waits
@@ -64,6 +71,7 @@ func (l *Log) Follow(ctx context.Context, after uint64, deliver func([]Line) err
 		if err != nil {
 			return ended(ctx, err)
 		}
+		l.rest(ctx, lull)
 		for f.after < head.Seq {
 			batch, err := f.batch(head.Seq)
 			if err != nil {
@@ -76,6 +84,17 @@ func (l *Log) Follow(ctx context.Context, after uint64, deliver func([]Line) err
 				return nil
 			}
 		}
+	}
+}
+
+// rest waits, unless the end has come.
+func (l *Log) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-l.done:
 	}
 }
 

@@ -214,7 +214,7 @@ func (l *Log) end(err error) {
 		l.shown.Batches++
 		l.shown.Appended += uint64(len(l.places))
 		l.recent.add(l.places)
-		l.tell()
+		defer l.tell() // after the callers, who wait for more
 	}
 	l.mu.Unlock()
 	if err == nil {
