@@ -52,6 +52,7 @@ func (t *Token) openGeneration(pin *string) (*generation, error) {
 		return nil, err
 	}
 	g.owner, g.life = o, o.life
+	g.sign.single = g.life.list == nil
 	g.provisional = t.twice.Swap(false)
 	if err := g.start(); err != nil {
 		g.end()

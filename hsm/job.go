@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,9 @@ type job struct {
 	over  bool // the life of the module was over: nothing was called
 	err   error
 
-	ahead, behind *job // of the same caller, in the queue
-	crowded       bool // it made room for the job of another caller: nothing was called
+	place         place // in a series
+	ahead, behind *job  // of the same caller, in the queue
+	crowded       bool  // it made room for the job of another caller: nothing was called
 
 	state   atomic.Int32
 	started atomic.Int64 // when it came into the token, in the clock of now()
@@ -127,7 +129,7 @@ func (g *generation) attempt(ctx context.Context, q *queue, j *job, l limits) er
 		q.waiting.Add(-1)
 		return g.crowded()
 	}
-	j.timer.Reset(min(l.wait, l.call))
+	j.timer.Reset(g.look(q, j, min(l.wait, l.call)))
 	defer j.timer.Stop()
 	for {
 		select {
@@ -142,11 +144,14 @@ func (g *generation) attempt(ctx context.Context, q *queue, j *job, l limits) er
 		case <-ctx.Done():
 			return g.giveUp(q, j, l, ctx.Err())
 		case <-j.timer.C:
-			again, err := g.expired(q, j, queued, l)
+			left, err := g.expired(q, j, queued, l)
+			if err == nil && q.quick(j) {
+				err = g.unblock(ctx, q, j)
+			}
 			if err != nil {
 				return err
 			}
-			j.timer.Reset(again)
+			j.timer.Reset(g.look(q, j, left))
 		}
 	}
 }
@@ -186,10 +191,41 @@ func (g *generation) expired(q *queue, j *job, queued int64, l limits) (time.Dur
 	return 0, g.giveUp(q, j, l, context.DeadlineExceeded)
 }
 
+// look is when to look at a job again that has so long left: a quick one may have come behind one that does not end.
+func (g *generation) look(q *queue, j *job, left time.Duration) time.Duration {
+	if q.quick(j) {
+		return min(left, stall)
+	}
+	return left
+}
+
+// unblock helps a quick job along. One that waits has another worker come, if that is due; one that has its place in a series that does not
+// come to its end is queued once more.
+func (g *generation) unblock(ctx context.Context, q *queue, j *job) error {
+	if j.state.Load() == jobQueued {
+		q.nudge()
+		return nil
+	}
+	if now()-j.started.Load() < int64(stall) || !j.place.take() {
+		return nil
+	}
+	j.started.Store(0)
+	j.state.Store(jobQueued)
+	q.waiting.Add(1)
+	if !q.push(callerOf(ctx), j) {
+		q.waiting.Add(-1)
+		return g.crowded()
+	}
+	return nil
+}
+
 // giveUp leaves the job to itself. cause is nil when the wait for a session was too long.
 func (g *generation) giveUp(q *queue, j *job, l limits, cause error) error {
+	left := errors.Is(cause, context.Canceled) // the caller has gone, which says nothing about the token
 	if j.state.CompareAndSwap(jobQueued, jobGivenUp) {
-		q.waiting.Add(-1)
+		if q.waiting.Add(-1); left {
+			return &Error{Kind: ErrTimeout, Op: "call", Detail: "the caller went away", cause: cause}
+		}
 		g.tok.stats.refused.Add(1)
 		if g.oldest() >= l.call {
 			return &Error{Kind: ErrTimeout, Op: "call", Detail: "the calls before it do not come back", Advice: "try again shortly", cause: cause}
@@ -197,6 +233,9 @@ func (g *generation) giveUp(q *queue, j *job, l limits, cause error) error {
 		return &Error{Kind: ErrBusy, Op: "call", Detail: "no session came free in time", Advice: "try again shortly, or raise max_sessions", cause: cause}
 	}
 	if j.state.CompareAndSwap(jobRunning, jobGivenUp) {
+		if left {
+			return &Error{Kind: ErrTimeout, Op: "call", Detail: "the caller went away; the answer, if it comes, is thrown away", cause: cause}
+		}
 		g.tok.stats.timeouts.Add(1)
 		g.tok.wake()
 		return &Error{Kind: ErrTimeout, Op: "call", Detail: "its answer, if it comes, is thrown away", cause: cause}

@@ -25,6 +25,8 @@ func callerOf(ctx context.Context) string {
 type queue struct {
 	ready   chan struct{} // one for each worker that is to come: it finds what there is with take
 	waiting atomic.Int64
+	lanes   int  // workers with quick jobs, while there is no crowd
+	single  bool // no series: the module is called through miekg/pkcs11
 
 	mu     sync.Mutex
 	limit  int              // how many jobs may wait
@@ -44,7 +46,7 @@ type line struct {
 }
 
 func newQueue(limit int) *queue {
-	return &queue{ready: make(chan struct{}, limit), limit: limit, lines: make(map[string]*line)}
+	return &queue{ready: make(chan struct{}, limit), limit: limit, lanes: lanes(), lines: make(map[string]*line)}
 }
 
 // push queues a job; false where there is no room. The last job of the longest line makes room for a caller that has fewer.

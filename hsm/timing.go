@@ -36,7 +36,7 @@ func (g *generation) do(ctx context.Context, q *queue, j *job, l limits) error {
 	}
 	timing := Timing{Mechanism: what, Begun: epoch.Add(time.Duration(queued)), Wait: time.Duration(end - queued), Err: err}
 	if started := j.started.Load(); started != 0 {
-		timing.Wait, timing.Call = time.Duration(started-queued), time.Duration(end-started)
+		timing.Wait, timing.Call = time.Duration(started-queued), max(time.Duration(end-started), 0) // it may have begun since
 	}
 	(*f)(ctx, timing)
 	return err

@@ -37,15 +37,16 @@ func (q *queue) take(t *turn) bool {
 	if q.next == nil || !q.room(0) {
 		return false
 	}
+	defer q.callOnward()
 	j := q.pop()
 	t.jobs = append(t.jobs, j)
-	if !j.quick() {
+	if !q.quick(j) {
 		return true
 	}
 	t.since = now()
 	q.series = append(q.series, t)
 	for left := seriesTime - j.takes(); len(t.jobs) < maxSeries && q.next != nil; left -= j.takes() {
-		if j = q.next.first; !j.quick() || j.takes() > left {
+		if j = q.next.first; !q.quick(j) || j.takes() > left {
 			break
 		}
 		t.jobs = append(t.jobs, q.pop())
@@ -74,6 +75,14 @@ func (q *queue) callIfRoom() {
 	}
 }
 
+// callOnward has another worker come for what a turn has left, where that may be done beside it: those who queued it may have called nobody,
+// since a quick job stood before it.
+func (q *queue) callOnward() {
+	if len(q.ready) == 0 {
+		q.callIfRoom()
+	}
+}
+
 func (q *queue) over(t *turn) {
 	clear(t.jobs)
 	t.jobs = t.jobs[:0]
@@ -85,7 +94,7 @@ func (q *queue) over(t *turn) {
 
 // room reports whether one worker more is to do the next job, beside those that are inside or about to come.
 func (q *queue) room(coming int) bool {
-	if !q.next.first.quick() {
+	if !q.quick(q.next.first) {
 		return true
 	}
 	inside := coming
@@ -94,12 +103,13 @@ func (q *queue) room(coming int) bool {
 			inside++
 		}
 	}
-	return inside < lanes()+q.length/crowd
+	return inside < q.lanes+q.length/crowd
 }
 
 // quick reports whether the job can be one of a series.
-func (j *job) quick() bool {
-	return j.kind == jobSign && j.of == nil && j.mech.param == paramNone && len(j.in) <= seriesInput && j.bound != nil && j.takes() <= quickCall
+func (q *queue) quick(j *job) bool {
+	return !q.single && j.kind == jobSign && j.of == nil && j.mech.param == paramNone && len(j.in) <= seriesInput &&
+		j.small == nil && j.bound != nil && j.takes() <= quickCall // small: it needs more room than a signature of RSA
 }
 
 // takes is how long the key's calls take when nothing disturbs them. A key that has made no signature yet is not quick.
@@ -113,8 +123,12 @@ func (j *job) takes() time.Duration {
 // learn notes what a call of the key has taken. What is less counts at once, what is more only if it goes on: a thread that the processor was
 // taken from says nothing about the key.
 func (b *binding) learn(took time.Duration) {
-	if old := b.takes.Load(); old != 0 {
-		took = min(took, time.Duration(old+old/256))
+	if old := time.Duration(b.takes.Load()); old != 0 {
+		step := old / 256
+		if took > 4*quickCall {
+			step = old / 8
+		}
+		took = min(took, old+step)
 	}
 	b.takes.Store(int64(max(took, 1)))
 }

@@ -36,7 +36,8 @@ func many(n int, took time.Duration) (jobs []*job) {
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	const us = time.Microsecond
-	slow, unknown, long, secret, padded := quick(time.Millisecond), newJob(jobSign), quick(50*us), quick(50*us), quick(50*us)
+	slow, unknown, long, secret, padded, large := quick(time.Millisecond), newJob(jobSign), quick(50*us), quick(50*us), quick(50*us), quick(50*us)
+	large.room(signatureSize(MLDSA44))
 	unknown.bound, long.in, secret.of, padded.mech.param = new(binding), make([]byte, seriesInput+1), new(Secret), paramPSS
 	for name, c := range map[string]struct {
 		jobs []*job
@@ -53,6 +54,7 @@ func TestTurns(t *testing.T) {
 		"a message that is too long":  {[]*job{quick(50 * us), long}, 1},
 		"a secret key":                {[]*job{quick(50 * us), secret}, 1},
 		"a mechanism with parameters": {[]*job{quick(50 * us), padded}, 1},
+		"a signature of ML-DSA":       {[]*job{quick(50 * us), large}, 1},
 		"no signature":                {[]*job{quick(50 * us), queued()}, 1},
 	} {
 		q, mine := pushed(t, c.jobs...), new(turn)
@@ -138,6 +140,32 @@ func TestSeriesThatDoesNotEnd(t *testing.T) {
 	}
 	if q.nudge(); len(q.ready) != 1 || !q.take(new(turn)) {
 		t.Error("nobody comes")
+	}
+}
+
+// Who waited behind a quick job, and had nobody come, is not left to one worker.
+func TestSlowJobsBehindAQuickOne(t *testing.T) {
+	t.Parallel()
+	jobs := many(lanes(), time.Microsecond)
+	q, mine := pushed(t, jobs...), new(turn)
+	for range jobs { // each inside alone
+		q.take(new(turn))
+	}
+	for _, j := range append(many(1, time.Microsecond), many(3, time.Second)...) {
+		q.push("a", j)
+	}
+	for len(q.ready) > 0 {
+		<-q.ready
+	}
+	q.series = nil // one of those inside takes the next turn
+	if q.take(mine); len(mine.jobs) != 1 || len(q.ready) == 0 {
+		t.Fatalf("%d jobs, %d come", len(mine.jobs), len(q.ready))
+	}
+	for n := range 3 {
+		<-q.ready
+		if !q.take(new(turn)) || len(q.ready) == 0 && n < 2 {
+			t.Errorf("nobody comes after %d", n)
+		}
 	}
 }
 

@@ -21,9 +21,11 @@ type worker struct {
 	lost  atomic.Bool  // the call is past its deadline and another worker took the place
 	used  bool         // since the last keep-alive
 	bad   bool         // the session is to be replaced
+	gone  bool         // the token said that it is away
 
 	turn   turn
-	series *series // memory for turns of several jobs
+	places [maxSeries]place // of the jobs of the turn: one that was taken back may be another's by now
+	series *series          // memory for turns of several jobs
 }
 
 // retryOpen is how long a worker without a session waits before it tries to open one again.
@@ -78,19 +80,19 @@ func (w *worker) serve(jobs []*job) {
 	}
 	life := w.gen.life
 	if !life.enter() {
-		for _, j := range jobs {
-			j.over = true
-			j.finish()
+		for i, j := range jobs {
+			if w.places[i].free() {
+				j.end()
+			}
 		}
 		return
 	}
 	w.since.Store(t)
 	w.gen.tok.stats.calls.Add(uint64(len(jobs)))
-	if len(jobs) > 1 && w.s.list != nil {
-		jobs = w.together(jobs, t)
-	}
-	for _, j := range jobs {
-		w.alone(j)
+	if len(jobs) > 1 {
+		w.together(jobs, t)
+	} else if w.places[0].free() {
+		w.alone(jobs[0])
 	}
 	w.since.Store(0)
 	life.exit()
@@ -101,43 +103,52 @@ func (w *worker) serve(jobs []*job) {
 
 // begin moves the jobs into the token, but for those whose callers have gone.
 func (w *worker) begin(jobs []*job, t int64) []*job {
-	running := jobs[:0]
+	running, several := jobs[:0], len(jobs) > 1
+	if several && w.series == nil {
+		w.series = new(series)
+	}
 	for _, j := range jobs {
 		j.started.Store(t) // first: whoever sees that it runs reads it
+		at := len(running)
+		if w.places[at] = (place{}); several {
+			w.places[at] = w.series.put(at, j)
+		}
+		j.place = w.places[at]
 		if j.state.CompareAndSwap(jobQueued, jobRunning) {
 			running = append(running, j)
 		}
 	}
 	w.queue.waiting.Add(-int64(len(running)))
-	w.used, w.bad = w.used || len(running) > 0, false
+	w.used, w.bad, w.gone = w.used || len(running) > 0, false, false
 	return running
 }
 
-// together runs jobs as a series. It answers those that are left when one fails.
-func (w *worker) together(jobs []*job, t int64) (left []*job) {
-	if w.series == nil {
-		w.series = new(series)
-	}
+// together runs jobs as a series, and those that are left when one fails by themselves. A job that its caller has taken back is the caller's.
+func (w *worker) together(jobs []*job, t int64) {
+	defer w.series.clear(len(jobs))
+	start := w.series.sign(w.s.list, uint(w.s.h), len(jobs))
 	for i, j := range jobs {
-		w.series.put(i, j)
+		begun, ended, ran := w.series.ran(i)
+		switch {
+		case ran:
+			w.series.get(i, j)
+			j.started.Store(t + begun - start)
+			w.conclude(j, t+begun-start, t+ended-start)
+		case w.places[i].take():
+			w.alone(j)
+		}
 	}
-	tried := w.series.sign(w.s.list, uint(w.s.h), len(jobs))
-	each := (now() - t) / int64(tried)
-	for i, j := range jobs[:tried] {
-		w.series.get(i, j)
-		begun := t + int64(i)*each
-		j.started.Store(begun)
-		w.conclude(j, begun, begun+each)
-	}
-	return jobs[tried:]
 }
 
-// alone runs one job.
+// alone runs one job, where there is a session for it.
 func (w *worker) alone(j *job) {
-	if w.bad {
-		w.anew()
+	if w.gone || w.bad && !w.anew() {
+		j.end()
+		return
 	}
 	t := now()
+	j.started.Store(t)
+	w.since.Store(t)
 	w.exec(j)
 	w.conclude(j, t, now())
 }
@@ -152,14 +163,14 @@ func (w *worker) conclude(j *job, begun, ended int64) {
 		j.bound.learn(time.Duration(ended - begun))
 	}
 	j.ended = ended
-	bad, undo := w.judge(j), j.undo // before the caller has it: then it is another's
+	lost, bad, undo := classify(j.rv) == classLost, w.judge(j), j.undo // before the caller has it: then it is another's
 	if j.err != nil {
 		undo = nil
 	}
 	if !j.finish() && undo != nil {
 		undo(&w.s)
 	}
-	w.bad = w.bad || bad
+	w.bad, w.gone = w.bad || bad, w.gone || lost
 }
 
 // finish hands the job to its caller; false where the caller has gone.
@@ -171,9 +182,15 @@ func (j *job) finish() bool {
 	return false
 }
 
+// end hands a job back for which nothing was called.
+func (j *job) end() {
+	j.over = true
+	j.finish()
+}
+
 // again runs a job once more, with a new session: the old one turned out to be dead.
 func (w *worker) again(j *job) {
-	if w.gen.tok.stats.replaced.Add(1); w.anew() {
+	if w.anew() {
 		j.out = j.out[:cap(j.out)]
 		if w.stillThere(j) {
 			w.exec(j)
@@ -183,7 +200,9 @@ func (w *worker) again(j *job) {
 
 // anew puts a new session in the place of the old one, while we are in the module.
 func (w *worker) anew() bool {
+	w.gen.tok.stats.replaced.Add(1)
 	_ = w.s.ctx.CloseSession(w.s.h)
+	w.s.h = pkcs11.CK_INVALID_HANDLE // the module may give the number to another session
 	h, err := w.s.ctx.OpenSession(w.s.slot, pkcs11.CKF_SERIAL_SESSION|pkcs11.CKF_RW_SESSION)
 	if err != nil {
 		return false
