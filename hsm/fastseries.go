@@ -6,13 +6,13 @@ package hsm
 #include "fast.h"
 #include <time.h>
 
-enum { SERIES_INPUT = 128, SERIES_OUTPUT = 512 };
+enum { SERIES_INPUT = 128, SERIES_OUTPUT = 1024 };
 
 typedef struct {
-	unsigned long long ticket, claim; // who swaps claim from ticket to 0 makes the signature
+	unsigned long long ticket, open, done; // who swaps open from ticket to 0 makes the signature, and who swaps done has it
 	long long begun, ended; // nanoseconds
 	ck_ulong key, mech, inlen, outlen, rv;
-	int ran, started;
+	int started;
 	unsigned char in[SERIES_INPUT], out[SERIES_OUTPUT];
 } hg_item;
 
@@ -22,9 +22,9 @@ static long long hg_now(void) {
 	return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
-static int hg_claim(hg_item *t) {
+static int hg_open(hg_item *t) {
 	unsigned long long ticket = t->ticket;
-	return __atomic_compare_exchange_n(&t->claim, &ticket, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return __atomic_compare_exchange_n(&t->open, &ticket, 0, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 static void hg_sign_item(ck_list *l, ck_ulong session, hg_item *t) {
@@ -41,12 +41,13 @@ static long long hg_sign_series(void *list, ck_ulong session, hg_item *items, in
 	long long now = hg_now(), begun = now;
 	for (int i = 0; i < n; i++) {
 		hg_item *t = &items[i];
-		if (!hg_claim(t)) continue;
-		t->ran = 1;
+		if (!hg_open(t)) continue;
 		t->begun = now;
 		hg_sign_item(list, session, t);
 		t->ended = now = hg_now();
-		if (t->rv != 0) break;
+		ck_ulong rv = t->rv;
+		__atomic_store_n(&t->done, t->ticket, __ATOMIC_RELEASE);
+		if (rv != 0) break;
 	}
 	return begun;
 }
@@ -58,7 +59,7 @@ import (
 	"unsafe"
 )
 
-// What a job of a series may bring, and get.
+// What a job of a series may bring, and get: as much as any other that is not long.
 const (
 	seriesInput  = C.SERIES_INPUT
 	seriesOutput = C.SERIES_OUTPUT
@@ -68,30 +69,31 @@ const (
 // gives up in the middle has no part in it.
 type series [maxSeries]C.hg_item
 
-// place is where a job of a series stands. Whoever claims it runs the job: the worker, in its turn, or the caller, who takes it back because
-// a job before it does not come to its end. A ticket is given once, so that nobody claims what stands there later.
+// place is where a job of a series stands. The worker answers the job, or its caller takes it back, because another job of the series does not
+// come to its end: whoever swaps the ticket for 0 first. A ticket is given once, so that nobody takes what stands there later.
 type place struct {
-	claim  *uint64
-	ticket uint64
+	open, done *uint64
+	ticket     uint64
 }
 
 var tickets atomic.Uint64
 
-func (p place) take() bool {
-	return p.claim != nil && atomic.CompareAndSwapUint64(p.claim, p.ticket, 0)
-}
+// untried takes a job that was not begun, finished one that came to its end.
+func (p place) untried() bool  { return atomic.CompareAndSwapUint64(p.open, p.ticket, 0) }
+func (p place) finished() bool { return atomic.CompareAndSwapUint64(p.done, p.ticket, 0) }
 
-// free reports whether nobody else can take the place: it is none, or this was the first to try.
-func (p place) free() bool { return p.claim == nil || p.take() }
+// none reports whether the job stands in no series.
+func (p place) none() bool { return p.ticket == 0 }
 
 // put lays a job's input in place i.
 func (r *series) put(i int, j *job) place {
 	item := &r[i]
-	p := place{(*uint64)(unsafe.Pointer(&item.claim)), tickets.Add(1)}
-	item.key, item.mech, item.inlen, item.ran, item.started = C.ck_ulong(j.key), C.ck_ulong(j.mech.typ), C.ck_ulong(len(j.in)), 0, 0
+	p := place{(*uint64)(unsafe.Pointer(&item.open)), (*uint64)(unsafe.Pointer(&item.done)), tickets.Add(1)}
+	item.key, item.mech, item.inlen, item.started = C.ck_ulong(j.key), C.ck_ulong(j.mech.typ), C.ck_ulong(len(j.in)), 0
 	copy(unsafe.Slice((*byte)(&item.in[0]), seriesInput), j.in)
 	item.ticket = C.ulonglong(p.ticket)
-	atomic.StoreUint64(p.claim, p.ticket)
+	atomic.StoreUint64(p.done, 0)
+	atomic.StoreUint64(p.open, p.ticket)
 	return p
 }
 
@@ -100,10 +102,8 @@ func (r *series) sign(list unsafe.Pointer, session uint, n int) int64 {
 	return int64(C.hg_sign_series(list, C.ck_ulong(session), &r[0], C.int(n)))
 }
 
-// ran reports whether the job in place i was run, and when, in the same clock.
-func (r *series) ran(i int) (begun, ended int64, ran bool) {
-	return int64(r[i].begun), int64(r[i].ended), r[i].ran != 0
-}
+// times are when the job in place i was run, in the same clock.
+func (r *series) times(i int) (begun, ended int64) { return int64(r[i].begun), int64(r[i].ended) }
 
 // get gives a job the answer of place i.
 func (r *series) get(i int, j *job) {

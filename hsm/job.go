@@ -199,14 +199,14 @@ func (g *generation) look(q *queue, j *job, left time.Duration) time.Duration {
 	return left
 }
 
-// unblock helps a quick job along. One that waits has another worker come, if that is due; one that has its place in a series that does not
-// come to its end is queued once more.
+// unblock helps a quick job along. One that waits has another worker come, if that is due; one whose series does not come to its end is queued
+// once more, whether it was signed there already or not.
 func (g *generation) unblock(ctx context.Context, q *queue, j *job) error {
 	if j.state.Load() == jobQueued {
 		q.nudge()
 		return nil
 	}
-	if now()-j.started.Load() < int64(stall) || !j.place.take() {
+	if p := j.place; p.none() || now()-j.started.Load() < int64(stall) || !p.untried() && !p.finished() {
 		return nil
 	}
 	j.started.Store(0)

@@ -81,7 +81,7 @@ func (w *worker) serve(jobs []*job) {
 	life := w.gen.life
 	if !life.enter() {
 		for i, j := range jobs {
-			if w.places[i].free() {
+			if w.places[i].none() || w.places[i].untried() {
 				j.end()
 			}
 		}
@@ -91,7 +91,7 @@ func (w *worker) serve(jobs []*job) {
 	w.gen.tok.stats.calls.Add(uint64(len(jobs)))
 	if len(jobs) > 1 {
 		w.together(jobs, t)
-	} else if w.places[0].free() {
+	} else if w.places[0].none() || w.places[0].untried() {
 		w.alone(jobs[0])
 	}
 	w.since.Store(0)
@@ -128,13 +128,14 @@ func (w *worker) together(jobs []*job, t int64) {
 	defer w.series.clear(len(jobs))
 	start := w.series.sign(w.s.list, uint(w.s.h), len(jobs))
 	for i, j := range jobs {
-		begun, ended, ran := w.series.ran(i)
-		switch {
-		case ran:
+		switch p := w.places[i]; {
+		case p.finished():
+			begun, ended := w.series.times(i)
+			begun, ended = t+begun-start, t+ended-start
 			w.series.get(i, j)
-			j.started.Store(t + begun - start)
-			w.conclude(j, t+begun-start, t+ended-start)
-		case w.places[i].take():
+			j.started.Store(begun)
+			w.conclude(j, begun, ended)
+		case p.untried():
 			w.alone(j)
 		}
 	}
