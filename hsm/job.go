@@ -72,7 +72,7 @@ var jobs = sync.Pool{New: func() any {
 func newJob(kind jobKind) *job {
 	j := jobs.Get().(*job)
 	j.kind, j.fn, j.undo, j.in, j.out = kind, nil, nil, j.in[:0], j.out[:maxOutput]
-	j.bound, j.of, j.what = nil, nil, ""
+	j.bound, j.of, j.what, j.place = nil, nil, "", place{}
 	j.rv, j.begun, j.over, j.crowded, j.err = 0, false, false, false, nil
 	j.state.Store(jobQueued)
 	j.started.Store(0)
@@ -145,8 +145,10 @@ func (g *generation) attempt(ctx context.Context, q *queue, j *job, l limits) er
 			return g.giveUp(q, j, l, ctx.Err())
 		case <-j.timer.C:
 			left, err := g.expired(q, j, queued, l)
-			if err == nil && q.quick(j) {
-				err = g.unblock(ctx, q, j)
+			if err == nil && q.able(j) {
+				var lost time.Duration
+				lost, err = g.unblock(ctx, q, j)
+				queued += int64(lost)
 			}
 			if err != nil {
 				return err
@@ -173,6 +175,9 @@ func (g *generation) finish(ctx context.Context, j *job, l limits) error {
 	case <-ctx.Done():
 	case <-j.timer.C:
 	}
+	if p := j.place; !p.none() && j.state.Load() == jobRunning && p.untried() {
+		return g.tok.unavailable("call") // it stood behind a call that does not end
+	}
 	return g.giveUp(nil, j, l, context.DeadlineExceeded)
 }
 
@@ -191,32 +196,33 @@ func (g *generation) expired(q *queue, j *job, queued int64, l limits) (time.Dur
 	return 0, g.giveUp(q, j, l, context.DeadlineExceeded)
 }
 
-// look is when to look at a job again that has so long left: a quick one may have come behind one that does not end.
+// look is when to look at a job again that has so long left: a quick one may stand, or come to stand, behind one that does not end.
 func (g *generation) look(q *queue, j *job, left time.Duration) time.Duration {
-	if q.quick(j) {
+	if q.able(j) && (j.takes() <= 4*quickCall || j.takes() == unknown || j.state.Load() == jobRunning && !j.place.none()) {
 		return min(left, stall)
 	}
 	return left
 }
 
 // unblock helps a quick job along. One that waits has another worker come, if that is due; one whose series does not come to its end is queued
-// once more, whether it was signed there already or not.
-func (g *generation) unblock(ctx context.Context, q *queue, j *job) error {
+// once more, whether it was signed there already or not. It returns what the job has lost there.
+func (g *generation) unblock(ctx context.Context, q *queue, j *job) (lost time.Duration, err error) {
 	if j.state.Load() == jobQueued {
 		q.nudge()
-		return nil
+		return 0, nil
 	}
-	if p := j.place; p.none() || now()-j.started.Load() < int64(stall) || !p.untried() && !p.finished() {
-		return nil
+	lost = time.Duration(now() - j.started.Load())
+	if p := j.place; p.none() || lost < stall || !p.untried() && !p.finished() {
+		return 0, nil
 	}
 	j.started.Store(0)
 	j.state.Store(jobQueued)
 	q.waiting.Add(1)
 	if !q.push(callerOf(ctx), j) {
 		q.waiting.Add(-1)
-		return g.crowded()
+		return 0, g.crowded()
 	}
-	return nil
+	return lost, nil
 }
 
 // giveUp leaves the job to itself. cause is nil when the wait for a session was too long.
@@ -233,6 +239,9 @@ func (g *generation) giveUp(q *queue, j *job, l limits, cause error) error {
 		return &Error{Kind: ErrBusy, Op: "call", Detail: "no session came free in time", Advice: "try again shortly, or raise max_sessions", cause: cause}
 	}
 	if j.state.CompareAndSwap(jobRunning, jobGivenUp) {
+		if p := j.place; !p.none() {
+			p.untried() // so that nobody signs for a caller who has gone
+		}
 		if left {
 			return &Error{Kind: ErrTimeout, Op: "call", Detail: "the caller went away; the answer, if it comes, is thrown away", cause: cause}
 		}

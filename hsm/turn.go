@@ -106,10 +106,13 @@ func (q *queue) room(coming int) bool {
 	return inside < q.lanes+q.length/crowd
 }
 
-// quick reports whether the job can be one of a series.
-func (q *queue) quick(j *job) bool {
+// quick reports whether the job is to be one of a series.
+func (q *queue) quick(j *job) bool { return q.able(j) && j.takes() <= quickCall }
+
+// able reports whether it can be one, now or when it is known how long it takes.
+func (q *queue) able(j *job) bool {
 	return !q.single && j.kind == jobSign && j.of == nil && j.mech.param == paramNone && len(j.in) <= seriesInput &&
-		j.small == nil && j.bound != nil && j.takes() <= quickCall // small: it needs more room than a signature of RSA
+		j.small == nil && j.bound != nil // small: it needs more room than a signature of RSA
 }
 
 // takes is how long the key's calls take when nothing disturbs them. A key that has made no signature yet is not quick.
@@ -117,8 +120,10 @@ func (j *job) takes() time.Duration {
 	if d := time.Duration(j.bound.takes.Load()); d != 0 {
 		return d
 	}
-	return time.Hour
+	return unknown
 }
+
+const unknown = time.Hour
 
 // learn notes what a call of the key has taken. What is less counts at once, what is more only if it goes on: a thread that the processor was
 // taken from says nothing about the key.

@@ -64,6 +64,9 @@ func (w *worker) run() {
 func (w *worker) work() {
 	for w.open && !w.lost.Load() && w.queue.take(&w.turn) {
 		w.serve(w.turn.jobs)
+		if n := len(w.turn.jobs); n > 1 {
+			w.series.clear(n)
+		}
 		// The callers are next on this thread: they go on here and now, where their data are. A worker that took the next turn at
 		// once would leave them to another thread, which has to be woken.
 		runtime.Gosched()
@@ -123,9 +126,8 @@ func (w *worker) begin(jobs []*job, t int64) []*job {
 	return running
 }
 
-// together runs jobs as a series, and those that are left when one fails by themselves. A job that its caller has taken back is the caller's.
+// together runs jobs as a series, and by themselves those that are left when one fails or takes long. A job that its caller has taken back is the caller's.
 func (w *worker) together(jobs []*job, t int64) {
-	defer w.series.clear(len(jobs))
 	start := w.series.sign(w.s.list, uint(w.s.h), len(jobs))
 	for i, j := range jobs {
 		switch p := w.places[i]; {

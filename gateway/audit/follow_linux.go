@@ -71,7 +71,9 @@ func (l *Log) Follow(ctx context.Context, after uint64, deliver func([]Line) err
 		if err != nil {
 			return ended(ctx, err)
 		}
-		l.rest(ctx, lull)
+		if l.rest(ctx, lull); ctx.Err() != nil {
+			return nil
+		}
 		for f.after < head.Seq {
 			batch, err := f.batch(head.Seq)
 			if err != nil {
