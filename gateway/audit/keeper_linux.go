@@ -51,9 +51,10 @@ func newKeeper(path string, o Options, known []Segment) *keeper {
 // run does a round at the beginning, after each rotation, and every now and then.
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
-	// The thread works when others do not, and ends with this goroutine, since it is never unlocked.
+	// The thread lets others go first, and ends with this goroutine, since it is never unlocked. On a machine that has more to do than it can, the
+	// lowest priority gets next to nothing, and the collector of garbage, for which all threads have to stop, would wait for it.
 	runtime.LockOSThread()
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 19) // of this thread; where it cannot be had it does without
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, 10) // of this thread; where it cannot be had it does without
 	tick := time.NewTicker(k.opts.Check)
 	defer tick.Stop()
 	for ctx.Err() == nil {
