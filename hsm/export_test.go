@@ -133,7 +133,7 @@ type Outcome struct {
 const MaxSeries = maxSeries
 
 // Series has a worker sign the digests in one turn, with one key each. prepare may spoil the session, the handles of the keys, and who waits.
-func Series(t *Token, keys []*Key, digests [][]byte, prepare func(ctx *pkcs11.Ctx, s pkcs11.SessionHandle, handles []uint, gone []bool)) ([]Outcome, error) {
+func Series(t *Token, keys []*Key, digests [][]byte, prepare func(ctx *pkcs11.Ctx, s pkcs11.SessionHandle, handles []uint, gone []bool) error) ([]Outcome, error) {
 	g := t.gen.Load()
 	w, err := g.openWorker(g.sign)
 	if err != nil {
@@ -148,7 +148,9 @@ func Series(t *Token, keys []*Key, digests [][]byte, prepare func(ctx *pkcs11.Ct
 		}
 		handles[i] = uint(e.private[0])
 	}
-	prepare(w.s.ctx, w.s.h, handles, gone)
+	if err := prepare(w.s.ctx, w.s.h, handles, gone); err != nil {
+		return nil, err
+	}
 	jobs := make([]*job, len(keys))
 	for i := range jobs {
 		j := newJob(jobSign)

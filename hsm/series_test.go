@@ -26,14 +26,20 @@ func TestSeries(t *testing.T) {
 	}
 	const spoilt = 5
 	for name, c := range map[string]struct {
-		prepare func(*pkcs11.Ctx, pkcs11.SessionHandle, []uint, []bool)
+		prepare func(*pkcs11.Ctx, pkcs11.SessionHandle, []uint, []bool) error
 		rv      uint // of the one that is spoilt
 		left    bool
 	}{
-		"all is well":         {prepare: func(*pkcs11.Ctx, pkcs11.SessionHandle, []uint, []bool) {}},
-		"a key is gone":       {rv: pkcs11.CKR_OBJECT_HANDLE_INVALID, prepare: func(_ *pkcs11.Ctx, _ pkcs11.SessionHandle, h []uint, _ []bool) { h[spoilt] = 1 << 30 }},
-		"a caller is gone":    {left: true, prepare: func(_ *pkcs11.Ctx, _ pkcs11.SessionHandle, _ []uint, gone []bool) { gone[spoilt] = true }},
-		"the session is gone": {prepare: func(ctx *pkcs11.Ctx, s pkcs11.SessionHandle, _ []uint, _ []bool) { _ = ctx.CloseSession(s) }},
+		"all is well": {prepare: func(*pkcs11.Ctx, pkcs11.SessionHandle, []uint, []bool) error { return nil }},
+		"a key is gone": {rv: pkcs11.CKR_OBJECT_HANDLE_INVALID, prepare: func(_ *pkcs11.Ctx, _ pkcs11.SessionHandle, h []uint, _ []bool) error {
+			h[spoilt] = 1 << 30
+			return nil
+		}},
+		"a caller is gone": {left: true, prepare: func(_ *pkcs11.Ctx, _ pkcs11.SessionHandle, _ []uint, gone []bool) error {
+			gone[spoilt] = true
+			return nil
+		}},
+		"the session is gone": {prepare: func(ctx *pkcs11.Ctx, s pkcs11.SessionHandle, _ []uint, _ []bool) error { return ctx.CloseSession(s) }},
 	} {
 		outcomes, err := hsm.Series(tok, keys, digests, c.prepare)
 		if err != nil {
